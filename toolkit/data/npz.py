@@ -1,0 +1,80 @@
+"""An `.npz` file of arrays -> Raw. Nothing in it is unpickled, and sizes are checked first."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.data.splits import Raw
+from toolkit.errors import DataError
+
+MOST_BYTES = 8 * 2**30
+"""An archive that unpacks to more is refused before memory is taken."""
+
+_NAMES = {
+    "x": ("x_train", "X_train", "train_images", "train_x", "x", "X", "images", "data"),
+    "y": ("y_train", "Y_train", "train_labels", "train_y", "y", "Y", "labels", "target"),
+    "x_test": ("x_test", "X_test", "test_images", "test_x"),
+    "y_test": ("y_test", "Y_test", "test_labels", "test_y"),
+    "classes": ("class_names", "classes", "target_names"),
+    "features": ("feature_names", "features"),
+}
+
+
+def read(path: Path) -> Raw:
+    """Read the arrays of an `.npz`: x_train, y_train and, if there, x_test, y_test, names.
+
+    Raises DataError when the file is no such archive, holds pickled objects, lacks an array or
+    unpacks beyond `MOST_BYTES`.
+    """
+    if not zipfile.is_zipfile(path):
+        raise DataError(
+            f"{path} is not an .npz archive",
+            "an .npz with x_train, y_train, x_test, y_test",
+            "save it with numpy.savez",
+        )
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > MOST_BYTES:
+            raise DataError(
+                f"{path} unpacks to {size / 2**30:.1f} GiB",
+                f"at most {MOST_BYTES / 2**30:.0f} GiB",
+                "give a part of it",
+            )
+        with np.load(path, allow_pickle=False) as arrays:
+            found = {ours: _pick(arrays, names) for ours, names in _NAMES.items()}
+            there = ", ".join(arrays.files) or "nothing"
+    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
+        raise DataError(
+            f"cannot read {path} ({error})",
+            "plain arrays, nothing pickled",
+            "save numeric arrays with numpy.savez",
+        ) from error
+    if found["x"] is None or found["y"] is None:
+        raise DataError(f"{path} holds {there}", "arrays x_train and y_train", "rename the arrays")
+    if (found["x_test"] is None) != (found["y_test"] is None):
+        raise DataError(
+            f"{path} has only one of x_test and y_test", "both or neither", "add the other"
+        )
+    return Raw(
+        path.stem,
+        found["x"],
+        found["y"],
+        found["x_test"],
+        found["y_test"],
+        classes=_words(found["classes"]),
+        features=_words(found["features"]),
+    )
+
+
+def _pick(arrays: Any, names: tuple[str, ...]) -> NDArray[Any] | None:
+    return next((arrays[name] for name in names if name in arrays.files), None)
+
+
+def _words(array: NDArray[Any] | None) -> tuple[str, ...]:
+    return () if array is None else tuple(str(word) for word in array.reshape(-1))

@@ -1,0 +1,213 @@
+"""Raw arrays -> checked Splits: one meaning of classes, a stratified split, no row in two parts."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.errors import DataError
+from toolkit.glossary import Data, Fit, Floats, Ints, Kind, Splits
+
+MOST_CLASSES = 10_000
+"""More distinct labels than this is a regression target or an identifier."""
+
+TEST, VALIDATION, CALIBRATION = 0.25, 0.10, 0.05
+"""Shares of all rows. The last two are taken from the training rows when a test part is given."""
+
+MOST_VALIDATION, MOST_CALIBRATION = 10_000, 1_000
+"""Rows beyond these change an estimate of loss or of a range too little to miss in training."""
+
+
+@dataclass(frozen=True, eq=False)
+class Raw:
+    """What a source gives: x (n, ...), y (n,) or one-hot (n, k), in the source's own dtypes."""
+
+    name: str
+    x: NDArray[Any]
+    y: NDArray[Any]
+    x_test: NDArray[Any] | None = None
+    y_test: NDArray[Any] | None = None
+    classes: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def split(raw: Raw, *, seed: int = 0) -> Splits:
+    """Check the arrays and part them, stratified by class, the same for the same seed.
+
+    Raises DataError for NaN, infinities, an empty set, lengths or shapes that do not fit, labels
+    outside the classes, fewer than two classes.
+    """
+    x, kind = _rows(raw.x, "x")
+    labels, classes = _classes(raw)
+    y = _indices(labels, raw, classes, "y")
+    _paired(x, y, "training")
+    if raw.features and (kind != "tabular" or len(raw.features) != x.shape[1]):
+        raise DataError(
+            f"{len(raw.features)} feature names for rows of shape {x.shape[1:]}",
+            "one name a column",
+            "correct the feature names",
+        )
+    data = Data(x, y, classes, raw.features or _columns(x, kind), kind)
+    if raw.x_test is None or raw.y_test is None:
+        shares = (1 - TEST - VALIDATION - CALIBRATION, VALIDATION, CALIBRATION, TEST)
+        train, validation, calibration, test = _parts(data, shares, seed)
+    else:
+        test_x, _ = _rows(raw.x_test, "x_test")
+        test_y = _indices(_flat(raw.y_test), raw, classes, "y_test")
+        _paired(test_x, test_y, "test")
+        if test_x.shape[1:] != x.shape[1:]:
+            raise DataError(
+                f"test rows of shape {test_x.shape[1:]} beside training rows of {x.shape[1:]}",
+                "equal shapes",
+                "check the file",
+            )
+        test = replace(data, x=test_x, y=test_y)
+        held = min(VALIDATION, MOST_VALIDATION / len(y))
+        ranges = min(CALIBRATION, MOST_CALIBRATION / len(y))
+        train, validation, calibration = _parts(data, (1 - held - ranges, held, ranges), seed)
+    for part, name in ((train, "training"), (validation, "validation"), (test, "test")):
+        if len(part) == 0:
+            raise DataError(
+                f"{len(y)} rows leave the {name} part empty",
+                "at least 20 rows a class",
+                "give more rows",
+            )
+    facts = {"seed": seed, "scale": 1.0, **raw.facts}
+    return Splits(raw.name, Fit(train, validation, calibration), test, _hash(raw), facts)
+
+
+def scaled(splits: Splits, scale: float) -> Splits:
+    """The same splits with every x multiplied by `scale`."""
+
+    def times(data: Data) -> Data:
+        return replace(data, x=(data.x * np.float32(scale)).astype(np.float32))
+
+    fit = splits.fit
+    return replace(
+        splits,
+        fit=Fit(times(fit.train), times(fit.validation), times(fit.calibration)),
+        test=times(splits.test),
+        facts={**splits.facts, "scale": scale},
+    )
+
+
+def _rows(x: NDArray[Any], name: str) -> tuple[Floats, Kind]:
+    if x.dtype.kind not in "biuf":
+        raise DataError(f"{name} holds {x.dtype}", "numbers", "encode text and categories first")
+    if x.ndim < 2 or 0 in x.shape:
+        raise DataError(
+            f"{name} has the shape {x.shape}",
+            "rows of columns (n, features) or pictures (n, height, width[, channels])",
+            "give at least one row and one value a row",
+        )
+    values = np.ascontiguousarray(x, dtype=np.float32)
+    if values.ndim == 3:
+        values = values[..., None]
+    bad = np.asarray(~np.isfinite(values.reshape(len(values), -1)).all(axis=1))
+    if bad.any():
+        raise DataError(
+            f"{name} has NaN or infinite values in {bad.sum()} of {len(bad)} rows, "
+            f"first in row {int(np.argmax(bad))}",
+            "finite numbers",
+            "fill in or drop those rows",
+        )
+    return values, "tabular" if values.ndim == 2 else "image"
+
+
+def _columns(x: Floats, kind: Kind) -> tuple[str, ...]:
+    return tuple(f"feature {i}" for i in range(x.shape[1])) if kind == "tabular" else ()
+
+
+def _flat(y: NDArray[Any]) -> NDArray[Any]:
+    """Labels as (n,): one-hot rows become their index, a single column loses its axis."""
+    y = np.asarray(y)
+    if y.ndim == 2 and y.shape[1] > 1:
+        if y.dtype.kind not in "biuf" or not (np.isin(y, (0, 1)).all() and (y.sum(1) == 1).all()):
+            raise DataError(
+                f"labels of shape {y.shape} are not one-hot", "one class a row", "check the labels"
+            )
+        return np.asarray(y.argmax(axis=1))
+    if y.ndim > 2:
+        raise DataError(
+            f"labels have the shape {y.shape}", "(n,), (n, 1) or one-hot (n, k)", "check the labels"
+        )
+    return y.reshape(-1)
+
+
+def _classes(raw: Raw) -> tuple[NDArray[Any], tuple[str, ...]]:
+    labels = _flat(raw.y)
+    if len(labels) == 0:
+        raise DataError("the data set is empty", "at least 20 rows a class", "give rows")
+    if raw.classes:
+        return labels, raw.classes
+    if labels.dtype.kind == "f":
+        if not np.isfinite(labels).all() or (labels != np.round(labels)).any():
+            raise DataError(
+                f"label {labels[np.argmax(labels != np.round(labels))]} is not a class",
+                "whole numbers or names",
+                "this looks like a regression target: give class labels",
+            )
+        labels = labels.astype(np.int64)
+    known = np.unique(labels)
+    if labels.dtype.kind in "biu" and known[0] == 0 and known[-1] < MOST_CLASSES:
+        known = np.arange(int(known[-1]) + 1)
+    if not 2 <= len(known) <= MOST_CLASSES:
+        raise DataError(
+            f"{len(known)} distinct labels", f"2 to {MOST_CLASSES} classes", "check the label array"
+        )
+    return labels, tuple(str(value) for value in known)
+
+
+def _indices(labels: NDArray[Any], raw: Raw, classes: tuple[str, ...], name: str) -> Ints:
+    """Map labels to indices into `classes`; labels are indices already when names were given."""
+    if labels.dtype.kind == "f" and (labels == np.round(labels)).all():
+        labels = labels.astype(np.int64)
+    if raw.classes and labels.dtype.kind in "biu":
+        index = labels.astype(np.int64)
+        outside = (index < 0) | (index >= len(classes))
+    else:
+        place = {value: i for i, value in enumerate(classes)}
+        index = np.array([place.get(str(value), -1) for value in labels], np.int64)
+        outside = index < 0
+    if outside.any():
+        shown = ", ".join(classes[:10]) + (", ..." if len(classes) > 10 else "")
+        raise DataError(
+            f"{name} has the label {labels[np.argmax(outside)]} in row {int(np.argmax(outside))}",
+            f"one of the {len(classes)} classes {shown}",
+            "correct the labels or the class names",
+        )
+    return index
+
+
+def _paired(x: Floats, y: Ints, part: str) -> None:
+    if len(x) != len(y):
+        raise DataError(
+            f"{len(x)} {part} rows but {len(y)} labels", "one label a row", "check the arrays"
+        )
+
+
+def _parts(data: Data, shares: tuple[float, ...], seed: int) -> list[Data]:
+    """Part the rows by class, each part's share of a class exact to one row."""
+    rng = np.random.default_rng(seed)
+    picked: list[list[Ints]] = [[] for _ in shares]
+    for label in range(len(data.classes)):
+        rows = rng.permutation(np.flatnonzero(data.y == label))
+        ends = np.round(np.cumsum((0.0, *shares)) * len(rows)).astype(int)
+        for part, (start, end) in enumerate(pairwise(ends)):
+            picked[part].append(rows[start:end])
+    return [data.rows(np.sort(np.concatenate(rows))) for rows in picked]
+
+
+def _hash(raw: Raw) -> str:
+    digest = hashlib.sha256()
+    for array in (raw.x, raw.y, raw.x_test, raw.y_test):
+        if array is not None:
+            digest.update(f"{array.dtype}{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

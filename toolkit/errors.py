@@ -1,0 +1,68 @@
+"""The errors of the toolkit, each one line: the value, what is allowed, the next step.
+
+    ToolkitError                anything the toolkit itself refuses or cannot do
+    ├── BadInput                what the caller gave is wrong (exit code 2)
+    │   ├── DataError           a data set: missing, empty, NaN, labels outside the classes
+    │   ├── ModelError          a model file: missing, not a model, not a classifier
+    │   ├── MatchError          model and data do not fit together: shape, classes, range
+    │   ├── RecipeError         an unknown recipe, a wrong order of passes, a wrong setting
+    │   └── OutputError         a folder or file that cannot be written
+    └── ExportError             a model that could not be turned into a correct ONNX file
+
+Anything else that escapes is a fault of the toolkit and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ToolkitError(Exception):
+    """What the toolkit refuses; `str(error)` is a single line."""
+
+    def __init__(self, problem: str, allowed: str = "", next_step: str = "") -> None:
+        self.problem, self.allowed, self.next_step = problem, allowed, next_step
+        line = "; ".join(part for part in (problem, allowed, next_step) if part)
+        super().__init__(" ".join(line.split()))
+
+
+class BadInput(ToolkitError):
+    """The caller's input is wrong and nothing was written."""
+
+
+class DataError(BadInput):
+    """A data set that cannot be used."""
+
+
+class ModelError(BadInput):
+    """A model file that cannot be used."""
+
+
+class MatchError(BadInput):
+    """A model and a data set that do not fit together."""
+
+
+class RecipeError(BadInput):
+    """A recipe or a pass that does not exist or cannot be built."""
+
+
+class OutputError(BadInput):
+    """A place that cannot be written."""
+
+
+class ExportError(ToolkitError):
+    """A conversion to ONNX that failed or does not compute the same."""
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """Say which known names are close to `name`, or list them all.
+
+    >>> near("digit", ["digits", "wine"])
+    'did you mean digits?'
+    >>> near("xyz", ["digits", "wine"])
+    'choose one of digits, wine'
+    """
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(close)}?" if close else f"choose one of {', '.join(known)}"

@@ -1,0 +1,222 @@
+"""Every type that rooms share, with its shapes, dtypes and units. Imports numpy alone.
+
+    n rows    k classes    p players    ... the shape of one row, e.g. (28, 28, 1) or (12,)
+
+Values flow one way: Data -> Step -> Artifact -> Predictor -> Measurement, Attribution -> Run.
+All types are frozen; what is made from them is new.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Facts = dict[str, Any]
+"""What was done, what was skipped and why: JSON values only."""
+
+Kind = Literal["image", "tabular"]
+Stage = Literal["keras", "onnx"]
+Severity = Literal["info", "warning", "error"]
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """Rows with their labels.
+
+    x: f32 (n, ...), values as the device will send them (raw, unscaled).
+    y: i64 (n,), indices into `classes`.
+    features: one name a column when tabular, else empty.
+    """
+
+    x: Floats
+    y: Ints
+    classes: tuple[str, ...]
+    features: tuple[str, ...] = ()
+    kind: Kind = "tabular"
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def rows(self, index: Any) -> Data:
+        """The rows that `index` (slice, mask or indices) picks."""
+        return Data(self.x[index], self.y[index], self.classes, self.features, self.kind)
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """What a pass may see: rows to train on, to stop and choose by, to calibrate ranges with."""
+
+    train: Data
+    validation: Data
+    calibration: Data
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """A named data set in parts that share no row; `sha256` is over its raw arrays."""
+
+    name: str
+    fit: Fit
+    test: Data
+    sha256: str
+    facts: Facts = field(default_factory=dict)
+
+
+class Predictor(Protocol):
+    """The only thing that measuring and explaining ever see of a model.
+
+    Called with f32 (n, ...) it gives f32 (n, k) whose rows sum to 1, for any n from 0 up.
+    """
+
+    @property
+    def name(self) -> str:
+        """What the model is called in tables and pages."""
+
+    @property
+    def classes(self) -> int:
+        """k, the number of classes."""
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        """The shape of one row; None where any length goes."""
+
+    def __call__(self, x: Floats, /) -> Floats:
+        """Class probabilities of the rows `x`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """What a pass gives back: a new model (keras.Model or onnx.ModelProto) and its facts."""
+
+    model: Any
+    facts: Facts
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """An `.onnx` on disk and how it came about; the same facts lie in its manifest.
+
+    nbytes: raw size, bytes. recipe: name and TOML text. facts: one entry a pass, in order.
+    """
+
+    name: str
+    path: Path
+    recipe: str
+    facts: tuple[Facts, ...]
+    sha256: str
+    nbytes: int
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One figure of one subject, with its 95 % interval where it has one.
+
+    n: the number of rows or repeats behind it. low, high: None where no interval is known.
+    """
+
+    subject: str
+    name: str
+    value: float
+    unit: str
+    n: int
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Attribution:
+    """How much each player moved one model's probability of `target` for one row.
+
+    values: f64 (p,), probability. stderr: f64 (p,), standard error of `values` (0 when exact).
+    base: probability of the target with every player absent. prediction: with every one present.
+    evaluations: rows the model was asked for. converged: every stderr is within the tolerance.
+    """
+
+    method: str
+    subject: str
+    row: int
+    values: Doubles
+    stderr: Doubles
+    base: float
+    prediction: float
+    target: int
+    evaluations: int
+    seed: int
+    converged: bool
+    facts: Facts = field(default_factory=dict)
+
+    def to_shap(self) -> Any:
+        """The same as a `shap.Explanation` of one row, for shap's plots."""
+        import shap
+
+        return shap.Explanation(
+            values=self.values, base_values=self.base, error_std=None, output_names=str(self.target)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Decision:
+    """One row that was explained.
+
+    row: index into the test part. x: f32 (...), as the device sends it. label: its true class.
+    players: p names. segments: i64 (h, w), the player of each pixel, or None when tabular.
+    probabilities: subject -> f32 (k,).
+    """
+
+    row: int
+    x: Floats
+    label: int
+    players: tuple[str, ...]
+    segments: Ints | None
+    probabilities: dict[str, Floats]
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """What one layer learnt (`role` "weights") or answers to `row` (`role` "activation").
+
+    values: f32; weights (inputs, units) or (kh, kw, inputs, units), activations without the batch
+    axis. image: the shape (h, w, c) that the inputs of a first dense layer have as a picture.
+    """
+
+    subject: str
+    name: str
+    role: Literal["weights", "activation"]
+    values: Floats
+    row: int | None = None
+    image: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class History:
+    """How a training went: one value an epoch for each series, e.g. loss, val_loss, accuracy."""
+
+    subject: str
+    series: dict[str, tuple[float, ...]]
+    facts: Facts = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Confusion:
+    """counts: i64 (k, k), rows the true class, columns the predicted one, on the test part."""
+
+    subject: str
+    counts: Ints
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something the reader should know: a stable code, a sentence, and what to do about it."""
+
+    code: str
+    severity: Severity
+    subject: str
+    sentence: str
+    next_step: str

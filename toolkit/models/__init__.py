@@ -1,0 +1,9 @@
+"""Keras models: our reference classifiers by name or a function of the user's, and model files.
+
+To add a reference classifier: a function in `reference.py` and a line in its table.
+"""
+
+from toolkit.models.opening import open_model
+from toolkit.models.reference import MODELS, build
+
+__all__ = ["MODELS", "build", "open_model"]

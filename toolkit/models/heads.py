@@ -1,0 +1,83 @@
+"""What the last layer of a classifier gives: softmax or sigmoid probabilities, or logits."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from toolkit.errors import ModelError
+from toolkit.glossary import Doubles, Floats
+
+Head = Literal["softmax", "sigmoid", "logits"]
+
+
+def head_of(model: Any) -> Head:
+    """The head of a Keras classifier.
+
+    Raises ModelError when it has several inputs or outputs, or is no classifier.
+    """
+    if len(model.inputs or ()) != 1 or len(model.outputs or ()) != 1:
+        raise ModelError(
+            f"a model with {len(model.inputs or ())} inputs and {len(model.outputs or ())} outputs",
+            "one input, one output",
+            "give the part that classifies",
+        )
+    shape = model.outputs[0].shape
+    name = _last_activation(model)
+    if len(shape) != 2 or shape[-1] is None:
+        raise _no_classifier(f"its output has the shape {tuple(shape)}")
+    if shape[-1] == 1:
+        if name == "sigmoid":
+            return "sigmoid"
+        raise _no_classifier(f"it ends in one unit with activation {name}")
+    if name == "softmax":
+        return "softmax"
+    if name in ("linear", "none"):
+        return "logits"
+    if name == "sigmoid":
+        raise _no_classifier(f"it ends in {shape[-1]} sigmoid units, which is multi-label")
+    raise _no_classifier(f"it ends in {shape[-1]} units with activation {name}")
+
+
+def probabilities(outputs: Floats, head: Head) -> Floats:
+    """Raw outputs (n, k), or (n, 1) for a sigmoid -> f32 (n, k) rows that sum to 1.
+
+    >>> probabilities(np.float32([[0.25]]), "sigmoid")
+    array([[0.75, 0.25]], dtype=float32)
+    """
+    outputs = np.asarray(outputs, np.float32)
+    if head == "sigmoid":
+        return np.concatenate([1 - outputs, outputs], axis=1)
+    return softmax(outputs).astype(np.float32) if head == "logits" else outputs
+
+
+def softmax(logits: Floats | Doubles) -> Doubles:
+    """The softmax of each row, f64, without overflow.
+
+    >>> softmax(np.float32([[1000.0, 1000.0]]))
+    array([[0.5, 0.5]])
+    """
+    shifted = np.asarray(logits, np.float64)
+    shifted = np.exp(shifted - shifted.max(axis=1, keepdims=True, initial=-np.inf))
+    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), np.float64)
+
+
+def _last_activation(model: Any) -> str:
+    """The activation that produced the output, looked up through nested models and reshapes."""
+    layer = model.outputs[0]._keras_history.operation  # the operation that made this tensor
+    while getattr(layer, "layers", None):
+        layer = layer.outputs[0]._keras_history.operation
+    kind = type(layer).__name__
+    if kind in ("Softmax", "Sigmoid"):
+        return kind.lower()
+    activation = getattr(layer, "activation", None)
+    return "none" if activation is None else str(getattr(activation, "__name__", activation))
+
+
+def _no_classifier(why: str) -> ModelError:
+    return ModelError(
+        f"not a classifier: {why}",
+        "softmax or linear units, one a class, or one sigmoid unit",
+        "give a model that ends so",
+    )

@@ -1,0 +1,104 @@
+"""open_model(path): a Keras file, told by its content and never by its name -> keras.Model.
+
+Nothing in the file runs: Lambda layers and functions stored as code are refused.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from toolkit.errors import ModelError
+from toolkit.models.heads import head_of
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_LFS = b"version https://git-lfs"
+
+
+def kind_of(path: Path) -> str:
+    """Tell what a file is by its first bytes: "keras", "hdf5" or "onnx".
+
+    Raises ModelError when it is missing, empty, or none of these.
+    """
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise ModelError(f"{path} {what}", "a .keras, .h5 or .onnx file", "check the path")
+    with path.open("rb") as stream:
+        start = stream.read(64)
+    if start.startswith(_HDF5):
+        return "hdf5"
+    if start.startswith(_LFS):
+        raise ModelError(
+            f"{path} is a git-LFS pointer, not the model", "the file itself", "run: git lfs pull"
+        )
+    if start.startswith(b"PK") and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if "config.json" in archive.namelist():
+                return "keras"
+    # an ONNX file is a protobuf message whose first field is ir_version (1..13) as a varint
+    elif len(start) > 2 and start[0] == 0x08 and 1 <= start[1] <= 32:
+        return "onnx"
+    raise ModelError(
+        f"{path} is not a model", "a .keras, .h5 or .onnx file", "save it with model.save(...)"
+    )
+
+
+def open_model(path: Path) -> Any:
+    """Open a Keras classifier, uncompiled.
+
+    Raises ModelError in one line when it is missing, no Keras model, weights only, needs code
+    from the file or a custom class, or is no classifier.
+    """
+    path = Path(path)
+    kind = kind_of(path)
+    if kind == "onnx":
+        raise ModelError(
+            f"{path} is an ONNX file",
+            "a .keras or .h5 file here",
+            "explain and measure take .onnx; compress needs the Keras model",
+        )
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise ModelError(
+            f"the Keras backend is {keras.backend.backend()}",
+            "tensorflow",
+            "set KERAS_BACKEND=tensorflow",
+        )
+    try:
+        if kind == "hdf5":
+            from keras.src.legacy.saving import legacy_h5_format  # by content, not by suffix
+
+            model = legacy_h5_format.load_model_from_hdf5(str(path), compile=False)
+        else:
+            with path.open("rb") as stream:
+                from keras.src.saving import saving_lib
+
+                model = saving_lib._load_model_from_fileobj(
+                    stream, custom_objects=None, compile=False, safe_mode=True
+                )
+    except ModelError:
+        raise
+    except Exception as error:
+        raise ModelError(
+            _reason(path, error), "a classifier of built-in Keras layers", _next_step(error)
+        ) from error
+    head_of(model)
+    return model
+
+
+def _reason(path: Path, error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"Keras cannot open {path} ({text[:160]}{'...' if len(text) > 160 else ''})"
+
+
+def _next_step(error: Exception) -> str:
+    text = str(error)
+    if "lambda" in text.lower() or "unsafe" in text.lower():
+        return "replace the Lambda layer, whose code would run from the file, by a built-in layer"
+    if "No model config found" in text or "weights" in text:
+        return "this file holds weights only: build the model, load them, and save the whole model"
+    if "registered" in text or "Could not locate" in text:
+        return "replace the custom layer by built-in ones"
+    return "save it again with model.save('model.keras') of the Keras that made it"

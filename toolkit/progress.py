@@ -1,0 +1,40 @@
+"""Progress of long work, told to whoever listens in this context and to nobody else.
+
+Work calls `tell(task, done, total)`; a caller that wants to see it wraps the work in
+`listening(callback)`. Library calls therefore never print, and passes and explainers need
+no extra argument for it.
+
+>>> seen = []
+>>> with listening(lambda task, done, total: seen.append((task, done, total))):
+...     tell("training", 1, 10)
+>>> tell("training", 2, 10)  # nobody listens any more
+>>> seen
+[('training', 1, 10)]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+Listener = Callable[[str, int, int], None]
+
+_listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
+
+
+def tell(task: str, done: int, total: int) -> None:
+    """Tell the listener that `done` of `total` steps of `task` are finished."""
+    listener = _listener.get()
+    if listener is not None:
+        listener(task, done, total)
+
+
+@contextmanager
+def listening(listener: Listener) -> Iterator[None]:
+    """Send every `tell` made inside the block to `listener`."""
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)

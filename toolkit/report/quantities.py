@@ -1,0 +1,140 @@
+"""Numbers as people read them: units, separators, and no more digits than are known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+NARROW = "\u202f"
+"""The narrow no-break space that stands between a number and its unit."""
+
+_LADDERS = {
+    "B": ((1.0, "B"), (1e3, "kB"), (1e6, "MB"), (1e9, "GB")),
+    "us": ((1.0, "µs"), (1e3, "ms"), (1e6, "s")),
+    "ms": ((1.0, "ms"), (1e3, "s")),
+}
+_NAMES = {"x": "×"}
+
+
+def number(value: float, places: int) -> str:
+    """`value` with separators and a true minus sign.
+
+    >>> number(12345.678, 1), number(-0.04, 1), number(-2, 0)
+    ('12,345.7', '0.0', '−2')
+    """
+    if not math.isfinite(value):
+        return "not a number"
+    text = f"{value:,.{places}f}"
+    if text.startswith("-") and not text.strip("-0.,"):
+        text = text[1:]
+    return text.replace("-", "−")
+
+
+def places(value: float, low: float | None = None, high: float | None = None) -> int:
+    """How many decimals of `value` are known: by its interval, else three digits in all.
+
+    >>> places(96.667, 94.6, 98.2), places(0.2, -0.5, 0.9), places(1.3, 1.28, 1.31)
+    (1, 1, 3)
+    """
+    known = [v for v in (low, high) if v is not None and math.isfinite(v)]
+    half = (max(known) - min(known)) / 2 if len(known) == 2 else 0.0
+    if half > 0:
+        return _places_of_spread(half)
+    if value == 0 or not math.isfinite(value) or (value == int(value) and abs(value) >= 1):
+        return 0
+    return min(max(0, 2 - _exponent(value)), 6)
+
+
+def _places_of_spread(half: float) -> int:
+    # the Particle Data Group's rule: two digits of the spread below 3.55, one above
+    first = half / 10.0 ** _exponent(half)
+    return min(max(0, (1 if first < 3.55 else 0) - _exponent(half)), 6)
+
+
+def plain(value: float) -> str:
+    """`value` with the digits that are known without an interval.
+
+    >>> plain(0.123456), plain(1234.5), plain(39.0), plain(0)
+    ('0.123', '1,234', '39', '0')
+    """
+    return number(value, places(value))
+
+
+def signed(value: float, decimals: int = 3) -> str:
+    """`value` with its sign, also when it is positive.
+
+    >>> signed(0.25), signed(-0.25), signed(0.0001)
+    ('+0.250', '−0.250', '0.000')
+    """
+    text = number(value, decimals)
+    return f"+{text}" if value > 0 and text.strip("0.,") else text
+
+
+def similarity(value: float) -> str:
+    """A cosine or correlation: more decimals the nearer it is to 1, rounded towards 0.
+
+    >>> similarity(0.9712), similarity(0.99964), similarity(1.0), similarity(-0.5)
+    ('0.97', '0.9996', '1', '−0.50')
+    """
+    gap = 1 - abs(value)
+    if not math.isfinite(value) or gap <= 1e-6:
+        return number(value, 0)
+    decimals = min(max(2, -_exponent(gap)), 5)
+    # rounding up would call 0.999 a perfect 1.00
+    return number(math.trunc(value * 10**decimals + math.copysign(1e-9, value)) / 10**decimals, decimals)
+
+
+def scale(values: Iterable[float], unit: str) -> tuple[float, str]:
+    """The divisor and the unit in which the smallest of `values` is at least 1.
+
+    >>> scale([35_000, 9_800], "B"), scale([0.5, 3], "ms"), scale([96.7], "%")
+    ((1000.0, 'kB'), (1.0, 'ms'), (1.0, '%'))
+    """
+    smallest = min((abs(v) for v in values if v), default=0.0)
+    ladder = _LADDERS.get(unit, ((1.0, _NAMES.get(unit, unit)),))
+    fitting = [step for step in ladder if smallest >= step[0]]
+    return fitting[-1] if fitting else ladder[0]
+
+
+def with_unit(value: float, unit: str, decimals: int | None = None) -> str:
+    """`value` in the unit that suits it.
+
+    >>> with_unit(9_812, "B"), with_unit(96.666, "%", 1), with_unit(3, "")
+    ('9.81\\u202fkB', '96.7\\u202f%', '3')
+    """
+    divisor, name = scale([value], unit)
+    shown = value / divisor
+    text = number(shown, places(shown) if decimals is None else decimals)
+    return f"{text}{NARROW}{name}" if name else text
+
+
+def interval(low: float, high: float, decimals: int) -> str:
+    """Both ends of an interval.
+
+    >>> interval(-0.5, 0.9, 1)
+    '−0.5 to 0.9'
+    """
+    return f"{number(low, decimals)} to {number(high, decimals)}"
+
+
+def counted(n: int, thing: str, things: str = "") -> str:
+    """A number with its noun.
+
+    >>> counted(1, "row"), counted(1200, "row"), counted(2, "class", "classes")
+    ('1 row', '1,200 rows', '2 classes')
+    """
+    return f"{n:,} {thing if n == 1 else things or thing + 's'}"
+
+
+def listed(words: Iterable[str]) -> str:
+    """Words in a sentence.
+
+    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])
+    ('a', 'a and b', 'a, b and c')
+    """
+    *first, last = list(words) or [""]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _exponent(value: float) -> int:
+    return math.floor(math.log10(abs(value)))

@@ -1,0 +1,161 @@
+"""Run: everything a job found out, as plain data in one JSON file. Reports are made from it alone.
+
+Arrays are kept exactly (dtype, shape, base64 of the bytes), so a page made from a loaded Run is
+the page made from the Run itself.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from toolkit.errors import DataError
+from toolkit.files import write_text
+from toolkit.glossary import (
+    Artifact,
+    Attribution,
+    Confusion,
+    Decision,
+    Facts,
+    Finding,
+    History,
+    Layer,
+    Measurement,
+)
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """All results of one job.
+
+    base: the subject everything is compared with. chosen: the recommended small model, if any.
+    data: name, kind, classes, features, rows in each part, shape of one row.
+    budget: the constraints asked for. machine: processor, its features, cores, system.
+    created: ISO 8601 with zone.
+    """
+
+    title: str
+    created: str
+    command: str
+    base: str
+    chosen: str | None
+    data: Facts
+    artifacts: tuple[Artifact, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
+    histories: tuple[History, ...] = ()
+    confusions: tuple[Confusion, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    attributions: tuple[Attribution, ...] = ()
+    layers: tuple[Layer, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    budget: Facts = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    seeds: dict[str, int] = field(default_factory=dict)
+    hashes: dict[str, str] = field(default_factory=dict)
+    machine: Facts = field(default_factory=dict)
+
+    def measured(self, subject: str, name: str) -> Measurement | None:
+        """The measurement `name` of `subject`, or None if it was not taken."""
+        found = (m for m in self.measurements if m.subject == subject and m.name == name)
+        return next(found, None)
+
+    def subjects(self) -> tuple[str, ...]:
+        """Every measured subject once, in the order measured; the base comes first."""
+        names = dict.fromkeys([self.base, *(m.subject for m in self.measurements)])
+        return tuple(names)
+
+
+_PARTS: dict[str, type[Any]] = {
+    "artifacts": Artifact,
+    "measurements": Measurement,
+    "histories": History,
+    "confusions": Confusion,
+    "decisions": Decision,
+    "attributions": Attribution,
+    "layers": Layer,
+    "findings": Finding,
+}
+
+
+def to_json(run: Run) -> str:
+    """The run as JSON text."""
+    return json.dumps({"format": FORMAT, **_plain(run)}, allow_nan=False)
+
+
+def from_json(text: str) -> Run:
+    """The run that `to_json` wrote.
+
+    Raises DataError when the text is not such a run.
+    """
+    try:
+        raw = json.loads(text)
+        if raw.pop("format") != FORMAT:
+            raise ValueError(f"format is not {FORMAT}")
+        for name, kind in _PARTS.items():
+            raw[name] = tuple(_build(kind, part) for part in raw[name])
+        return Run(**raw)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"not a saved run ({error})", "a run.json of this version", "run the job again"
+        ) from error
+
+
+def save(run: Run, path: Path) -> None:
+    """Write the run to `path`, whole or not at all."""
+    write_text(path, to_json(run))
+
+
+def load(path: Path) -> Run:
+    """Read a run that `save` wrote."""
+    if not path.is_file():
+        raise DataError(f"no run at {path}", "a run.json", "give the path of one")
+    return from_json(path.read_text(encoding="utf-8"))
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, np.ndarray):
+        data = base64.b64encode(np.ascontiguousarray(value).tobytes()).decode("ascii")
+        return {"dtype": value.dtype.str, "shape": list(value.shape), "base64": data}
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    return str(value) if isinstance(value, Path) else value
+
+
+def _build(kind: type[Any], raw: dict[str, Any]) -> Any:
+    values = {name: _rich(value) for name, value in raw.items()}
+    if kind is Artifact:
+        values["path"] = Path(values["path"])
+        values["facts"] = tuple(values["facts"])
+    if kind is Decision:
+        values["players"] = tuple(values["players"])
+    if kind is History:
+        values["series"] = {name: tuple(v) for name, v in values["series"].items()}
+    if kind is Layer and values["image"] is not None:
+        values["image"] = tuple(values["image"])
+    return kind(**values)
+
+
+def _rich(value: Any) -> Any:
+    if isinstance(value, dict):
+        if value.keys() == {"dtype", "shape", "base64"}:
+            dtype = np.dtype(value["dtype"])
+            if dtype.hasobject:
+                raise ValueError("an array of objects")
+            flat = np.frombuffer(base64.b64decode(value["base64"]), dtype)
+            return flat.reshape(value["shape"]).copy()
+        return {k: _rich(v) for k, v in value.items()}
+    return [_rich(v) for v in value] if isinstance(value, list) else value
