@@ -9,10 +9,30 @@ from typing import Any
 from toolkit.data.splits import Raw
 from toolkit.errors import DataError
 
-_FASHION = tuple(
-    "T-shirt,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot".split(",")
+_FASHION = (
+    "T-shirt",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
 )
-_CIFAR10 = tuple("airplane automobile bird cat deer dog frog horse ship truck".split())
+_CIFAR10 = (
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+)
 
 
 def _digits() -> Raw:

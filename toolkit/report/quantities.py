@@ -81,7 +81,9 @@ def similarity(value: float) -> str:
         return number(value, 0)
     decimals = min(max(2, -_exponent(gap)), 5)
     # rounding up would call 0.999 a perfect 1.00
-    return number(math.trunc(value * 10**decimals + math.copysign(1e-9, value)) / 10**decimals, decimals)
+    return number(
+        math.trunc(value * 10**decimals + math.copysign(1e-9, value)) / 10**decimals, decimals
+    )
 
 
 def scale(values: Iterable[float], unit: str) -> tuple[float, str]:

@@ -1,0 +1,117 @@
+"""Keras model -> ONNX: the single door, and nothing passes it that computes differently."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from toolkit.errors import ExportError
+from toolkit.glossary import Data, Step
+from toolkit.models.heads import head_of
+from toolkit.predict import KerasPredictor, OnnxPredictor
+
+TOLERANCE = 1e-5
+"""The largest difference of a probability on real rows between Keras and ONNX."""
+
+OPSET = 17
+
+
+def export(model: Any, rows: Data, *, name: str = "classifier") -> Step:
+    """Convert a Keras classifier to an onnx.ModelProto and prove that both compute the same.
+
+    rows: real rows that both are asked; their classes go into the metadata. The result takes
+    "input" f32 (n, ...) and gives "probabilities" f32 (n, k), any n, rows summing to 1.
+    Raises ExportError when the conversion fails or probabilities differ by more than `TOLERANCE`.
+    """
+    import keras
+    import onnx
+    import tensorflow as tf
+    import tf2onnx
+
+    head = head_of(model)
+
+    def classify(x: Any) -> Any:
+        out = model(x, training=False)
+        if head == "logits":
+            return tf.nn.softmax(out)
+        return tf.concat([1 - out, out], axis=1) if head == "sigmoid" else out
+
+    shape = tuple(model.inputs[0].shape[1:])
+    spec = tf.TensorSpec((None, *shape), tf.float32, name="input")
+    traced = tf.function(classify, input_signature=[spec])
+    try:
+        proto, _ = tf2onnx.convert.from_function(traced, input_signature=[spec], opset=OPSET)
+    except Exception as error:  # whatever tf2onnx meets: the user needs one line
+        raise _failed(name, str(error)) from error
+    captures = traced.get_concrete_function(spec).graph.captures
+    constants = {inner.name: outer for outer, inner in captures if outer.dtype != tf.resource}
+    proto = _finished(onnx, proto, constants, shape, len(rows.classes))
+    facts: dict[str, str] = {
+        "classes": "\n".join(rows.classes),
+        "producer": f"keras {keras.__version__}, tensorflow {tf.__version__}, "
+        f"tf2onnx {tf2onnx.__version__}",
+    }
+    onnx.helper.set_model_props(proto, facts)
+    proto.producer_name, proto.producer_version = "keras-edge-toolkit", ""
+    try:
+        onnx.checker.check_model(proto, full_check=True)
+        small = OnnxPredictor(proto.SerializeToString(), name)
+    except Exception as error:
+        raise _failed(name, str(error)) from error
+    asked = rows.x.reshape(len(rows), *shape) if None not in shape else rows.x
+    wanted = KerasPredictor(model, name)(asked)
+    given = np.concatenate([small(asked[:1]), small(asked[1:])])  # one row, and many
+    difference = float(np.abs(wanted - given).max(initial=0.0))
+    if not difference <= TOLERANCE:
+        raise ExportError(
+            f"{name} as ONNX differs from Keras by {difference:.2g} in a probability",
+            f"at most {TOLERANCE:g}",
+            "report the layers of this model",
+        )
+    return Step(
+        proto,
+        {
+            "pass": "export",
+            "largest_difference": difference,
+            "rows_compared": len(rows),
+            "opset": OPSET,
+            "parameters": int(sum(math.prod(w.shape) for w in model.weights)),
+        },
+    )
+
+
+def _finished(
+    onnx: Any, proto: Any, constants: dict[str, Any], shape: tuple[int | None, ...], classes: int
+) -> Any:
+    """Give the graph's ends their names and shapes: input (n, ...), probabilities (n, k).
+
+    constants: tensors that layers hold outside variables (Normalization's mean), which tf2onnx
+    leaves as further inputs.
+    """
+    graph = proto.graph
+    used = {tensor for node in graph.node for tensor in node.input}
+    for extra in (tensor for tensor in graph.input[1:] if tensor.name in used):
+        value = constants[extra.name].numpy()
+        graph.initializer.append(onnx.numpy_helper.from_array(value, extra.name))
+    source, result = graph.input[0].name, graph.output[0].name
+    for node in graph.node:
+        for names in (node.input, node.output):
+            for i, tensor in enumerate(names):
+                names[i] = {source: "input", result: "probabilities"}.get(tensor, tensor)
+    kind = onnx.TensorProto.FLOAT
+    del graph.input[:], graph.output[:]
+    graph.input.append(
+        onnx.helper.make_tensor_value_info("input", kind, ["n", *(d or "length" for d in shape)])
+    )
+    graph.output.append(onnx.helper.make_tensor_value_info("probabilities", kind, ["n", classes]))
+    return proto
+
+
+def _failed(name: str, why: str) -> ExportError:
+    return ExportError(
+        f"{name} cannot be turned into ONNX ({why[:200]})",
+        "layers that tf2onnx converts",
+        "drop augmentation layers; give GELU its tanh form",
+    )

@@ -1,0 +1,138 @@
+"""Figures of predictions against labels, with their intervals and paired tests."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from toolkit.glossary import Floats, Ints
+
+Z = 1.959963984540054
+"""The normal quantile of a two-sided 95 % interval."""
+
+Z_ONE_SIDED = 1.6448536269514722
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its 95 % interval and the number of rows behind it."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+def share(hits: int, n: int) -> Estimate:
+    """A share of rows with Wilson's 95 % interval (Wilson 1927), all in 0..1.
+
+    >>> estimate = share(81, 263)  # example of Newcombe 1998, method 3
+    >>> round(estimate.low, 4), round(estimate.high, 4)
+    (0.2553, 0.3662)
+    """
+    p, z2 = hits / n, Z * Z
+    middle = (p + z2 / (2 * n)) / (1 + z2 / n)
+    half = Z / (1 + z2 / n) * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
+    return Estimate(p, max(0.0, min(p, middle - half)), min(1.0, max(p, middle + half)), n)
+
+
+def accuracy(p: Floats, y: Ints) -> Estimate:
+    """The share of rows whose most probable class is the label. p: f32 (n, k); y: i64 (n,)."""
+    return share(int((p.argmax(axis=1) == y).sum()), len(y))
+
+
+def agreement(p: Floats, q: Floats) -> Estimate:
+    """The share of rows to which two models give the same class."""
+    return share(int((p.argmax(axis=1) == q.argmax(axis=1)).sum()), len(p))
+
+
+@dataclass(frozen=True)
+class Drop:
+    """How much accuracy is lost on the same rows, in 0..1; negative where it is gained.
+
+    upper: one-sided 95 % bound. p_value: McNemar's exact test. lost, won: rows that only the
+    base, or only the other model, gets right.
+    """
+
+    value: float
+    low: float
+    high: float
+    upper: float
+    p_value: float
+    lost: int
+    won: int
+    n: int
+
+
+def accuracy_drop(base: Floats, other: Floats, y: Ints) -> Drop:
+    """The paired difference of two accuracies (interval: Bonett and Price 2012).
+
+    >>> y = np.zeros(4, np.int64)
+    >>> right, wrong = np.float32([[1, 0]] * 4), np.float32([[0, 1]] * 4)
+    >>> accuracy_drop(right, wrong, y).value, accuracy_drop(right, right, y).p_value
+    (1.0, 1.0)
+    """
+    first, second = base.argmax(axis=1) == y, other.argmax(axis=1) == y
+    n, lost, won = len(y), int((first & ~second).sum()), int((second & ~first).sum())
+    # one row is added to either cell, so that no loss in few rows is not taken for certainty
+    p, q = (lost + 1) / (n + 2), (won + 1) / (n + 2)
+    error = math.sqrt((p + q - (p - q) ** 2) / (n + 2))
+    middle = p - q
+    return Drop(
+        (lost - won) / n,
+        max(-1.0, middle - Z * error),
+        min(1.0, middle + Z * error),
+        min(1.0, middle + Z_ONE_SIDED * error),
+        _mcnemar(lost, won),
+        lost,
+        won,
+        n,
+    )
+
+
+def _mcnemar(lost: int, won: int) -> float:
+    """The exact two-sided p-value of `lost` against `won` under even odds."""
+    n, k = lost + won, min(lost, won)
+    tail = sum(math.comb(n, i) for i in range(k + 1))
+    # a quotient of integers: 2.0**n would overflow for many rows
+    return min(1.0, float(2 * tail / 2**n))
+
+
+def median_ranks(n: int) -> tuple[int, int]:
+    """Ranks, from 0, of n sorted values between which the median lies in at least 95 % of cases.
+
+    The sign test's interval, which supposes no distribution; all of the values for n below 6.
+
+    >>> median_ranks(31), median_ranks(4)
+    ((9, 21), (0, 3))
+    """
+    low, tail = -1, 0
+    while low + 1 < n / 2 and 2 * (tail + math.comb(n, low + 1)) <= 0.05 * 2**n:
+        low += 1
+        tail += math.comb(n, low)
+    low = max(low, 0)
+    return low, n - 1 - low
+
+
+def calibration_error(p: Floats, y: Ints, bins: int = 15) -> float:
+    """The expected calibration error in 0..1 over bins of equal width (Naeini et al. 2015).
+
+    >>> calibration_error(np.float32([[0.75, 0.25]] * 4), np.array([0, 0, 0, 1]))
+    0.0
+    """
+    sure = p.max(axis=1).astype(np.float64)
+    right = p.argmax(axis=1) == y
+    place = np.minimum((sure * bins).astype(int), bins - 1)
+    gaps = [
+        abs(right[place == b].mean() - sure[place == b].mean()) * (place == b).mean()
+        for b in np.unique(place)
+    ]
+    return float(sum(gaps))
+
+
+def confusion(p: Floats, y: Ints) -> Ints:
+    """Counts i64 (k, k): rows the true class, columns the predicted one."""
+    k = p.shape[1]
+    return np.bincount(y * k + p.argmax(axis=1), minlength=k * k).reshape(k, k).astype(np.int64)

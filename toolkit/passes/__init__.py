@@ -1,0 +1,24 @@
+"""The passes, by the name that recipes use.
+
+To add one: a file here with a frozen dataclass of `base.Pass` whose fields are its settings, a
+line in `PASSES`, and a test beside the others. The contract test finds it by itself.
+"""
+
+from __future__ import annotations
+
+from toolkit.passes.base import Pass, apply
+from toolkit.passes.distill import Distill
+from toolkit.passes.dynamic_int8 import DynamicInt8
+from toolkit.passes.float16 import Float16
+from toolkit.passes.shorten import Shorten
+from toolkit.passes.static_int8 import StaticInt8
+
+__all__ = ["PASSES", "Pass", "apply"]
+
+PASSES: dict[str, type[Pass]] = {
+    "distill": Distill,
+    "dynamic_int8": DynamicInt8,
+    "float16": Float16,
+    "shorten": Shorten,
+    "static_int8": StaticInt8,
+}

@@ -1,0 +1,65 @@
+"""What a pass is, and the one way to run it."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from toolkit.errors import RecipeError
+from toolkit.glossary import Facts, Fit, Stage, Step
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pass(ABC):
+    """A change of a model; its fields are its settings, and two equal passes do the same.
+
+    stage "keras" takes and gives a keras.Model, stage "onnx" an onnx.ModelProto.
+    """
+
+    stage: ClassVar[Stage]
+
+    @abstractmethod
+    def __call__(self, model: Any, fit: Fit, seed: int = 0) -> Step:
+        """Give a new model and leave `model` as it is; test data is never seen."""
+
+    @property
+    def name(self) -> str:
+        """The name in recipes: the class name in small letters with underscores."""
+        return _snake(type(self).__name__)
+
+
+def apply(step: Pass, model: Any, fit: Fit, seed: int = 0) -> Step:
+    """Run one pass; its facts begin with its name and settings and end with the seconds it took.
+
+    Raises RecipeError when the model is of the other stage.
+    """
+    stage = "onnx" if hasattr(model, "SerializeToString") else "keras"
+    if stage != step.stage:
+        raise RecipeError(
+            f"{step.name} takes a model at stage {step.stage}, this one is at stage {stage}",
+            "keras passes first, then onnx passes",
+            "reorder the recipe",
+        )
+    start = time.perf_counter()
+    done = step(model, fit, seed)
+    facts: Facts = {"pass": step.name, "settings": dataclasses.asdict(step), **done.facts}
+    return Step(done.model, {**facts, "seconds": round(time.perf_counter() - start, 3)})
+
+
+def positive(owner: str, **values: float) -> None:
+    """Raise RecipeError unless every value is above 0."""
+    for name, value in values.items():
+        if not value > 0:
+            raise RecipeError(f"{owner} has {name} {value}", "a number above 0", "correct it")
+
+
+def _snake(name: str) -> str:
+    """Give a class name its form in recipes.
+
+    >>> _snake("DynamicInt8")
+    'dynamic_int8'
+    """
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")

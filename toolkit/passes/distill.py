@@ -1,0 +1,162 @@
+"""A small net that learns from the answers of a large one (Hinton et al. 2015)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from toolkit.errors import RecipeError, near
+from toolkit.glossary import Data, Doubles, Fit, Floats, Stage, Step
+from toolkit.models.heads import head_of, softmax
+from toolkit.models.reference import MODELS, build
+from toolkit.passes.base import Pass, positive
+from toolkit.training import Settings, copied, fitted, shaped, train
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distill(Pass):
+    """Train a student on hard labels and on a teacher's probabilities softened by `temperature`.
+
+    teacher: a reference model that is trained first, "base" for the model given, or "auto": the
+    large reference model where the base is smaller than it, else the base. student: a reference
+    model, "base" for the base itself, which goes on learning, or "auto": "base" under a larger
+    teacher, else the small reference model. weight: the share of the teacher in the loss.
+    """
+
+    stage: ClassVar[Stage] = "keras"
+    teacher: str = "auto"
+    student: str = "auto"
+    temperature: float = 4.0
+    weight: float = 0.9
+    epochs: int = 60
+    teacher_epochs: int = 15
+
+    def __post_init__(self) -> None:
+        """Refuse settings that cannot work."""
+        positive(
+            self.name,
+            temperature=self.temperature,
+            epochs=self.epochs,
+            teacher_epochs=self.teacher_epochs,
+        )
+        if not 0 <= self.weight <= 1:
+            raise RecipeError(f"{self.name} has weight {self.weight}", "from 0 to 1", "correct it")
+        for role in ("teacher", "student"):
+            value = getattr(self, role)
+            if value not in MODELS and value not in ("auto", "base"):
+                raise RecipeError(
+                    f"unknown {role} '{value}'", near(value, [*MODELS, "auto", "base"])
+                )
+        if self.teacher == self.student == "base":
+            raise RecipeError(
+                "distill with teacher and student both base", "two different nets", "change one"
+            )
+
+    def __call__(self, model: Any, fit: Fit, seed: int = 0) -> Step:
+        """Give the trained student; facts hold both nets, their sizes and the student's history."""
+        teacher, student, facts = self._cast(model, fit, seed)
+        rows = shaped(student, fit.train), shaped(student, fit.validation)
+        # the teacher answers once, not once an epoch
+        soft = [self._softened(teacher, data) for data in (fit.train, fit.validation)]
+        hard = [np.eye(len(d.classes), dtype=np.float32)[d.y] for d in (fit.train, fit.validation)]
+        targets = [np.concatenate(pair, axis=1) for pair in zip(hard, soft, strict=True)]
+        settings = Settings(epochs=self.epochs, batch=_batch(len(fit.train)))
+        trained, history = fitted(
+            _open_ended(student),
+            (rows[0], targets[0]),
+            (rows[1], targets[1]),
+            self._loss(len(fit.train.classes)),
+            settings,
+            subject="student",
+            seed=seed,
+        )
+        taught = copied(student)
+        taught.set_weights(trained.get_weights())
+        return Step(taught, {**facts, "history": {k: list(v) for k, v in history.series.items()}})
+
+    def _cast(self, base: Any, fit: Fit, seed: int) -> tuple[Any, Any, dict[str, Any]]:
+        """The teacher, trained, and the student as it starts."""
+        data = fit.train
+        large = "cnn-large" if data.kind == "image" else "tabular-large"
+        small = "mlp" if data.kind == "image" else "tabular"
+        name = self.teacher
+        if name == "auto":
+            fresh = build(large, data, seed=seed)
+            name = large if base.count_params() < fresh.count_params() else "base"
+        pupil = self.student if self.student != "auto" else "base" if name != "base" else small
+        student = base if pupil == "base" else build(pupil, data, seed=seed)
+        if head_of(student) != "softmax":
+            raise RecipeError(
+                "distill with a student that does not end in a softmax",
+                "a softmax over the classes",
+                "choose a reference student: mlp, cnn or tabular",
+            )
+        teacher = base
+        if name != "base":
+            settings = Settings(epochs=self.teacher_epochs, batch=_batch(len(data)))
+            teacher, _ = train(
+                build(name, data, seed=seed), fit, settings, subject="teacher", seed=seed
+            )
+        return (
+            teacher,
+            student,
+            {
+                "teacher": name,
+                "student": pupil,
+                "teacher_parameters": int(teacher.count_params()),
+                "student_parameters": int(student.count_params()),
+            },
+        )
+
+    def _softened(self, teacher: Any, data: Data) -> Floats:
+        """The teacher's probabilities at the temperature, f32 (n, k)."""
+        from toolkit.predict import KerasPredictor
+
+        p = KerasPredictor(teacher, "teacher")(data.x).astype(np.float64)
+        # the softmax forgets only a constant a row, which the next softmax forgets as well
+        logits: Doubles = np.log(np.maximum(p, 1e-12)) / self.temperature
+        return softmax(logits).astype(np.float32)
+
+    def _loss(self, classes: int) -> Any:
+        import keras
+        from keras import ops
+
+        def loss(targets: Any, logits: Any) -> Any:
+            hard = keras.losses.categorical_crossentropy(
+                targets[:, :classes], logits, from_logits=True
+            )
+            soft = ops.sum(
+                targets[:, classes:]
+                * (
+                    ops.log(targets[:, classes:] + 1e-12)
+                    - ops.log_softmax(logits / self.temperature, axis=-1)
+                ),
+                axis=-1,
+            )
+            # squared temperature keeps both gradients of one size (Hinton et al. 2015, section 2)
+            return (1 - self.weight) * hard + self.weight * self.temperature**2 * soft
+
+        return loss
+
+
+def _batch(rows: int) -> int:
+    """Small sets need more steps an epoch than batches of 128 would give them."""
+    return 128 if rows >= 5_000 else 32
+
+
+def _open_ended(model: Any) -> Any:
+    """A copy of the net that gives logits in place of the softmax."""
+    import keras
+
+    if getattr(model.layers[-1], "activation", None) is keras.activations.softmax:
+        twin = copied(model)
+        twin.layers[-1].activation = keras.activations.linear
+        # the activation is read when the layer is called: build the graph anew
+        return copied(twin)
+    raise RecipeError(
+        f"distill with a student whose last layer is {type(model.layers[-1]).__name__}",
+        "a Dense layer with softmax",
+        "choose a reference student: mlp, cnn or tabular",
+    )

@@ -1,0 +1,86 @@
+"""Int8 weights, activations quantised on the fly: no calibration data needed."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from toolkit.glossary import Fit, Stage, Step
+from toolkit.passes.base import Pass
+
+_KINDS = ["MatMul", "Gemm", "LSTM", "Attention"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DynamicInt8(Pass):
+    """Quantise the weights of dense and recurrent layers with onnxruntime's dynamic quantiser.
+
+    bits 7 keeps the 16-bit sums of AVX2 without VNNI from saturating, so that every CPU computes
+    the same; 8 is finer where that cannot happen. Convolutions stay float: their dynamic integer
+    kernel is slower than float. Facts list them.
+    """
+
+    stage: ClassVar[Stage] = "onnx"
+    per_channel: bool = True
+    bits: int = 7
+
+    def __post_init__(self) -> None:
+        """Refuse other widths."""
+        seven_or_eight(self.name, self.bits)
+
+    def __call__(self, model: Any, fit: Fit, seed: int = 0) -> Step:  # noqa: ARG002
+        """Give the model with int8 weights."""
+        import onnx
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+
+        ready = prepared(model)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "out.onnx"
+            quantize_dynamic(
+                ready,
+                path,
+                op_types_to_quantize=_KINDS,
+                per_channel=self.per_channel,
+                reduce_range=self.bits == 7,
+                weight_type=QuantType.QInt8,
+            )
+            small = onnx.load(path)
+        kept = {n.name: "a float convolution is faster" for n in small.graph.node if _conv(n)}
+        return Step(small, {"changed": integers(small), "skipped": kept})
+
+
+def seven_or_eight(owner: str, bits: int) -> None:
+    """Raise RecipeError for another width of weights."""
+    from toolkit.errors import RecipeError
+
+    if bits not in (7, 8):
+        raise RecipeError(f"{owner} has bits {bits}", "7 or 8", "correct it")
+
+
+def prepared(model: Any) -> Any:
+    """A new graph with shapes inferred, constants folded and bias adds merged."""
+    import onnx
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "in.onnx", Path(folder) / "out.onnx"
+        onnx.save(model, source)
+        quant_pre_process(source, target, skip_symbolic_shape=True)
+        ready = onnx.load(target)
+    # the optimiser leaves the metadata of its input aside; its own says that it has run
+    ready.metadata_props.extend(model.metadata_props)
+    return ready
+
+
+def integers(model: Any) -> int:
+    """How many weight tensors are stored as int8."""
+    from onnx import TensorProto
+
+    kinds = (TensorProto.INT8, TensorProto.UINT8)
+    return sum(1 for t in model.graph.initializer if t.data_type in kinds and len(t.dims) > 1)
+
+
+def _conv(node: Any) -> bool:
+    return str(node.op_type) in ("Conv", "ConvTranspose")

@@ -1,0 +1,216 @@
+"""compress(): many recipes from one base, measured side by side, and the one to take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from toolkit import artifact, provenance, recipe
+from toolkit.errors import MatchError, RecipeError
+from toolkit.export import export
+from toolkit.files import writable_folder
+from toolkit.glossary import Artifact, Facts, History, Measurement, Splits, Step
+from toolkit.measurement import measure
+from toolkit.metrics import accuracy
+from toolkit.models import open_model
+from toolkit.passes import apply
+from toolkit.predict import predictor
+from toolkit.progress import tell
+from toolkit.recipe import Recipe
+from toolkit.run import Run
+from toolkit.shapes import matching
+
+FREE_DROP = 1.0
+"""Points that may be lost when no limit is given, if the loss is within chance at all."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a small model may cost; None is no limit.
+
+    max_drop: points of accuracy; the one-sided 95 % bound of the loss must lie below it.
+    max_bytes: of the file. max_latency: ms, p50 of one row on one thread.
+    """
+
+    max_drop: float | None = None
+    max_bytes: int | None = None
+    max_latency: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse limits that nothing can meet."""
+        for name, value in vars(self).items():
+            if value is not None and not value > 0:
+                raise RecipeError(f"{name} {value}", "a number above 0", "correct the limit")
+
+
+@dataclass(frozen=True, eq=False)
+class Frontier:
+    """What came out: everything measured as a Run, the base and the candidates as files.
+
+    chosen: the smallest candidate within the budget, or None where none is.
+    misses: candidate -> why it is not within the budget, in words.
+    """
+
+    run: Run
+    base: Artifact
+    candidates: tuple[Artifact, ...]
+    chosen: Artifact | None
+    misses: dict[str, str]
+
+
+def compress(
+    model: Any,
+    splits: Splits,
+    recipes: Sequence[str | Path | Recipe] = (),
+    *,
+    budget: Budget | None = None,
+    out: str | Path,
+    seed: int = 0,
+    history: History | None = None,
+) -> Frontier:
+    """Run recipes on a Keras classifier, measure what comes out, and choose.
+
+    model: a keras.Model or the path of one. recipes: names, TOML files or Recipes; none means all
+    that come with the toolkit. Into `out` go base.onnx, one .onnx a recipe and manifest.json.
+    Raises BadInput before anything is trained, ExportError for what ONNX cannot hold.
+    """
+    chosen = [r if isinstance(r, Recipe) else recipe.load(r) for r in recipes or recipe.known()]
+    names = [r.name for r in chosen]
+    for name in names:
+        if names.count(name) > 1 or name == "base":
+            raise RecipeError(f"recipe name '{name}' is taken", "distinct names", "rename one")
+    budget = budget or Budget()
+    folder = writable_folder(Path(out))
+    if isinstance(model, str | Path):
+        model = open_model(Path(model))
+    units = max(int(model.outputs[0].shape[-1]), 2)
+    matching(tuple(model.inputs[0].shape[1:]), units, splits.test)
+    _in_range(model, splits)
+
+    base_step = export(model, splits.fit.validation, name="base")
+    base = artifact.save(base_step.model, "base", folder, facts=(base_step.facts,))
+    made: dict[tuple[Any, ...], Step] = {}
+    artifacts = []
+    for done, current in enumerate(chosen):
+        tell("compress", done, len(chosen))
+        small, facts = _follow(current, model, base_step, splits, made=made, seed=seed)
+        artifacts.append(
+            artifact.save(small, current.name, folder, recipe=current.to_toml(), facts=facts)
+        )
+    tell("compress", len(chosen), len(chosen))
+    every = (base, *artifacts)
+    artifact.write_manifest(every, folder)
+    measured, confusions = measure({a.name: a.path for a in every}, splits.test, seed=seed)
+    exported = [
+        Measurement(a.name, "export_difference", f["largest_difference"], "", f["rows_compared"])
+        for a in every
+        for f in a.facts
+        if "largest_difference" in f
+    ]
+    misses = {a.name: why for a in artifacts if (why := _miss(a, measured, budget))}
+    within = [a for a in artifacts if a.name not in misses]
+    best = min(within, key=lambda a: a.nbytes, default=None)
+    run = Run(
+        title=f"{splits.name}: base and compressed",
+        created=provenance.now(),
+        command="compress",
+        base="base",
+        chosen=best.name if best else None,
+        data=provenance.about(splits),
+        artifacts=every,
+        measurements=(*measured, *exported),
+        histories=(*((history,) if history else ()), *_histories(artifacts)),
+        confusions=confusions,
+        budget={name: value for name, value in vars(budget).items() if value is not None},
+        versions=provenance.versions(),
+        seeds={"seed": seed},
+        hashes={"data": splits.sha256, **{a.path.name: a.sha256 for a in every}},
+        machine=provenance.machine(),
+    )
+    return Frontier(run, base, tuple(artifacts), best, misses)
+
+
+def _follow(
+    current: Recipe,
+    model: Any,
+    exported: Step,
+    splits: Splits,
+    *,
+    made: dict[tuple[Any, ...], Step],
+    seed: int,
+) -> tuple[Any, tuple[Facts, ...]]:
+    """Run the passes of a recipe; a beginning that another recipe has run is not run again."""
+    facts: list[Facts] = []
+    done: tuple[Any, ...] = ()
+    now = model
+    for step in (*current.passes, None):
+        if not _is_onnx(now) and (step is None or step.stage == "onnx"):
+            key = (*done, "export")
+            if key not in made:
+                rows = splits.fit.validation
+                made[key] = exported if not done else export(now, rows, name=current.name)
+            now = made[key].model
+            facts.append(made[key].facts)
+        if step is not None:
+            done = (*done, step)
+            if done not in made:
+                made[done] = apply(step, now, splits.fit, seed)
+            now = made[done].model
+            facts.append(made[done].facts)
+    return now, tuple(facts)
+
+
+def _is_onnx(model: Any) -> bool:
+    return hasattr(model, "SerializeToString")
+
+
+def _histories(artifacts: Sequence[Artifact]) -> list[History]:
+    found: dict[str, History] = {}
+    for a in artifacts:
+        for facts in a.facts:
+            if "history" in facts:
+                series = {name: tuple(values) for name, values in facts["history"].items()}
+                # recipes that begin alike share one training
+                found.setdefault(repr(series), History(a.name, series, {"pass": facts["pass"]}))
+    return list(found.values())
+
+
+def _miss(made: Artifact, measured: Sequence[Measurement], budget: Budget) -> str:
+    """Why a candidate is not within the budget, or nothing."""
+    figure = {m.name: m for m in measured if m.subject == made.name}
+    drop, bound = figure["accuracy_drop"], figure["accuracy_drop_bound"].value
+    if budget.max_drop is not None and not bound < budget.max_drop:
+        return (
+            f"may lose {bound:.2f} points (one-sided 95 % bound over {drop.n} rows), "
+            f"not below {budget.max_drop:g}"
+        )
+    if budget.max_drop is None and (drop.value > FREE_DROP or (drop.low or 0.0) > 0):
+        return f"loses {drop.value:.2f} points, more than {FREE_DROP:g} or more than chance"
+    if budget.max_bytes is not None and made.nbytes > budget.max_bytes:
+        return f"is {made.nbytes:,} bytes, more than {budget.max_bytes:,}"
+    milliseconds = figure["latency_p50"].value / 1e3
+    if budget.max_latency is not None and milliseconds > budget.max_latency:
+        return f"takes {milliseconds:.3g} ms, more than {budget.max_latency:g}"
+    return ""
+
+
+def _in_range(model: Any, splits: Splits) -> None:
+    """Raise MatchError when the base is no better than chance until its input is rescaled."""
+    rows = splits.fit.validation.rows(slice(0, 1000))
+    peak = float(abs(rows.x).max())
+    if peak <= 1.0 or rows.kind != "image":
+        return
+    predict = predictor(model, "base")
+    divided = (rows.x / 255).astype(np.float32)
+    raw, scaled = accuracy(predict(rows.x), rows.y), accuracy(predict(divided), rows.y)
+    if raw.high < scaled.low:
+        raise MatchError(
+            f"the base is right in {100 * raw.value:.0f} % of rows as they are and in "
+            f"{100 * scaled.value:.0f} % when divided by 255",
+            "values in the range the model was trained on",
+            "add --scale 0.00392157",
+        )

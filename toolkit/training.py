@@ -1,0 +1,181 @@
+"""Training a Keras classifier: one way of doing it, for base, teacher and student alike."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.errors import ModelError, near
+from toolkit.glossary import Data, Fit, Floats, History
+from toolkit.models.heads import head_of
+from toolkit.progress import tell
+from toolkit.seeding import seeded
+from toolkit.shapes import in_shape, matching
+
+LOSSES = ("crossentropy", "mse")
+OPTIMIZERS = ("adam", "sgd")
+_RATES = {"adam": 1e-3, "sgd": 1e-2}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train. loss "mse" is over one-hot labels; learning_rate None takes the optimizer's.
+
+    stop_below: stop after the first epoch whose training loss is below it.
+    Raises ModelError for a value that is not allowed.
+    """
+
+    loss: str = "crossentropy"
+    optimizer: str = "adam"
+    learning_rate: float | None = None
+    batch: int = 128
+    epochs: int = 10
+    stop_below: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse wrong values before any time is spent."""
+        for name, value, known in (
+            ("loss", self.loss, LOSSES),
+            ("optimizer", self.optimizer, OPTIMIZERS),
+        ):
+            if value not in known:
+                raise ModelError(f"unknown {name} '{value}'", near(value, known))
+        if self.batch < 1 or self.epochs < 1:
+            raise ModelError(
+                f"batch {self.batch}, epochs {self.epochs}", "whole numbers from 1 up", "correct it"
+            )
+        if not 0 < self.rate < math.inf:
+            raise ModelError(
+                f"learning rate {self.learning_rate}", "a positive number", "try 0.001"
+            )
+
+    @property
+    def rate(self) -> float:
+        """The learning rate that is used."""
+        return _RATES[self.optimizer] if self.learning_rate is None else self.learning_rate
+
+
+def train(
+    model: Any, fit: Fit, settings: Settings | None = None, *, subject: str = "base", seed: int = 0
+) -> tuple[Any, History]:
+    """Train a copy of `model` on `fit.train` and give it back with its history.
+
+    The model given stays as it is. The same seed on the same machine gives the same weights.
+    Raises MatchError when the model does not fit the data.
+
+    >>> from toolkit import data, models
+    >>> fit = data.load("wine").fit
+    >>> start = models.build("tabular", fit.train, seed=1)
+    >>> trained, history = train(start, fit, Settings(epochs=2))
+    >>> sorted(history.series)
+    ['accuracy', 'loss', 'val_accuracy', 'val_loss']
+    """
+    import keras
+
+    settings = settings or Settings()
+    head = head_of(model)
+    classes = len(fit.train.classes)
+    matching(tuple(model.inputs[0].shape[1:]), max(model.outputs[0].shape[-1], 2), fit.train)
+    loss: Any
+    if settings.loss == "mse":
+        if head == "logits":
+            raise ModelError(
+                "mse on a model that ends in linear units", "crossentropy", "or end in a softmax"
+            )
+        loss = keras.losses.MeanSquaredError()
+    elif head == "sigmoid":
+        loss = keras.losses.BinaryCrossentropy()
+    else:
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=head == "logits")
+
+    def labels(data: Data) -> NDArray[Any]:
+        if head == "sigmoid":
+            return data.y[:, None].astype(np.float32)
+        if settings.loss == "mse":
+            return np.eye(classes, dtype=np.float32)[data.y]
+        return data.y
+
+    return fitted(
+        model,
+        (shaped(model, fit.train), labels(fit.train)),
+        (shaped(model, fit.validation), labels(fit.validation)),
+        loss,
+        settings,
+        subject=subject,
+        seed=seed,
+    )
+
+
+def fitted(
+    model: Any,
+    train_rows: tuple[NDArray[Any], NDArray[Any]],
+    validation_rows: tuple[NDArray[Any], NDArray[Any]],
+    loss: Any,
+    settings: Settings,
+    *,
+    subject: str,
+    seed: int,
+) -> tuple[Any, History]:
+    """Fit a copy of `model` to given targets with a given Keras loss; `train` is the usual door."""
+    import keras
+
+    optimizer = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}[settings.optimizer]
+
+    class Watch(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            value = (logs or {}).get("loss", math.nan)
+            done = settings.stop_below is not None and value < settings.stop_below
+            if done:
+                self.model.stop_training = True
+            tell(f"train {subject}", settings.epochs if done else epoch + 1, settings.epochs)
+
+    with seeded(seed):
+        trained = copied(model)
+        trained.compile(
+            optimizer=optimizer(settings.rate),
+            loss=loss,
+            metrics=["accuracy"],
+        )
+        log = trained.fit(
+            *train_rows,
+            batch_size=settings.batch,
+            epochs=settings.epochs,
+            validation_data=validation_rows,
+            callbacks=[Watch()],
+            verbose=0,
+        )
+    series = {key: tuple(float(v) for v in values) for key, values in log.history.items()}
+    if not all(math.isfinite(v) for values in series.values() for v in values):
+        raise ModelError(
+            f"training of {subject} diverged at learning rate {settings.rate}",
+            "a finite loss",
+            "lower the learning rate",
+        )
+    facts = {
+        "loss": settings.loss,
+        "optimizer": settings.optimizer,
+        "learning_rate": settings.rate,
+        "batch": settings.batch,
+        "epochs": len(log.history["loss"]),
+        "stopped_early": len(log.history["loss"]) < settings.epochs,
+        "seed": seed,
+    }
+    return trained, History(subject, series, facts)
+
+
+def copied(model: Any) -> Any:
+    """A new keras.Model with the same architecture and the same weights."""
+    import keras
+
+    twin = keras.models.clone_model(model)
+    twin.set_weights(model.get_weights())
+    return twin
+
+
+def shaped(model: Any, data: Data) -> Floats:
+    """The rows of `data` in the shape the model's input has: (n, 28, 28, 1) or (n, 784)."""
+    return in_shape(data.x, tuple(model.inputs[0].shape[1:]))
