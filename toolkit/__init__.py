@@ -1,1 +1,47 @@
-"""."""
+"""Small Keras classifiers for edge CPUs, what that cost, and whether they decide for the same reasons.
+
+>>> import toolkit
+>>> splits = toolkit.load("wine")
+>>> model = toolkit.build("tabular", splits.fit.train)
+>>> model, history = toolkit.train(model, splits.fit, toolkit.Settings(epochs=2))
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOMES = {
+    "Budget": "toolkit.search",
+    "Frontier": "toolkit.search",
+    "Recipe": "toolkit.recipe",
+    "Run": "toolkit.run",
+    "Settings": "toolkit.training",
+    "ToolkitError": "toolkit.errors",
+    "build": "toolkit.models",
+    "checked": "toolkit.checks",
+    "compress": "toolkit.search",
+    "explain": "toolkit.explanation",
+    "export": "toolkit.export",
+    "listening": "toolkit.progress",
+    "load": "toolkit.data",
+    "measure": "toolkit.measurement",
+    "open_model": "toolkit.models",
+    "predictor": "toolkit.predict",
+    "study": "toolkit.study",
+    "train": "toolkit.training",
+    "write": "toolkit.report",
+}
+
+__all__ = sorted(_HOMES)  # noqa: PLE0605  # a list, made from the one table
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first asked for, so that `import toolkit` loads nothing."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'toolkit' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

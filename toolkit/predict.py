@@ -49,6 +49,8 @@ class OnnxPredictor:
             raise _refused(name, f"its output has the shape {trial.shape}")
         if trial.shape[1] == 1 and self._head != "sigmoid":
             raise _refused(name, "it ends in one unit without a sigmoid")
+        if trial.shape[1] > 1 and self._head == "sigmoid":
+            raise _refused(name, f"{trial.shape[1]} sigmoid units are multi-label")
         self.classes = max(trial.shape[1], 2)
 
     def __call__(self, x: Floats, /) -> Floats:

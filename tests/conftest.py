@@ -1,0 +1,77 @@
+"""What many tests share, made once a session: data sets and trained classifiers."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def digits() -> Any:
+    from toolkit.data import load
+
+    return load("digits")
+
+
+@pytest.fixture(scope="session")
+def wine() -> Any:
+    from toolkit.data import load
+
+    return load("wine")
+
+
+@pytest.fixture(scope="session")
+def mlp(digits: Any) -> Any:
+    """A trained 64-10-10-10 classifier of digits."""
+    from toolkit import models, training
+
+    start = models.build("mlp", digits.fit.train)
+    return training.train(start, digits.fit, training.Settings(epochs=40, batch=32))[0]
+
+
+@pytest.fixture(scope="session")
+def cnn(digits: Any) -> Any:
+    from toolkit import models, training
+
+    start = models.build("cnn", digits.fit.train)
+    return training.train(start, digits.fit, training.Settings(epochs=15, batch=32))[0]
+
+
+@pytest.fixture(scope="session")
+def tabular(wine: Any) -> Any:
+    from toolkit import models, training
+
+    start = models.build("tabular", wine.fit.train)
+    return training.train(start, wine.fit, training.Settings(epochs=20, batch=32))[0]
+
+
+@pytest.fixture(scope="session")
+def saved(tmp_path_factory: Any, mlp: Any) -> Path:
+    """The MLP as a .keras file."""
+    path = tmp_path_factory.mktemp("saved") / "mlp.keras"
+    mlp.save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def frontier(tmp_path_factory: Any, mlp: Any, digits: Any) -> Any:
+    """Two quick recipes from the MLP, measured."""
+    from toolkit.search import compress
+
+    out = tmp_path_factory.mktemp("compressed")
+    return compress(mlp, digits, ["float16", "int8"], out=out)
+
+
+@pytest.fixture(scope="session")
+def more_data() -> Path:
+    """The folder with larger data sets."""
+    folder = os.environ.get("TOOLKIT_DATA")
+    if not folder:
+        pytest.skip("TOOLKIT_DATA names no folder with mnist.npz")
+    return Path(folder)

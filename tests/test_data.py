@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from toolkit.data import load, scaled
+from toolkit.data.npz import read
+from toolkit.data.splits import Raw, split
+from toolkit.errors import DataError
+
+
+def parts(splits):
+    fit = splits.fit
+    return fit.train, fit.validation, fit.calibration, splits.test
+
+
+def test_digits_have_every_row_once(digits):
+    assert sum(len(p) for p in parts(digits)) == 1797
+    assert digits.test.x.dtype == np.float32
+    assert digits.test.kind == "image"
+
+
+def test_named_tables_keep_their_names(wine):
+    assert wine.test.kind == "tabular"
+    assert wine.test.features[0] == "alcohol"
+    assert wine.test.classes == ("class_0", "class_1", "class_2")
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(60, 300), st.integers(2, 4), st.integers(0, 5))
+def test_parts_share_no_row_and_lose_none(n, k, seed):
+    x = np.arange(n, dtype=np.float32)[:, None]
+    y = np.arange(n) % k
+    found = split(Raw("r", x, y), seed=seed)
+    values = np.concatenate([p.x[:, 0] for p in parts(found)])
+    assert sorted(values) == list(range(n))
+    again = split(Raw("r", x, y), seed=seed)
+    assert all((a.x == b.x).all() for a, b in zip(parts(found), parts(again), strict=True))
+    for part in parts(found):
+        assert (part.y == part.x[:, 0].astype(int) % k).all()  # labels travel with their rows
+
+
+def test_npz_with_its_own_test_part(tmp_path):
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 255, (200, 6, 6), np.uint8), np.arange(200) % 2
+    path = tmp_path / "own.npz"
+    np.savez(path, x_train=x, y_train=y, x_test=x[:20], y_test=y[:20])
+    found = load(path, scale=0.5)
+    assert found.test.x.shape == (20, 6, 6, 1)
+    assert np.allclose(found.test.x[..., 0], x[:20] / 2)
+    assert found.facts["scale"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "said"),
+    [
+        (np.full((60, 2), np.nan), np.arange(60) % 2, "NaN"),
+        (np.zeros((0, 2)), np.zeros(0), "shape"),
+        (np.zeros((60, 2)), np.arange(59) % 2, "59 labels"),
+        (np.zeros((60, 2)), np.zeros(60), "1 distinct"),
+        (np.zeros((60, 2)), np.linspace(0, 1, 60), "not a class"),
+        (np.array([["a", "b"]] * 60), np.arange(60) % 2, "encode"),
+    ],
+)
+def test_bad_arrays_are_refused_in_one_line(x, y, said):
+    with pytest.raises(DataError, match=said) as caught:
+        split(Raw("r", x, y))
+    assert "\n" not in str(caught.value)
+
+
+def test_labels_outside_the_classes(tmp_path):
+    x, y = np.zeros((60, 2), np.float32), np.arange(60) % 2
+    raw = Raw("r", x, y, x[:4], np.array([0, 1, 7, 0]))
+    with pytest.raises(DataError, match="label 7 in row 2"):
+        split(raw)
+
+
+def test_pickled_objects_are_never_loaded(tmp_path):
+    path = tmp_path / "evil.npz"
+    np.savez(path, x_train=np.array([{}], dtype=object), y_train=np.zeros(1))
+    with pytest.raises(DataError, match="nothing pickled"):
+        read(path)
+
+
+@pytest.mark.parametrize("spec", ["digit", "no/such.npz", "missing.npz"])
+def test_unknown_sources(spec):
+    with pytest.raises(DataError):
+        load(spec)
+
+
+def test_text_that_is_called_npz(tmp_path):
+    path = tmp_path / "a.npz"
+    path.write_text("hello")
+    with pytest.raises(DataError, match="is not an"):
+        load(path)
+
+
+def test_scaling_leaves_the_first_alone(wine):
+    before = wine.test.x.copy()
+    assert np.allclose(scaled(wine, 2.0).test.x, 2 * before)
+    assert (wine.test.x == before).all()
+
+
+def test_mnist_from_a_file(more_data):
+    found = load(more_data / "mnist.npz")
+    assert len(found.test) == 3000
+    assert len(found.test.classes) == 10

@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from toolkit import metrics
+
+
+def hot(labels, k=3):
+    return np.eye(k, dtype=np.float32)[labels]
+
+
+@given(st.integers(1, 500), st.data())
+def test_wilson_is_scipys(n, data):
+    hits = data.draw(st.integers(0, n))
+    ours = metrics.share(hits, n)
+    theirs = stats.binomtest(hits, n).proportion_ci(method="wilson")
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=1e-9)
+
+
+@given(st.integers(0, 60), st.integers(0, 60))
+def test_mcnemar_is_the_binomial_test(lost, won):
+    y = np.zeros(lost + won + 5, np.int64)
+    base, other = y.copy(), y.copy()
+    other[:lost] = 1
+    base[lost : lost + won] = 1
+    found = metrics.accuracy_drop(hot(base), hot(other), y)
+    expected = stats.binomtest(lost, lost + won).pvalue if lost + won else 1.0
+    assert found.p_value == pytest.approx(expected)
+    assert found.low <= found.value <= found.high
+    assert found.upper <= found.high
+
+
+def test_mcnemar_of_many_rows_stays_a_number():
+    y = np.zeros(40_000, np.int64)
+    base, other = y.copy(), y.copy()
+    base[:9000] = 1
+    other[20_000:29_300] = 1
+    p = metrics.accuracy_drop(hot(base), hot(other), y).p_value
+    assert p == pytest.approx(stats.binomtest(9000, 18_300).pvalue)
+
+
+def test_the_paired_interval_covers_the_truth():
+    # 2 of 100 rows lost, 1 of 100 won on average: the drop is 1 point
+    rng, inside, trials = np.random.default_rng(0), 0, 1000
+    for _ in range(trials):
+        kind = rng.choice(3, size=500, p=[0.97, 0.02, 0.01])
+        y = np.zeros(500, np.int64)
+        drop = metrics.accuracy_drop(hot((kind == 2) * 1), hot((kind == 1) * 1), y)
+        inside += drop.low <= 0.01 <= drop.high
+    # 95 % less three standard errors of a share of 1000 trials
+    assert inside / trials > 0.95 - 3 * (0.95 * 0.05 / trials) ** 0.5
+
+
+@pytest.mark.parametrize("n", [6, 15, 31, 100])
+def test_median_ranks_cover_and_are_the_narrowest(n):
+    low, high = metrics.median_ranks(n)
+    assert high == n - 1 - low
+    assert 2 * stats.binom.cdf(low, n, 0.5) <= 0.05
+    assert 2 * stats.binom.cdf(low + 1, n, 0.5) > 0.05
+
+
+def test_confusion_and_agreement():
+    y = np.array([0, 1, 2, 2])
+    p = hot([0, 2, 2, 1])
+    assert metrics.confusion(p, y).tolist() == [[1, 0, 0], [0, 0, 1], [0, 1, 1]]
+    assert metrics.agreement(p, hot([0, 2, 0, 0])).value == 0.5
+
+
+def test_calibration_error_by_hand():
+    p = np.float32([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.6, 0.4]])
+    # two bins: |0.5 - 0.9| and |1 - 0.6|, half of the rows each
+    assert metrics.calibration_error(p, np.array([0, 1, 0, 0])) == pytest.approx(0.4)

@@ -1,0 +1,116 @@
+import zipfile
+
+import numpy as np
+import pytest
+
+from toolkit.errors import ModelError
+from toolkit.models import MODELS, build, open_model
+from toolkit.models.opening import kind_of
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_reference_models_classify(name, digits, wine):
+    data = wine.fit.train if name.startswith("tabular") else digits.fit.train
+    model = build(name, data)
+    out = model(data.x[:3]).numpy()
+    assert out.shape == (3, len(data.classes))
+    assert np.allclose(out.sum(axis=1), 1, atol=1e-6)
+
+
+def test_the_base_is_inputs_10_10_10(digits):
+    model = build("mlp", digits.fit.train)
+    assert [layer.units for layer in model.layers if hasattr(layer, "units")] == [10, 10, 10]
+
+
+def test_the_seed_decides_the_weights(digits):
+    one, same, other = (build("mlp", digits.fit.train, seed=s) for s in (1, 1, 2))
+    assert all((a == b).all() for a, b in zip(one.get_weights(), same.get_weights(), strict=True))
+    assert (one.get_weights()[0] != other.get_weights()[0]).any()
+
+
+def test_options_reach_the_layers(digits):
+    model = build("mlp", digits.fit.train, activation="tanh", l1=0.1, l2=0.2, dropout=0.3)
+    dense = model.get_layer("dense_1")
+    assert dense.activation.__name__ == "tanh"
+    assert dense.kernel_regularizer.l1 == pytest.approx(0.1)
+    assert model.get_layer("dropout_1").rate == 0.3
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("mpl", {}), ("mlp", {"activation": "rleu"}), ("mlp", {"dropout": 1.5}), ("none.py:f", {})],
+)
+def test_wrong_names_and_options(name, options, digits):
+    with pytest.raises(ModelError):
+        build(name, digits.fit.train, **options)
+
+
+def test_a_function_of_the_user(tmp_path, wine):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import keras\n"
+        "def net(shape, classes):\n"
+        "    return keras.Sequential([keras.layers.Input(shape),"
+        " keras.layers.Dense(classes, 'softmax')])\n"
+    )
+    assert build(f"{file}:net", wine.fit.train).output_shape == (None, 3)
+    with pytest.raises(ModelError, match="no function"):
+        build(f"{file}:nets", wine.fit.train)
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5", ".bin"])
+def test_files_are_told_by_content(suffix, tmp_path, mlp, saved, digits):
+    path = tmp_path / f"model{suffix}"
+    if suffix == ".h5":
+        mlp.save(path)
+    else:
+        path.write_bytes(saved.read_bytes())
+    x = digits.test.x[:20]
+    assert np.array_equal(open_model(path)(x), mlp(x))
+
+
+def test_what_is_no_model(tmp_path):
+    (tmp_path / "a.keras").write_text("hello")
+    (tmp_path / "empty.h5").write_bytes(b"")
+    with zipfile.ZipFile(tmp_path / "other.keras", "w") as archive:
+        archive.writestr("x", "y")
+    for name in ("a.keras", "empty.h5", "other.keras", "missing.keras", ""):
+        with pytest.raises(ModelError) as caught:
+            kind_of(tmp_path / name)
+        assert "\n" not in str(caught.value)
+
+
+def test_code_in_a_file_does_not_run(tmp_path, monkeypatch):
+    import keras
+
+    monkeypatch.chdir(tmp_path)
+    model = keras.Sequential(
+        [
+            keras.layers.Input((2,)),
+            keras.layers.Lambda(lambda x: (__import__("pathlib").Path("ran").touch(), x)[1]),
+            keras.layers.Dense(2, "softmax"),
+        ]
+    )
+    model.save("evil.keras")
+    (tmp_path / "ran").unlink()  # building the model called the function once
+    with pytest.raises(ModelError, match="Lambda"):
+        open_model(tmp_path / "evil.keras")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("layers", "said"),
+    [
+        (lambda k: [k.layers.Dense(1)], "one unit"),
+        (lambda k: [k.layers.Dense(3, "sigmoid")], "multi-label"),
+        (lambda k: [k.layers.Dense(3, "relu")], "relu"),
+        (lambda k: [k.layers.Dense(4), k.layers.Reshape((2, 2))], "shape"),
+    ],
+)
+def test_what_is_no_classifier(layers, said, tmp_path):
+    import keras
+
+    path = tmp_path / "m.keras"
+    keras.Sequential([keras.layers.Input((2,)), *layers(keras)]).save(path)
+    with pytest.raises(ModelError, match=said):
+        open_model(path)

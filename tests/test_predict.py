@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+
+from toolkit.errors import MatchError, ModelError
+from toolkit.export import export
+from toolkit.predict import KerasPredictor, OnnxPredictor, predictor
+
+
+@pytest.fixture(scope="module")
+def onnx_mlp(mlp, digits):
+    return export(mlp, digits.fit.validation).model
+
+
+def test_onnx_and_keras_say_the_same(onnx_mlp, mlp, digits):
+    big, small = KerasPredictor(mlp, "k"), OnnxPredictor(onnx_mlp.SerializeToString(), "o")
+    assert np.abs(big(digits.test.x) - small(digits.test.x)).max() < 1e-5
+    assert small.classes == big.classes == 10
+
+
+@pytest.mark.parametrize("n", [0, 1, 7, 450])
+def test_any_number_of_rows(n, onnx_mlp, mlp, digits):
+    for predict in (predictor(mlp), predictor(onnx_mlp.SerializeToString())):
+        p = predict(digits.test.x[:n])
+        assert p.shape == (n, 10)
+        assert p.dtype == np.float32
+        assert np.allclose(p.sum(axis=1), 1, atol=1e-5)
+
+
+def test_doubles_and_flat_rows_are_taken(onnx_mlp, digits):
+    predict = predictor(onnx_mlp.SerializeToString())
+    x = digits.test.x[:5]
+    assert np.array_equal(predict(x.reshape(5, 64).astype(np.float64)), predict(x))
+
+
+def test_rows_of_another_size(onnx_mlp):
+    with pytest.raises(MatchError, match="shape"):
+        predictor(onnx_mlp.SerializeToString())(np.zeros((2, 7, 7, 1), np.float32))
+
+
+@pytest.mark.parametrize("units", [1, 3])
+@pytest.mark.parametrize("last", ["sigmoid", "linear", "softmax"])
+def test_every_head_ends_in_probabilities(units, last, tmp_path):
+    """A sigmoid unit, logits or a softmax, written as ONNX by others."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    rng = np.random.default_rng(0)
+    w = rng.normal(size=(4, units)).astype(np.float32)
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["z"])]
+    if last != "linear":
+        nodes.append(helper.make_node(last.capitalize(), ["z"], ["y"]))
+    out = "z" if last == "linear" else "y"
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 4])],
+        [helper.make_tensor_value_info(out, TensorProto.FLOAT, ["n", units])],
+        [numpy_helper.from_array(w, "w")],
+    )
+    path = tmp_path / "m.onnx"
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path
+    )
+    x = rng.normal(size=(6, 4)).astype(np.float32)
+    z = (x @ w).astype(np.float64)
+    if units == 1 and last != "sigmoid":
+        with pytest.raises(ModelError, match="one unit"):
+            predictor(path)
+        return
+    if units == 3 and last == "sigmoid":
+        with pytest.raises(ModelError, match="multi-label"):
+            predictor(path)
+        return
+    if units == 1:
+        p = 1 / (1 + np.exp(-z))
+        expected = np.concatenate([1 - p, p], axis=1)
+    else:
+        expected = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    assert np.allclose(predictor(path)(x), expected, atol=1e-6)
+
+
+def test_data_with_other_classes(onnx_mlp, wine):
+    with pytest.raises(MatchError):
+        predictor(onnx_mlp.SerializeToString(), data=wine.test)
+
+
+def test_a_damaged_file_is_one_line(tmp_path, onnx_mlp):
+    path = tmp_path / "cut.onnx"
+    path.write_bytes(onnx_mlp.SerializeToString()[:500])
+    with pytest.raises(ModelError) as caught:
+        predictor(path)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+
+from toolkit import models
+from toolkit.errors import MatchError, ModelError
+from toolkit.training import Settings, train
+
+
+def start(splits, **options):
+    return models.build("tabular", splits.fit.train, **options)
+
+
+def test_the_same_seed_gives_the_same_weights_and_leaves_numpy_alone(wine):
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    settings = Settings(epochs=2)
+    runs = [train(start(wine), wine.fit, settings, seed=s)[0].get_weights() for s in (3, 3, 4)]
+    assert all((a == b).all() for a, b in zip(runs[0], runs[1], strict=True))
+    assert any((a != b).any() for a, b in zip(runs[0], runs[2], strict=True))
+    assert (np.random.get_state()[1] == before).all()  # noqa: NPY002
+
+
+def test_the_model_given_stays_as_it_is(wine):
+    model = start(wine)
+    before = [w.copy() for w in model.get_weights()]
+    train(model, wine.fit, Settings(epochs=1))
+    assert all((a == b).all() for a, b in zip(before, model.get_weights(), strict=True))
+
+
+@pytest.mark.parametrize("loss", ["crossentropy", "mse"])
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_the_loss_falls(loss, optimizer, wine):
+    rate = 0.1 if optimizer == "sgd" else None
+    _, history = train(start(wine), wine.fit, Settings(loss, optimizer, rate, 32, 8))
+    assert history.series["loss"][-1] < history.series["loss"][0]
+    assert len(history.series["val_accuracy"]) == 8
+
+
+def test_it_stops_when_the_loss_is_low_enough(wine):
+    _, history = train(start(wine), wine.fit, Settings(batch=16, epochs=60, stop_below=0.4))
+    losses = history.series["loss"]
+    assert losses[-1] < 0.4 <= losses[-2]
+    assert history.facts["stopped_early"]
+
+
+def test_gradient_descent_is_the_textbook_step(wine):
+    """One batch, one epoch, no hidden layer: w - rate * gradient, by hand."""
+    import keras
+
+    data = wine.fit.train
+    model = keras.Sequential([keras.layers.Input((13,)), keras.layers.Dense(3, "softmax")])
+    w, b = (a.astype(np.float64) for a in model.get_weights())
+    x = data.x.astype(np.float64) / 1000
+    scaled = type(wine.fit)(
+        *(
+            type(data)((d.x / 1000).astype(np.float32), d.y, d.classes, d.features, d.kind)
+            for d in (data, wine.fit.validation, wine.fit.calibration)
+        )
+    )
+    z = x @ w + b
+    p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    error = (p - np.eye(3)[data.y]) / len(x)
+    trained, _ = train(
+        model, scaled, Settings(optimizer="sgd", learning_rate=0.5, batch=1000, epochs=1)
+    )
+    assert np.allclose(trained.get_weights()[0], w - 0.5 * x.T @ error, atol=1e-6)
+    assert np.allclose(trained.get_weights()[1], b - 0.5 * error.sum(axis=0), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"loss": "mae"}, {"optimizer": "adm"}, {"epochs": 0}, {"learning_rate": -1.0}]
+)
+def test_wrong_settings(wrong):
+    with pytest.raises(ModelError):
+        Settings(**wrong)
+
+
+def test_a_model_for_other_data(wine, digits):
+    with pytest.raises(MatchError, match="shape"):
+        train(start(wine), digits.fit)
+
+
+def test_divergence_is_said(wine):
+    import keras
+
+    model = keras.Sequential([keras.layers.Input((13,)), keras.layers.Dense(3)])
+    with pytest.raises(ModelError, match="lower the learning rate"):
+        train(model, wine.fit, Settings(optimizer="sgd", learning_rate=1e38, epochs=3))

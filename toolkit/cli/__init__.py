@@ -1,0 +1,90 @@
+"""The commands: parse, call, print. Frameworks are imported inside them, so that help is quick.
+
+Exit codes: 0 done, 1 a gate failed, 2 bad input, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import typer
+
+from toolkit.cli import compressing, demonstrating, explaining, measuring, training
+from toolkit.errors import ToolkitError
+
+_COMMANDS: dict[str, Callable[..., int]] = {
+    "train": training.train,
+    "compress": compressing.compress,
+    "explain": explaining.explain,
+    "measure": measuring.measure,
+    "demo": demonstrating.demo,
+}
+
+
+def main() -> None:
+    """Run `toolkit COMMAND`."""
+    sys.exit(run(list(_COMMANDS), sys.argv[1:], "toolkit"))
+
+
+def compress() -> None:
+    """Run `compress`."""
+    sys.exit(run(["compress"], sys.argv[1:], "compress"))
+
+
+def explain() -> None:
+    """Run `explain`."""
+    sys.exit(run(["explain"], sys.argv[1:], "explain"))
+
+
+def run(names: list[str], arguments: list[str], program: str) -> int:
+    """Run one of the commands `names` and give its exit code; every refusal is one line."""
+    _quiet()
+    app = typer.Typer(
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        no_args_is_help=True,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+        help="Make Keras classifiers small, measure what it cost, and show why they decide.",
+    )
+    for name in names:
+        app.command(name, no_args_is_help=name != "demo")(_COMMANDS[name])
+    command = typer.main.get_command(app)
+    try:
+        code: Any = command.main(arguments, prog_name=program, standalone_mode=False)
+        sys.stdout.flush()
+        return int(code or 0)
+    except ToolkitError as error:
+        print(f"{program}: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    except (KeyboardInterrupt, typer.Abort):
+        print(f"{program}: interrupted, nothing half-written", file=sys.stderr)  # noqa: T201
+        return 130
+    except BrokenPipeError:
+        # the reader of a pipe is gone: say nothing more, to nobody
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        # typer's own refusals: an unknown option, a value of the wrong type, no command
+        if not hasattr(error, "format_message"):
+            raise
+        text = " ".join(error.format_message().split())
+        if text:
+            print(f"{program}: {text} Try: {program} --help", file=sys.stderr)  # noqa: T201
+        return 2 if text else 0
+
+
+def _quiet() -> None:
+    """Keep the frameworks' own talk off the screen; it must be set before they are imported."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+    warnings.simplefilter("ignore")
+    import logging
+
+    logging.disable(logging.WARNING)

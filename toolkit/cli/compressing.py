@@ -1,0 +1,64 @@
+"""`compress`: a Keras classifier into small `.onnx` files, and the page about them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toolkit.cli import figures, options, screen
+
+
+def compress(
+    model: Annotated[Path, typer.Argument(help="A .keras or .h5 classifier.")],
+    data: options.Data,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the files and the page.")],
+    *,
+    recipe: Annotated[
+        list[str] | None,
+        typer.Option(help="A name or a .toml, as often as you like. Default: all."),
+    ] = None,
+    max_drop: Annotated[
+        float | None, typer.Option(help="Points that may be lost, by a 95 % bound.")
+    ] = None,
+    max_bytes: Annotated[int | None, typer.Option(help="Largest file allowed.")] = None,
+    max_latency: Annotated[float | None, typer.Option(help="Most ms a row on one thread.")] = None,
+    scale: options.Scale = 1.0,
+    seed: options.Seed = 0,
+    as_json: options.AsJson = False,
+) -> int:
+    """Compress a Keras classifier into small ONNX files, measured beside the base.
+
+    Example: compress model.keras --data digits --recipe int8 --max-drop 2 --out small
+    Exit code 1 when no candidate is within the limits; the page says why.
+    """
+    from toolkit import report, run
+    from toolkit.checks import checked
+    from toolkit.data import load
+    from toolkit.recipe import load as recipe_named
+    from toolkit.search import Budget
+    from toolkit.search import compress as search
+
+    budget = Budget(max_drop, max_bytes, max_latency)
+    from toolkit.models.opening import kind_of
+
+    recipes = [recipe_named(r) for r in recipe or ()]
+    kind_of(model)
+    splits = load(data, scale=scale, seed=seed)
+    with screen.progress():
+        frontier = search(model, splits, recipes, budget=budget, out=out, seed=seed)
+    found = checked(frontier.run)
+    run.save(found, out / "run.json")
+    pages = report.write(found, out)
+    if as_json:
+        screen.say_json(figures.plain(found))
+    else:
+        screen.say(figures.candidates(found))
+        screen.say()
+        for name, why in frontier.misses.items():
+            screen.say(f"{name} {why}")
+        chosen = frontier.chosen
+        screen.say(f"take: {chosen.path}" if chosen else "none is within the limits")
+        screen.say(f"page: {pages[0]}")
+    return 0 if frontier.chosen else 1

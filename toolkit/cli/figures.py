@@ -1,0 +1,76 @@
+"""The table of candidates and the JSON of a Run, as the terminal shows them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from toolkit.cli.screen import table
+from toolkit.run import Run
+
+
+def candidates(run: Run) -> str:
+    """The measured subjects beside the base; * marks the chosen one."""
+    head = (
+        "",
+        "bytes",
+        "zipped",
+        "accuracy (95 %)",
+        "drop (95 %)",
+        "agree",
+        "p50",
+        "p95",
+        "time x",
+    )
+    head = (*head, "load", "memory")
+    rows = []
+    for name in run.subjects():
+        mark = " *" if name == run.chosen else ""
+        rows.append(
+            (
+                name + mark,
+                _cell(run, name, "bytes", "{:,.0f}"),
+                _cell(run, name, "zipped", "{:,.0f}"),
+                _cell(run, name, "accuracy", "{:.1f}", " ({:.1f} to {:.1f})"),
+                _cell(run, name, "accuracy_drop", "{:+.2f}", " ({:+.1f} to {:+.1f})"),
+                _cell(run, name, "agreement", "{:.1f} %"),
+                _cell(run, name, "latency_p50", "{:.1f} us"),
+                _cell(run, name, "latency_p95", "{:.1f} us"),
+                _cell(run, name, "latency_ratio", "{:.2f}", " ({:.2f} to {:.2f})"),
+                _cell(run, name, "load", "{:.1f} ms"),
+                _cell(run, name, "peak_memory", "{:.0f} MB"),
+            )
+        )
+    return table(head, rows)
+
+
+def plain(run: Run) -> dict[str, Any]:
+    """What `--json` prints: every figure and finding; arrays stay in run.json."""
+    return {
+        "title": run.title,
+        "created": run.created,
+        "base": run.base,
+        "chosen": run.chosen,
+        "data": run.data,
+        "artifacts": [
+            {"name": a.name, "path": str(a.path), "bytes": a.nbytes, "sha256": a.sha256}
+            for a in run.artifacts
+        ],
+        "measurements": [asdict(m) for m in run.measurements],
+        "findings": [asdict(f) for f in run.findings],
+        "budget": run.budget,
+        "versions": run.versions,
+        "seeds": run.seeds,
+        "hashes": run.hashes,
+        "machine": run.machine,
+    }
+
+
+def _cell(run: Run, subject: str, name: str, form: str, ends: str = "") -> str:
+    found = run.measured(subject, name)
+    if found is None:
+        return "-"
+    text = form.format(found.value)
+    if ends and found.low is not None and found.high is not None:
+        text += ends.format(found.low, found.high)
+    return text

@@ -1,0 +1,84 @@
+"""What the commands show: a progress bar on a terminal, a closing summary, or JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from toolkit.progress import listening
+
+
+@contextmanager
+def progress() -> Iterator[None]:
+    """Draw what long work tells on stderr when that is a terminal; in a pipe draw nothing."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TaskID,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    bar = Progress(
+        TextColumn("{task.description:<22}", style="bold"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+    tasks: dict[str, TaskID] = {}
+
+    def show(name: str, done: int, total: int) -> None:
+        if name not in tasks or bar.tasks[tasks[name]].total != total:
+            tasks[name] = bar.add_task(name, total=total)
+        bar.update(tasks[name], completed=done)
+
+    with bar, listening(show):
+        yield
+
+
+def say(text: str = "") -> None:
+    """Print a line of the summary."""
+    print(text)  # noqa: T201
+
+
+def say_json(value: dict[str, Any]) -> None:
+    """Print a result for a program."""
+    print(json.dumps(value, indent=1, allow_nan=False))  # noqa: T201
+
+
+@contextmanager
+def timed(steps: dict[str, float], name: str) -> Iterator[None]:
+    """Keep the seconds that the block takes under `name`."""
+    start = time.perf_counter()
+    yield
+    steps[name] = round(time.perf_counter() - start, 1)
+
+
+def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """Columns in plain text: the first to the left, figures to the right.
+
+    >>> print(table(("model", "bytes"), [("base", "5,832"), ("int8", "980")]))
+    model  bytes
+    base   5,832
+    int8     980
+    """
+    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+    lines = []
+    for row in (head, *rows):
+        cells = [row[0].ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
