@@ -1,4 +1,4 @@
-"""Small Keras classifiers for edge CPUs, what that cost, and whether they decide for the same reasons.
+"""Small Keras classifiers for edge CPUs, what that cost, and whether the reasons were kept.
 
 >>> import toolkit
 >>> splits = toolkit.load("wine")

@@ -23,7 +23,7 @@ def candidates(run: Run) -> str:
         "time x",
     )
     head = (*head, "load", "memory")
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name in run.subjects():
         mark = " *" if name == run.chosen else ""
         rows.append(
@@ -74,3 +74,22 @@ def _cell(run: Run, subject: str, name: str, form: str, ends: str = "") -> str:
     if ends and found.low is not None and found.high is not None:
         text += ends.format(found.low, found.high)
     return text
+
+
+def explained(run: Run) -> str:
+    """How alike the reasons are, and how good, method by method."""
+    lines = [f"{len(run.decisions)} decisions explained"]
+    for method in dict.fromkeys(a.method for a in run.attributions):
+        loose = sum(1 for a in run.attributions if a.method == method and not a.converged)
+        floor = run.measured(run.base, f"reason_floor {method}")
+        for name in run.subjects():
+            alike = run.measured(name, f"reason_cosine {method}")
+            if alike is None:
+                continue
+            text = f"{method}: {name} beside {run.base}: cosine of reasons {alike.value:.3f}"
+            if alike.low is not None and alike.high is not None:
+                text += f" (95 %: {alike.low:.3f} to {alike.high:.3f})"
+            lines.append(text + (f", noise floor {floor.value:.3f}" if floor else ""))
+        if loose:
+            lines.append(f"{method}: {loose} attributions have not converged")
+    return "\n".join(lines)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -57,14 +56,6 @@ def say(text: str = "") -> None:
 def say_json(value: dict[str, Any]) -> None:
     """Print a result for a program."""
     print(json.dumps(value, indent=1, allow_nan=False))  # noqa: T201
-
-
-@contextmanager
-def timed(steps: dict[str, float], name: str) -> Iterator[None]:
-    """Keep the seconds that the block takes under `name`."""
-    start = time.perf_counter()
-    yield
-    steps[name] = round(time.perf_counter() - start, 1)
 
 
 def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

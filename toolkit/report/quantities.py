@@ -99,7 +99,7 @@ def scale(values: Iterable[float], unit: str) -> tuple[float, str]:
 
 
 def with_unit(value: float, unit: str, decimals: int | None = None) -> str:
-    """`value` in the unit that suits it.
+    r"""`value` in the unit that suits it.
 
     >>> with_unit(9_812, "B"), with_unit(96.666, "%", 1), with_unit(3, "")
     ('9.81\\u202fkB', '96.7\\u202f%', '3')

@@ -1,0 +1,45 @@
+"""`toolkit demo`: the main job on one data set, from training to the pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toolkit.cli import figures, options, screen
+
+
+def demo(
+    data: Annotated[str, typer.Option("--data", help="A named set or PATH.npz.")] = "digits",
+    out: Annotated[Path, typer.Option("--out", help="Folder to write to.")] = Path("reports/demo"),
+    *,
+    epochs: Annotated[
+        int | None, typer.Option(help="Of the base; default 10, or 100 below 5,000 rows.")
+    ] = None,
+    rows: Annotated[int, typer.Option(min=1, help="Decisions to explain.")] = 12,
+    scale: options.Scale = 1.0,
+    seed: options.Seed = 0,
+    as_json: options.AsJson = False,
+) -> int:
+    """Train, compress, explain: the whole job on the digits of scikit-learn.
+
+    Example: toolkit demo --data mnist.npz --out reports/mnist
+    """
+    from toolkit.demonstration import demonstrate
+    from toolkit.report import verdict
+
+    with screen.progress():
+        done = demonstrate(data, out=out, scale=scale, epochs=epochs, rows=rows, seed=seed)
+    if as_json:
+        screen.say_json({**figures.plain(done.run), "steps": done.steps})
+        return 0
+    screen.say(figures.candidates(done.run))
+    screen.say()
+    screen.say(figures.explained(done.run))
+    screen.say()
+    screen.say(verdict(done.run))
+    screen.say("  ".join(f"{name} {seconds:.0f} s" for name, seconds in done.steps.items()))
+    for page in done.pages:
+        screen.say(f"page: {page}")
+    return 0

@@ -1,0 +1,80 @@
+"""The main job from end to end: train, compress, explain, and the pages about it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolkit import report, run
+from toolkit.checks import checked
+from toolkit.data import load
+from toolkit.files import writable_folder, write_with
+from toolkit.models import build
+from toolkit.predict import predictor
+from toolkit.run import Run
+from toolkit.search import Budget, compress
+from toolkit.study import joined, study, with_layers
+from toolkit.training import Settings, train
+
+RECIPES = ("float16", "int8-dynamic", "int8", "distill", "distill-int8")
+
+
+@dataclass(frozen=True, eq=False)
+class Demonstration:
+    """run: all results. pages: compression and explanation. steps: seconds each step took."""
+
+    run: Run
+    pages: tuple[Path, ...]
+    steps: dict[str, float]
+
+
+def demonstrate(
+    data: str = "digits",
+    *,
+    out: Path,
+    scale: float = 1.0,
+    epochs: int | None = None,
+    rows: int = 12,
+    seed: int = 0,
+) -> Demonstration:
+    """Train the reference classifier, compress it, explain base and choice, write the pages.
+
+    epochs None: 10 for many training rows; sets below 5,000 rows, which have few steps an epoch,
+    get 100.
+    """
+    steps: dict[str, float] = {}
+    folder = writable_folder(out)
+    with _timed(steps, "load"):
+        splits = load(data, scale=scale, seed=seed)
+    few = len(splits.fit.train) < 5_000
+    settings = Settings(epochs=epochs or (100 if few else 10))
+    with _timed(steps, "train"):
+        start = build(
+            "mlp" if splits.test.kind == "image" else "tabular", splits.fit.train, seed=seed
+        )
+        model, history = train(start, splits.fit, settings, seed=seed)
+        write_with(folder / "base.keras", model.save)
+    with _timed(steps, "compress and measure"):
+        frontier = compress(
+            model, splits, RECIPES, budget=Budget(), out=folder, seed=seed, history=history
+        )
+    with _timed(steps, "explain"):
+        chosen = frontier.chosen or min(frontier.candidates, key=lambda a: a.nbytes)
+        pair = [predictor(a.path, a.name) for a in (frontier.base, chosen)]
+        why = study(pair, splits, rows=rows, seed=seed)
+        why = with_layers(why, frontier.base.path, splits)
+    with _timed(steps, "write pages"):
+        found = checked(joined(frontier.run, why))
+        run.save(found, folder / "run.json")
+        pages = report.write(found, folder)
+    return Demonstration(found, pages, steps)
+
+
+@contextmanager
+def _timed(steps: dict[str, float], name: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    steps[name] = round(time.perf_counter() - start, 1)

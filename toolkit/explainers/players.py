@@ -1,0 +1,119 @@
+"""Players: what can be hidden together in a row, and what stands there when it is hidden."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.errors import DataError
+from toolkit.glossary import Data, Doubles, Floats, Ints, Predictor
+
+Coalitions = NDArray[np.bool_]
+"""bool (m, p): in each of m coalitions, which of the p players are present."""
+
+ROWS = 100
+"""Background rows of a table: the mean over them stands for "absent"."""
+
+PATCHES = 16
+"""Players of a picture: more of them cannot be told apart reliably on a CPU."""
+
+_SMALL = 64
+_VALUES = 2**22
+
+
+@dataclass(frozen=True, eq=False)
+class Players:
+    """One row and its p players.
+
+    x: f32 (...). groups: i64 (...), the player of each value. background: f32 (b, ...), what
+    stands in for hidden values; with b above 1 the answers are averaged. segments: i64 (h, w) of a
+    picture, else None.
+    """
+
+    names: tuple[str, ...]
+    x: Floats
+    groups: Ints
+    background: Floats
+    segments: Ints | None = None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def hide(self, coalitions: Coalitions) -> Floats:
+        """The row with the absent players hidden: f32 (m, b, ...), one picture a background row."""
+        seen = coalitions[:, self.groups][:, None]
+        return np.where(seen, self.x, self.background).astype(np.float32)
+
+    def value(self, predict: Predictor, coalitions: Coalitions, target: int) -> Doubles:
+        """The mean probability of `target` over the background: f64 (m,), in bounded memory."""
+        step = max(_VALUES // max(self.background.size, 1), 1)
+        parts = []
+        for i in range(0, len(coalitions), step):
+            shown = self.hide(coalitions[i : i + step])
+            m, b = shown.shape[:2]
+            p = predict(shown.reshape(m * b, *self.x.shape))[:, target]
+            parts.append(p.astype(np.float64).reshape(m, b).mean(axis=1))
+        return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def features(x: Floats, background: Data, *, rows: int = ROWS, seed: int = 0) -> Players:
+    """Each column is a player; `rows` rows of the background stand for absent values.
+
+    >>> table = Data(np.eye(3, dtype=np.float32), np.arange(3), ("a", "b", "c"), ("u", "v", "w"))
+    >>> players = features(table.x[0], table)
+    >>> players.names, players.background.shape
+    (('u', 'v', 'w'), (3, 3))
+    """
+    rng = np.random.default_rng(seed)
+    picked = rng.permutation(len(background))[:rows]
+    names = background.features or tuple(f"feature {i}" for i in range(x.size))
+    return Players(names, x, np.arange(x.size), background.x[np.sort(picked)])
+
+
+def grid(x: Floats, background: Data, *, patches: int = PATCHES) -> Players:
+    """Rectangles of a picture are players; the mean picture of the background hides them."""
+    h, w = x.shape[:2]
+    side = round(patches**0.5)
+    down = np.minimum(np.arange(h) * min(side, h) // h, side - 1)
+    across = np.minimum(np.arange(w) * min(side, w) // w, side - 1)
+    segments = down[:, None] * min(side, w) + across[None, :]
+    return _picture(x, background, segments.astype(np.int64))
+
+
+def superpixels(x: Floats, background: Data, *, patches: int = PATCHES) -> Players:
+    """Regions of like colour are players (SLIC, Achanta et al. 2012)."""
+    from skimage.segmentation import slic
+
+    low, high = float(x.min()), float(x.max())
+    shown = (x - low) / (high - low) if high > low else np.zeros_like(x)
+    found = slic(shown, n_segments=patches, compactness=10, start_label=0, channel_axis=-1)
+    _, segments = np.unique(found, return_inverse=True)
+    return _picture(x, background, segments.reshape(x.shape[:2]).astype(np.int64))
+
+
+def players_for(x: Floats, background: Data, *, seed: int = 0) -> Players:
+    """The players that suit the kind of data: columns, patches of a small picture, superpixels.
+
+    Raises DataError for NaN or infinities in the row, or a row unlike the background's.
+    """
+    x = np.asarray(x, np.float32)
+    if not np.isfinite(x).all():
+        raise DataError("the row has NaN or infinite values", "finite numbers", "pick another row")
+    if x.shape != background.x.shape[1:] or len(background) == 0:
+        raise DataError(
+            f"a row of shape {x.shape} and a background of shape {background.x.shape}",
+            "a background of at least one row of the same shape",
+            "give rows of the same data set",
+        )
+    if background.kind == "tabular":
+        return features(x, background, seed=seed)
+    return grid(x, background) if min(x.shape[:2]) < _SMALL else superpixels(x, background)
+
+
+def _picture(x: Floats, background: Data, segments: Ints) -> Players:
+    p = int(segments.max()) + 1
+    groups = np.broadcast_to(segments[..., None], x.shape)
+    mean = background.x.mean(axis=0, dtype=np.float64).astype(np.float32)
+    return Players(tuple(f"patch {i + 1}" for i in range(p)), x, groups, mean[None], segments)

@@ -1,0 +1,107 @@
+"""explain(): the same rows, the same coalitions, the same target, for every model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from toolkit.errors import DataError
+from toolkit.explainers import Explainer, Players, players_for
+from toolkit.glossary import Attribution, Data, Decision, Predictor
+from toolkit.progress import tell
+
+
+def explain(
+    predictors: Sequence[Predictor],
+    explainer: Explainer,
+    data: Data,
+    rows: Sequence[int],
+    *,
+    background: Data,
+    seed: int = 0,
+) -> tuple[Attribution, ...]:
+    """Explain rows of `data` for every predictor, row by row.
+
+    The class explained is the one that the first predictor gives. background: training rows that
+    say what a hidden value looks like. Raises DataError for a row that is not there or not finite.
+
+    >>> from toolkit.explainers import EXPLAINERS
+    >>> from toolkit import data, models, predict, training
+    >>> wine = data.load("wine")
+    >>> net, _ = training.train(models.build("tabular", wine.fit.train), wine.fit)
+    >>> shapley = EXPLAINERS["shapley"](samples=400)
+    >>> (one,) = explain(
+    ...     [predict.predictor(net)], shapley, wine.test, [0], background=wine.fit.train
+    ... )
+    >>> bool(abs(one.values.sum() + one.base - one.prediction) < 1e-6)
+    True
+    """
+    found = []
+    for done, (row, players) in enumerate(players_of(data, rows, background, seed).items()):
+        target = int(predictors[0](data.x[row : row + 1])[0].argmax())
+        found += [explainer(p, players, target, row=row, seed=seed) for p in predictors]
+        tell(f"explain {explainer.method}", done + 1, len(rows))
+    return tuple(found)
+
+
+def decisions(
+    predictors: Sequence[Predictor],
+    data: Data,
+    rows: Sequence[int],
+    *,
+    background: Data,
+    seed: int = 0,
+) -> tuple[Decision, ...]:
+    """The rows that are explained, with what every predictor says of them."""
+    found = []
+    for row, players in players_of(data, rows, background, seed).items():
+        said = {p.name: p(data.x[row : row + 1])[0] for p in predictors}
+        label = int(data.y[row])
+        found.append(Decision(row, data.x[row], label, players.names, players.segments, said))
+    return tuple(found)
+
+
+def pick_rows(
+    predictors: Sequence[Predictor], data: Data, count: int, *, seed: int = 0
+) -> tuple[int, ...]:
+    """Rows worth explaining, in order of index.
+
+    A third where the models disagree, then a third where the first is wrong or least sure, the
+    rest at random, one class after another; the same for the same seed. Few disagreements and
+    mistakes leave more to chance.
+    """
+    rng = np.random.default_rng(seed)
+    answers = [p(data.x) for p in predictors]
+    first = answers[0].argmax(axis=1)
+    differ = np.zeros(len(data), bool)
+    for other in answers[1:]:
+        differ |= other.argmax(axis=1) != first
+    sure = answers[0].max(axis=1)
+    hard = np.lexsort((sure, first == data.y))
+    hard = hard[(first != data.y)[hard] | (sure[hard] < 0.5)]
+    picked = list(dict.fromkeys(rng.permutation(np.flatnonzero(differ))[: -(-count // 3)].tolist()))
+    picked += [int(i) for i in hard if int(i) not in picked][: -(-count // 3)]
+    shuffled = rng.permutation(len(data))
+    by_class = [[int(i) for i in shuffled if data.y[i] == c] for c in range(len(data.classes))]
+    for place in range(max(len(rows) for rows in by_class)):
+        for rows in by_class:
+            if len(picked) < count and place < len(rows) and rows[place] not in picked:
+                picked.append(rows[place])
+        if len(picked) >= count:
+            break
+    return tuple(sorted(picked[:count]))
+
+
+def players_of(
+    data: Data, rows: Sequence[int], background: Data, seed: int = 0
+) -> dict[int, Players]:
+    """The players of each row. Raises DataError for a row that is not there or not finite."""
+    for row in rows:
+        if not 0 <= row < len(data):
+            raise DataError(f"row {row}", f"0 to {len(data) - 1}", "pick a row that is there")
+    if background.kind == "image":
+        # a thousand rows, spread over a file that may be sorted, give the mean picture
+        spread = np.linspace(0, len(background) - 1, min(len(background), 1000))
+        background = background.rows(spread.astype(int))
+    return {row: players_for(data.x[row], background, seed=seed) for row in rows}
