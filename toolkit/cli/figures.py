@@ -11,18 +11,8 @@ from toolkit.run import Run
 
 def candidates(run: Run) -> str:
     """The measured subjects beside the base; * marks the chosen one."""
-    head = (
-        "",
-        "bytes",
-        "zipped",
-        "accuracy (95 %)",
-        "drop (95 %)",
-        "agree",
-        "p50",
-        "p95",
-        "time x",
-    )
-    head = (*head, "load", "memory")
+    head = ["", "bytes", "zipped", "accuracy (95 %)", "drop (95 %)", "agree", "p50", "p95"]
+    head += ["time x", "load", "memory"]
     rows: list[tuple[str, ...]] = []
     for name in run.subjects():
         mark = " *" if name == run.chosen else ""
@@ -41,7 +31,7 @@ def candidates(run: Run) -> str:
                 _cell(run, name, "peak_memory", "{:.0f} MB"),
             )
         )
-    return table(head, rows)
+    return table(tuple(head), rows)
 
 
 def plain(run: Run) -> dict[str, Any]:

@@ -1,0 +1,162 @@
+"""The sections of the explanation page: decisions, their reasons, and how good the reasons are."""
+
+from __future__ import annotations
+
+import numpy as np
+from markupsafe import Markup
+
+from toolkit.glossary import Attribution, Decision, Layer
+from toolkit.report import charts, pictures
+from toolkit.report.compression import findings, provenance
+from toolkit.report.templates import rendered
+from toolkit.report.words import reasons
+from toolkit.run import Run
+
+Part = tuple[str, str, Markup] | None
+
+_UNITS = 24
+
+
+def result(run: Run) -> Part:
+    """Whether the models decide for the same reasons, first and large."""
+    text = reasons(run) or f"{len(run.decisions)} decisions of {run.base}, explained."
+    return "verdict", "Verdict", rendered("verdict.html", text=text, warn=False, run=run)
+
+
+def decided(run: Run) -> Part:
+    """A card for every decision: the input, the prediction, SHAP and LIME side by side."""
+    if not run.decisions:
+        return None
+    cards = [_card(run, decision) for decision in run.decisions]
+    return "decisions", "Decisions", rendered("decisions.html", cards=cards)
+
+
+def likeness(run: Run) -> Part:
+    """The figures of fidelity, method by method."""
+    found = [m for m in run.measurements if m.name.startswith("reason_")]
+    if not found:
+        return None
+    rows = [(m, *m.name.removeprefix("reason_").split(" ", 1)) for m in found]
+    return "likeness", "The same reasons?", rendered("likeness.html", rows=rows, base=run.base)
+
+
+def quality(run: Run) -> Part:
+    """Deletion and insertion beside a random order."""
+    ways = ("deletion_", "insertion_")
+    found = [m for m in run.measurements if m.name.startswith(ways)]
+    if not found:
+        return None
+    rows = [(m, *m.name.split("_", 1)) for m in found]
+    return "quality", "Are the reasons any good?", rendered("quality.html", rows=rows)
+
+
+def learnt(run: Run) -> Part:
+    """Weights of the first and last layer, and what each layer answers to one row."""
+    if not run.layers:
+        return None
+    weights = [(one, _weights(one)) for one in run.layers if one.role == "weights"]
+    answers = [(one, _activation(one)) for one in run.layers if one.role == "activation"]
+    return (
+        "layers",
+        "What the layers learnt",
+        rendered("layers.html", weights=weights, answers=answers),
+    )
+
+
+SECTIONS = (result, decided, likeness, quality, learnt, findings, provenance)
+
+
+def _card(run: Run, decision: Decision) -> dict[str, object]:
+    """Everything that one decision's card shows."""
+    classes = [str(name) for name in run.data["classes"]]
+    ours = [a for a in run.attributions if a.row == decision.row]
+    methods = list(dict.fromkeys(a.method for a in ours))
+    # one scale a method, so that models can be compared by eye
+    most = {
+        m: max((float(np.abs(a.values).max()) for a in ours if a.method == m), default=1.0)
+        for m in methods
+    }
+    named = dict(enumerate(classes))
+    predictions = [
+        (subject, named[int(p.argmax())], _top(p, classes), int(p.argmax()) == decision.label)
+        for subject, p in decision.probabilities.items()
+    ]
+    return {
+        "row": decision.row,
+        "label": named[decision.label],
+        "target": named[ours[0].target] if ours else "",
+        "input": _input(decision),
+        "table": _table(decision),
+        "predictions": predictions,
+        "differ": len({answer for _, answer, _, _ in predictions}) > 1,
+        "methods": [
+            (m, [(a, _drawn(decision, a, most[m])) for a in ours if a.method == m]) for m in methods
+        ],
+    }
+
+
+def _top(p: np.ndarray, classes: list[str]) -> list[tuple[str, float]]:
+    order = np.argsort(-p, kind="stable")[:5]
+    return [(classes[i], float(p[i])) for i in order]
+
+
+def _input(decision: Decision) -> Markup | None:
+    if decision.segments is None:
+        return None
+    picture = pictures.enlarged(pictures.grey(decision.x), 140)
+    return pictures.image(picture, f"row {decision.row}, the input")
+
+
+def _table(decision: Decision) -> list[tuple[str, float]]:
+    if decision.segments is not None:
+        return []
+    return list(zip(decision.players, decision.x.reshape(-1).tolist(), strict=True))
+
+
+def _drawn(decision: Decision, a: Attribution, most: float) -> Markup:
+    label = f"{a.method} of {a.subject}, row {a.row}"
+    if decision.segments is not None:
+        shown = pictures.overlay(decision.x, decision.segments, a.values, most)
+        best = decision.players[int(np.argmax(np.abs(a.values)))]
+        return pictures.image(
+            pictures.enlarged(shown, 140), f"{label}: {best} counts most, see the colours"
+        )
+    return charts.bars(decision.players, a.values, a.stderr, most, label)
+
+
+def _weights(layer: Layer) -> list[tuple[str, Markup]]:
+    """Each unit of a layer as a small picture: its inputs as an image where they are one."""
+    values = layer.values
+    units = values.shape[-1]
+    most = float(np.abs(values).max())
+    found = []
+    for unit in range(min(units, _UNITS)):
+        one = values[..., unit]
+        if layer.image is not None:
+            one = one.reshape(layer.image).mean(axis=2)
+        elif one.ndim == 3:
+            one = one.mean(axis=2)
+        else:
+            one = one.reshape(1, -1)
+        shown = pictures.enlarged(
+            pictures.diverging(one.astype(np.float64), most), 56 if one.shape[0] > 1 else 16
+        )
+        found.append((str(unit + 1), pictures.image(shown, f"{layer.name}, unit {unit + 1}")))
+    return found
+
+
+def _activation(layer: Layer) -> Markup:
+    """One layer's answer: maps side by side for a convolution, a strip of cells otherwise."""
+    values = layer.values.astype(np.float64)
+    most = float(np.abs(values).max())
+    if values.ndim == 3:
+        # ONNX keeps channels first
+        maps = [np.pad(channel, 1) for channel in values[:16]]
+        grid = np.concatenate(maps, axis=1)
+        return pictures.image(
+            pictures.enlarged(pictures.diverging(grid, most), 56), f"{layer.name}, answers"
+        )
+    strip = values.reshape(1, -1)[:, :256]
+    return pictures.image(
+        pictures.enlarged(pictures.diverging(strip, most), 22), f"{layer.name}, answers"
+    )

@@ -1,0 +1,76 @@
+"""Arrays -> small PNG pictures inside the page, shown pixel by pixel."""
+
+from __future__ import annotations
+
+import base64
+import struct
+import zlib
+
+import numpy as np
+from markupsafe import Markup, escape
+from numpy.typing import NDArray
+
+from toolkit.glossary import Doubles, Floats, Ints
+
+Colours = NDArray[np.uint8]
+
+FOR, AGAINST = (194, 65, 12), (29, 95, 168)
+"""Vermilion and blue, which people with any of the common colour blindnesses tell apart."""
+
+
+def png(pixels: Colours) -> bytes:
+    r"""Encode u8 (h, w, 3) as PNG (RFC 2083), without filters.
+
+    >>> png(np.zeros((2, 3, 3), np.uint8))[:4]
+    b'\\x89PNG'
+    """
+    h, w = pixels.shape[:2]
+    rows = b"".join(b"\0" + pixels[i].tobytes() for i in range(h))
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        check = zlib.crc32(kind + body)
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", check)
+
+    head = struct.pack(">IIBBBBB", w, h, 8, 2, 0, 0, 0)
+    body = zlib.compress(rows, 9)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+
+def image(pixels: Colours, label: str, kind: str = "pixels") -> Markup:
+    """An <img> that says what it shows."""
+    data = base64.b64encode(png(pixels)).decode("ascii")
+    h, w = pixels.shape[:2]
+    return Markup(
+        '<img class="{}" alt="{}" width="{}" height="{}" src="data:image/png;base64,{}">'
+    ).format(kind, escape(label), w, h, data)
+
+
+def grey(x: Floats) -> Colours:
+    """A row (h, w, c) as a picture u8 (h, w, 3), stretched to the full range."""
+    low, high = float(x.min()), float(x.max())
+    shown = (x - low) / (high - low) if high > low else np.zeros_like(x)
+    if shown.shape[2] != 3:
+        shown = np.repeat(shown.mean(axis=2, keepdims=True), 3, axis=2)
+    return np.asarray(np.round(255 * shown), np.uint8)
+
+
+def diverging(values: Doubles, most: float) -> Colours:
+    """Signed values (...) as colours u8 (..., 3): white at 0, full colour at -most and most."""
+    part = np.clip(values / most if most > 0 else 0 * values, -1, 1)[..., None]
+    ends = np.where(part > 0, np.array(FOR), np.array(AGAINST))
+    return np.asarray(np.round(255 + np.abs(part) * (ends - 255)), np.uint8)
+
+
+def overlay(x: Floats, segments: Ints, values: Doubles, most: float) -> Colours:
+    """The players of a picture coloured by their value, over the faint picture itself."""
+    colour = diverging(values[segments], most).astype(np.float64)
+    shade = grey(x).mean(axis=2, keepdims=True)
+    # the strokes stay visible as a darker tone of the player's colour
+    mixed = colour * (1 - 0.45 * (shade / 255))
+    return np.asarray(np.round(mixed), np.uint8)
+
+
+def enlarged(pixels: Colours, least: int = 56) -> Colours:
+    """Whole multiples of each pixel until the shorter side has `least`; crisp everywhere."""
+    times = max(-(-least // min(pixels.shape[:2])), 1)
+    return np.repeat(np.repeat(pixels, times, axis=0), times, axis=1)
