@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from toolkit.glossary import Finding
+from toolkit.glossary import NOTICEABLE, Finding
 from toolkit.run import Run
 
 Check = Callable[[Run], Iterator[Finding]]
@@ -75,17 +75,22 @@ def significant_loss(run: Run) -> Iterator[Finding]:
 
 
 def slower(run: Run) -> Iterator[Finding]:
-    """S1: a candidate is slower than the base on this machine."""
-    for m in run.measurements:
-        if m.name == "latency_ratio" and m.low is not None and m.low > 1:
-            yield Finding(
-                "S1",
-                "info",
-                m.subject,
-                f"Takes {m.value:.2f} times as long as the base for one row here.",
-                "Integer kernels pay off on larger layers; where speed counts more than size, "
-                "take a float candidate.",
-            )
+    """S1: candidates that are slower than the base on this machine."""
+    found = [
+        m
+        for m in run.measurements
+        if m.name == "latency_ratio" and m.low is not None and m.low > NOTICEABLE
+    ]
+    if found:
+        times = ", ".join(f"{m.subject} {m.value:.2f}" for m in found)
+        yield Finding(
+            "S1",
+            "info",
+            ", ".join(m.subject for m in found),
+            f"Slower than the base for one row here, times its time: {times}.",
+            "Integer kernels pay off on larger layers; where speed counts more than size, "
+            "take a float candidate.",
+        )
 
 
 def not_converged(run: Run) -> Iterator[Finding]:

@@ -21,6 +21,9 @@ Ints = NDArray[np.int64]
 Facts = dict[str, Any]
 """What was done, what was skipped and why: JSON values only."""
 
+NOTICEABLE = 1.02
+"""A ratio of times below this is no difference to anyone, however surely it was measured."""
+
 Kind = Literal["image", "tabular"]
 Stage = Literal["keras", "onnx"]
 Severity = Literal["info", "warning", "error"]
@@ -156,9 +159,7 @@ class Attribution:
         """The same as a `shap.Explanation` of one row, for shap's plots."""
         import shap
 
-        return shap.Explanation(
-            values=self.values, base_values=self.base, error_std=None, output_names=str(self.target)
-        )
+        return shap.Explanation(values=self.values, base_values=self.base)
 
 
 @dataclass(frozen=True, eq=False)

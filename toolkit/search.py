@@ -13,7 +13,7 @@ from toolkit import artifact, provenance, recipe
 from toolkit.errors import MatchError, RecipeError
 from toolkit.export import export
 from toolkit.files import writable_folder
-from toolkit.glossary import Artifact, Facts, History, Measurement, Splits, Step
+from toolkit.glossary import NOTICEABLE, Artifact, Facts, History, Measurement, Splits, Step
 from toolkit.measurement import measure
 from toolkit.metrics import accuracy
 from toolkit.models import open_model
@@ -51,7 +51,8 @@ class Budget:
 class Frontier:
     """What came out: everything measured as a Run, the base and the candidates as files.
 
-    chosen: the smallest candidate within the budget, or None where none is.
+    chosen: the smallest candidate within the budget, or None where none is. With no limit of
+    latency, one that is no slower than the base goes before one that is.
     misses: candidate -> why it is not within the budget, in words.
     """
 
@@ -113,7 +114,7 @@ def compress(
     ]
     misses = {a.name: why for a in artifacts if (why := _miss(a, measured, budget))}
     within = [a for a in artifacts if a.name not in misses]
-    best = min(within, key=lambda a: a.nbytes, default=None)
+    best = min(_quick(within, measured, budget), key=lambda a: a.nbytes, default=None)
     run = Run(
         title=f"{splits.name}: base and compressed",
         created=provenance.now(),
@@ -196,6 +197,19 @@ def _miss(made: Artifact, measured: Sequence[Measurement], budget: Budget) -> st
     if budget.max_latency is not None and milliseconds > budget.max_latency:
         return f"takes {milliseconds:.3g} ms, more than {budget.max_latency:g}"
     return ""
+
+
+def _quick(
+    within: Sequence[Artifact], measured: Sequence[Measurement], budget: Budget
+) -> Sequence[Artifact]:
+    """Those that are not slower than the base, or all where every one is or a limit was given."""
+    slow = {
+        m.subject
+        for m in measured
+        if m.name == "latency_ratio" and m.low is not None and m.low > NOTICEABLE
+    }
+    quick = [a for a in within if a.name not in slow]
+    return quick if quick and budget.max_latency is None else within
 
 
 def _in_range(model: Any, splits: Splits) -> None:

@@ -62,6 +62,7 @@ def _table(
         labels=(target,),
         num_features=len(players),
         num_samples=samples,
+        model_regressor=_regression(),
     )
     weights = _weights(found, target, len(players))
     distance = (players.x - explainer.scaler.mean_) / explainer.scaler.scale_
@@ -86,6 +87,7 @@ def _picture(
             num_features=len(players),
             num_samples=samples,
             batch_size=1024,
+            model_regressor=_regression(),
             segmentation_fn=lambda _: players.segments,
             random_seed=seed,
         )
@@ -93,6 +95,13 @@ def _picture(
         lime_image.tqdm = bar
     weights = _weights(found, target, len(players))
     return weights, float(found.intercept[target]), _score(found, target)
+
+
+def _regression() -> Any:
+    """The surrogate; lime's own penalty of 1 shrinks it by a share that depends on the samples."""
+    from sklearn.linear_model import Ridge
+
+    return Ridge(alpha=1e-3)
 
 
 def _weights(found: Any, target: int, players: int) -> Doubles:

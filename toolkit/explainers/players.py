@@ -83,13 +83,19 @@ def grid(x: Floats, background: Data, *, patches: int = PATCHES) -> Players:
 
 
 def superpixels(x: Floats, background: Data, *, patches: int = PATCHES) -> Players:
-    """Regions of like colour are players (SLIC, Achanta et al. 2012)."""
+    """Regions of like colour are players (SLIC, Achanta et al. 2012); a grid where none stand out.
+
+    About `patches` of them.
+    """
     from skimage.segmentation import slic
 
     low, high = float(x.min()), float(x.max())
     shown = (x - low) / (high - low) if high > low else np.zeros_like(x)
-    found = slic(shown, n_segments=patches, compactness=10, start_label=0, channel_axis=-1)
-    _, segments = np.unique(found, return_inverse=True)
+    found = slic(shown, n_segments=patches, compactness=20, start_label=0, channel_axis=-1)
+    names, segments = np.unique(found, return_inverse=True)
+    if len(names) < patches // 4:
+        # noise or a blank: no regions to find
+        return grid(x, background, patches=patches)
     return _picture(x, background, segments.reshape(x.shape[:2]).astype(np.int64))
 
 

@@ -23,6 +23,7 @@ class Distill(Pass):
     large reference model where the base is smaller than it, else the base. student: a reference
     model, "base" for the base itself, which goes on learning, or "auto": "base" under a larger
     teacher, else the small reference model. weight: the share of the teacher in the loss.
+    epochs, teacher_epochs: 0 means 30 and 5, or 60 and 15 below 5,000 rows, where epochs are short.
     """
 
     stage: ClassVar[Stage] = "keras"
@@ -30,17 +31,18 @@ class Distill(Pass):
     student: str = "auto"
     temperature: float = 4.0
     weight: float = 0.9
-    epochs: int = 60
-    teacher_epochs: int = 15
+    epochs: int = 0
+    teacher_epochs: int = 0
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot work."""
-        positive(
-            self.name,
-            temperature=self.temperature,
-            epochs=self.epochs,
-            teacher_epochs=self.teacher_epochs,
-        )
+        positive(self.name, temperature=self.temperature)
+        if self.epochs < 0 or self.teacher_epochs < 0:
+            raise RecipeError(
+                f"{self.name} has {self.epochs} and {self.teacher_epochs} epochs",
+                "0, which chooses, or more",
+                "correct it",
+            )
         if not 0 <= self.weight <= 1:
             raise RecipeError(f"{self.name} has weight {self.weight}", "from 0 to 1", "correct it")
         for role in ("teacher", "student"):
@@ -62,7 +64,7 @@ class Distill(Pass):
         soft = [self._softened(teacher, data) for data in (fit.train, fit.validation)]
         hard = [np.eye(len(d.classes), dtype=np.float32)[d.y] for d in (fit.train, fit.validation)]
         targets = [np.concatenate(pair, axis=1) for pair in zip(hard, soft, strict=True)]
-        settings = Settings(epochs=self.epochs, batch=_batch(len(fit.train)))
+        settings = _settings(self.epochs, len(fit.train), many=30, few=60)
         trained, history = fitted(
             _open_ended(student),
             (rows[0], targets[0]),
@@ -95,7 +97,7 @@ class Distill(Pass):
             )
         teacher = base
         if name != "base":
-            settings = Settings(epochs=self.teacher_epochs, batch=_batch(len(data)))
+            settings = _settings(self.teacher_epochs, len(data), many=5, few=15)
             teacher, _ = train(
                 build(name, data, seed=seed), fit, settings, subject="teacher", seed=seed
             )
@@ -141,9 +143,10 @@ class Distill(Pass):
         return loss
 
 
-def _batch(rows: int) -> int:
-    """Small sets need more steps an epoch than batches of 128 would give them."""
-    return 128 if rows >= 5_000 else 32
+def _settings(epochs: int, rows: int, *, many: int, few: int) -> Settings:
+    """Small sets need smaller batches and more epochs for as many steps."""
+    small = rows < 5_000
+    return Settings(epochs=epochs or (few if small else many), batch=32 if small else 128)
 
 
 def _open_ended(model: Any) -> Any:

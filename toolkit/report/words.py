@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from toolkit.glossary import Measurement
+from toolkit.glossary import NOTICEABLE, Measurement
 from toolkit.report.quantities import interval, listed, number, places, similarity, with_unit
 from toolkit.run import Run
 
@@ -20,20 +20,25 @@ def verdict(run: Run) -> str:
 
 def reasons(run: Run) -> str:
     """Whether the compared models decide for the same reasons, beside the noise of the method."""
-    sentences = []
-    for m in run.measurements:
-        if not m.name.startswith("reason_cosine "):
-            continue
+    found = [m for m in run.measurements if m.name.startswith("reason_cosine ")]
+    parts = []
+    for m in found:
         method = m.name.split(" ", 1)[1]
         floor = run.measured(run.base, f"reason_floor {method}")
-        text = f"By {name_of(method)}, {m.subject} and {run.base} give reasons with cosine "
-        text += similarity(m.value)
+        known = []
         if m.low is not None and m.high is not None:
-            text += f" (95 %: {similarity(m.low)} to {similarity(m.high)})"
+            known.append(f"95 %: {similarity(m.low)} to {similarity(m.high)}")
         if floor is not None:
-            text += f", where {run.base} with another seed gives {similarity(floor.value)}"
-        sentences.append(f"{text}, over {m.n} decisions.")
-    return " ".join(sentences)
+            known.append(f"noise alone {similarity(floor.value)}")
+        text = f"{similarity(m.value)} by {name_of(method)}"
+        parts.append(text + (f" ({'; '.join(known)})" if known else ""))
+    if not parts:
+        return ""
+    subjects = listed(dict.fromkeys(m.subject for m in found))
+    return (
+        f"Reasons of {subjects} beside those of {run.base}, as cosine over {found[0].n} "
+        f"decisions: {listed(parts)}."
+    )
 
 
 def name_of(method: str) -> str:
@@ -88,8 +93,8 @@ def _speed(run: Run, subject: str) -> str:
     if ratio is None or ratio.low is None or ratio.high is None:
         return ""
     known = f"(95 %: {interval(ratio.low, ratio.high, 2)})"
-    if ratio.high < 1:
+    if ratio.high < 1 / NOTICEABLE:
         return f"faster, at {number(ratio.value, 2)} of the base's time a row {known}"
-    if ratio.low > 1:
+    if ratio.low > NOTICEABLE:
         return f"slower, at {number(ratio.value, 2)} times the base's time a row {known}"
     return f"as fast as the base within the noise (times {number(ratio.value, 2)}, {known[1:]}"

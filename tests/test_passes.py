@@ -1,0 +1,98 @@
+"""The laws that every pass obeys; a new pass is found here by itself."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from toolkit.errors import RecipeError
+from toolkit.export import export
+from toolkit.passes import PASSES, apply
+from toolkit.predict import predictor
+
+# what would take long is asked for less of
+QUICK = {"distill": {"epochs": 2, "teacher_epochs": 1}}
+
+
+def made(name):
+    return PASSES[name](**QUICK.get(name, {}))
+
+
+@pytest.fixture(scope="module")
+def inputs(mlp, digits):
+    return {"keras": mlp, "onnx": export(mlp, digits.fit.validation).model}
+
+
+@pytest.fixture(scope="module")
+def steps(inputs, digits):
+    """Every pass, run once, with its input as it was before."""
+    found = {}
+    for name in PASSES:
+        step = made(name)
+        model = inputs[step.stage]
+        before = state(model)
+        found[name] = (apply(step, model, digits.fit), before, state(model))
+    return found
+
+
+def state(model):
+    if hasattr(model, "SerializeToString"):
+        return [model.SerializeToString()]
+    return [w.tobytes() for w in model.get_weights()]
+
+
+@pytest.mark.parametrize("name", sorted(PASSES))
+def test_the_input_stays_as_it_is(name, steps):
+    _, before, after = steps[name]
+    assert before == after
+
+
+@pytest.mark.parametrize("name", sorted(PASSES))
+def test_the_output_is_a_classifier_of_the_same_data(name, steps, digits):
+    model = steps[name][0].model
+    model = model.SerializeToString() if hasattr(model, "SerializeToString") else model
+    p = predictor(model, data=digits.test)(digits.test.x[:9])
+    assert p.shape == (9, 10)
+    assert np.allclose(p.sum(axis=1), 1, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", sorted(PASSES))
+def test_facts_are_json_and_name_the_pass(name, steps):
+    import json
+
+    facts = steps[name][0].facts
+    assert facts["pass"] == name
+    assert facts["settings"] == dataclasses.asdict(made(name))
+    assert json.loads(json.dumps(facts, allow_nan=False)) == facts
+
+
+@pytest.mark.parametrize("name", sorted(PASSES))
+def test_settings_are_few_frozen_and_keyword_only(name):
+    step = made(name)
+    assert len(dataclasses.fields(step)) <= 6
+    assert PASSES[name]() == PASSES[name]()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        step.anything = 1
+    if dataclasses.fields(step):
+        with pytest.raises(TypeError):
+            PASSES[name](1)
+
+
+@pytest.mark.parametrize("name", sorted(PASSES))
+def test_the_wrong_stage_is_refused(name, inputs, digits):
+    step = made(name)
+    other = inputs["onnx" if step.stage == "keras" else "keras"]
+    with pytest.raises(RecipeError, match="stage"):
+        apply(step, other, digits.fit)
+
+
+@pytest.mark.parametrize("name", sorted(set(PASSES) - {"distill"}))
+def test_metadata_stays(name, steps):
+    props = {p.key: p.value for p in steps[name][0].model.metadata_props}
+    assert props["classes"].startswith("0\n1")
+
+
+@pytest.mark.parametrize("name", sorted(set(PASSES) - {"distill"}))
+def test_the_same_input_gives_the_same_file(name, steps, inputs, digits):
+    again = apply(made(name), inputs["onnx"], digits.fit)
+    assert again.model.SerializeToString() == steps[name][0].model.SerializeToString()

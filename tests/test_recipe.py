@@ -1,0 +1,71 @@
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toolkit.errors import RecipeError
+from toolkit.passes import PASSES
+from toolkit.recipe import Recipe, from_toml, known, load
+
+
+@pytest.mark.parametrize("name", known())
+def test_every_named_recipe_can_be_built_and_comes_back(name):
+    recipe = load(name)
+    assert recipe.name == name
+    assert recipe.about
+    assert from_toml(recipe.to_toml()) == recipe
+
+
+@given(
+    st.text(min_size=0, max_size=30),
+    st.integers(1, 10**6),
+    st.booleans(),
+    st.floats(0.001, 100, allow_nan=False),
+)
+def test_toml_there_and_back(about, rows, channels, temperature):
+    passes = (
+        PASSES["distill"](temperature=temperature),
+        PASSES["static_int8"](rows=rows, per_channel=channels),
+    )
+    recipe = Recipe("r", passes, about)
+    assert from_toml(recipe.to_toml()) == recipe
+
+
+def test_the_order_is_checked_when_it_is_built():
+    with pytest.raises(RecipeError, match="keras passes first"):
+        Recipe("r", (PASSES["float16"](), PASSES["distill"]()))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "without a name"),
+        ("name = 'a'", "no pass"),
+        ("name = 'a/b'\n[[pass]]\nkind = 'float16'", "letters"),
+        ("name = 'a'\n[[pass]]\nkind = 'flot16'", "did you mean float16"),
+        ("name = 'a'\n[[pass]]\nkind = 'static_int8'\nrow = 3", "did you mean rows"),
+        ("name = 'a'\n[[pass]]\nkind = 'static_int8'\nrows = 'x'", "type int"),
+        ("name = 'a'\n[[pass]]\nkind = 'static_int8'\nrows = true", "type int"),
+        ("name = [", "not TOML"),
+        ("name = 'a'\npasses = 1", "no setting"),
+    ],
+)
+def test_wrong_recipes(text, said):
+    with pytest.raises(RecipeError, match=said) as caught:
+        from_toml(text)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_name_tells_the_near_ones():
+    with pytest.raises(RecipeError, match="did you mean int8"):
+        load("int-8")
+    with pytest.raises(RecipeError, match="no recipe file"):
+        load("no/such.toml")
+
+
+def test_settings_have_plain_types():
+    """TOML, the command line and Python use the same words, so every default is a scalar."""
+    for kind in PASSES.values():
+        for field in dataclasses.fields(kind):
+            assert type(field.default) in (int, float, bool, str)

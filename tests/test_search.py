@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+
+from toolkit.errors import MatchError, OutputError, RecipeError
+from toolkit.search import Budget, compress
+
+
+def test_files_and_figures_come_out(frontier):
+    assert [a.name for a in frontier.candidates] == ["float16", "int8"]
+    for a in (frontier.base, *frontier.candidates):
+        assert a.path.stat().st_size == a.nbytes
+        assert frontier.run.measured(a.name, "export_difference").value <= 1e-5
+    assert frontier.chosen is not None
+    assert frontier.run.chosen == frontier.chosen.name
+
+
+def test_a_limit_that_none_meets(saved, digits, tmp_path):
+    found = compress(saved, digits, ["float16"], budget=Budget(max_bytes=100), out=tmp_path)
+    assert found.chosen is None
+    assert "more than 100" in found.misses["float16"]
+
+
+def test_a_drop_must_be_ruled_out_and_not_only_unseen(saved, digits, tmp_path):
+    """450 rows cannot prove a loss below a hundredth of a point, even where none is seen."""
+    found = compress(saved, digits, ["float16"], budget=Budget(max_drop=0.01), out=tmp_path)
+    assert found.run.measured("float16", "accuracy_drop").value == 0
+    assert found.chosen is None
+    assert "one-sided 95 % bound" in found.misses["float16"]
+
+
+def test_a_shared_beginning_is_run_once(wine, tabular, tmp_path):
+    from toolkit.passes import PASSES
+    from toolkit.recipe import Recipe
+
+    taught = PASSES["distill"](epochs=1, teacher_epochs=1)
+    recipes = [Recipe("a", (taught,)), Recipe("b", (taught, PASSES["float16"]()))]
+    found = compress(tabular, wine, recipes, out=tmp_path)
+    one, two = (next(f for f in a.facts if "teacher" in f) for a in found.candidates)
+    assert one["seconds"] == two["seconds"]
+    assert len(found.run.histories) == 1
+
+
+def test_a_base_fed_the_wrong_range_is_noticed(tmp_path):
+    """A net that tells dark from bright in 0..1, given 0..255, calls everything bright."""
+    import keras
+
+    from toolkit.data.splits import Raw, split
+
+    rng = np.random.default_rng(0)
+    bright = rng.uniform(0, 1, 400)
+    x = np.repeat(bright, 16).reshape(400, 4, 4)
+    model = keras.Sequential(
+        [
+            keras.layers.Input((4, 4, 1)),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(1, "sigmoid"),
+        ]
+    )
+    model.set_weights([np.float32([[40.0]]), np.float32([-20.0])])
+    y = (bright > 0.5).astype(int)
+    compress(model, split(Raw("right", x, y)), ["float16"], out=tmp_path / "right")
+    with pytest.raises(MatchError, match="--scale"):
+        compress(model, split(Raw("wrong", 255 * x, y)), ["float16"], out=tmp_path / "wrong")
+
+
+def test_refusals_come_before_any_work(saved, wine, digits, tmp_path):
+    with pytest.raises(RecipeError, match="unknown recipe"):
+        compress(saved, digits, ["int88"], out=tmp_path)
+    with pytest.raises(RecipeError, match="taken"):
+        compress(saved, digits, ["int8", "int8"], out=tmp_path)
+    with pytest.raises(MatchError):
+        compress(saved, wine, ["int8"], out=tmp_path)
+    with pytest.raises(OutputError):
+        compress(saved, digits, ["int8"], out="/proc/none")
+    with pytest.raises(RecipeError, match="max_drop"):
+        Budget(max_drop=-1)
+    assert [p.name for p in tmp_path.iterdir()] == []
