@@ -75,3 +75,17 @@ def more_data() -> Path:
     if not folder:
         pytest.skip("TOOLKIT_DATA names no folder with mnist.npz")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def full_run(frontier: Any, digits: Any) -> Any:
+    """Everything the two pages are made from: compressed, measured, explained, checked."""
+    from toolkit.checks import checked
+    from toolkit.explainers import EXPLAINERS
+    from toolkit.predict import predictor
+    from toolkit.study import joined, study, with_layers
+
+    pair = [predictor(a.path, a.name) for a in (frontier.base, frontier.candidates[1])]
+    quick = [EXPLAINERS[m](samples=400, repeats=2) for m in ("shapley", "lime")]
+    why = study(pair, digits, methods=quick, rows=3)
+    return checked(joined(frontier.run, with_layers(why, frontier.base.path, digits)))

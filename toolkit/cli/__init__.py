@@ -25,18 +25,24 @@ _COMMANDS: dict[str, Callable[..., int]] = {
 }
 
 
+INTERRUPTED = 130
+
+
 def main() -> None:
     """Run `toolkit COMMAND`."""
+    _silence_native()
     sys.exit(run(list(_COMMANDS), sys.argv[1:], "toolkit"))
 
 
 def compress() -> None:
     """Run `compress`."""
+    _silence_native()
     sys.exit(run(["compress"], sys.argv[1:], "compress"))
 
 
 def explain() -> None:
     """Run `explain`."""
+    _silence_native()
     sys.exit(run(["explain"], sys.argv[1:], "explain"))
 
 
@@ -57,13 +63,15 @@ def run(names: list[str], arguments: list[str], program: str) -> int:
     try:
         code: Any = command.main(arguments, prog_name=program, standalone_mode=False)
         sys.stdout.flush()
+        if code == INTERRUPTED:  # typer has caught it
+            raise KeyboardInterrupt
         return int(code or 0)
     except ToolkitError as error:
         print(f"{program}: {error}", file=sys.stderr)  # noqa: T201
         return 2
     except (KeyboardInterrupt, typer.Abort):
         print(f"{program}: interrupted, nothing half-written", file=sys.stderr)  # noqa: T201
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:
         # the reader of a pipe is gone: say nothing more, to nobody
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -76,6 +84,17 @@ def run(names: list[str], arguments: list[str], program: str) -> int:
         if text:
             print(f"{program}: {text} Try: {program} --help", file=sys.stderr)  # noqa: T201
         return 2 if text else 0
+
+
+def _silence_native() -> None:
+    """Send what TensorFlow's C++ writes past Python to nowhere; errors come through sys.stderr.
+
+    It logs a page about devices and libraries before any setting of it is read.
+    """
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="replace")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
 
 
 def _quiet() -> None:

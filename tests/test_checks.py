@@ -1,0 +1,45 @@
+import pytest
+
+from toolkit.checks import CHECKS, checked
+from toolkit.glossary import Measurement
+from toolkit.run import Run
+
+
+def made(*measurements, command="compress", chosen="small"):
+    data = {"classes": ["a", "b"]}
+    return Run("t", "now", command, "base", chosen, data, measurements=measurements)
+
+
+def codes(run):
+    return [f.code for f in checked(run).findings]
+
+
+def accuracy(value, low, n=5000):
+    return Measurement("base", "accuracy", value, "%", n, low, 100.0)
+
+
+def test_a_good_run_has_nothing_to_say():
+    assert codes(made(accuracy(95, 94))) == []
+
+
+@pytest.mark.parametrize(
+    ("run", "code"),
+    [
+        (made(accuracy(95, 94), chosen=None), "N1"),
+        (made(accuracy(52, 49)), "W1"),
+        (made(accuracy(95, 90, n=100)), "F1"),
+        (made(Measurement("s", "accuracy_drop", 2, "points", 9, 0.5, 3)), "L1"),
+        (made(Measurement("s", "latency_ratio", 1.4, "x", 9, 1.3, 1.5)), "S1"),
+    ],
+)
+def test_each_check_speaks_when_it_must(run, code):
+    assert codes(run) == [code]
+
+
+def test_every_check_has_a_code_in_its_docstring():
+    seen = [check.__doc__.split(":")[0] for check in CHECKS]
+    assert len(set(seen)) == len(seen)
+
+
+def test_a_loss_within_chance_is_not_called_a_loss():
+    assert codes(made(Measurement("s", "accuracy_drop", 2, "points", 9, -0.5, 3))) == []

@@ -1,0 +1,264 @@
+"""The commands as people type them: what they say, what they leave behind, how they end."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from toolkit.cli import run
+
+BIN = Path(sys.executable).parent
+
+
+def called(capsys, *arguments, names=("train", "compress", "explain", "measure", "demo")):
+    code = run(list(names), [str(a) for a in arguments], "toolkit")
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+@pytest.mark.parametrize("command", ["train", "compress", "explain", "measure", "demo"])
+def test_help_fits_a_screen_and_has_an_example(command, capsys):
+    code, out, _ = called(capsys, command, "--help")
+    assert code == 0
+    assert "Example: " in out
+    assert len(out.splitlines()) <= 50
+    assert all(len(line) <= 100 for line in out.splitlines())
+
+
+@pytest.mark.parametrize("command", ["compress", "explain", "toolkit"])
+def test_installed_commands_answer(command):
+    done = subprocess.run([BIN / command, "--help"], capture_output=True, text=True, check=True)
+    assert "Usage" in done.stdout
+
+
+def test_train_then_compress_then_explain_then_measure(tmp_path, capsys):
+    model = tmp_path / "m.keras"
+    code, out, _ = called(
+        capsys, "train", "--data", "digits", "--epochs", 30, "--batch", 32, "--out", model, "--json"
+    )
+    assert code == 0
+    said = json.loads(out)
+    assert said["epochs"] == 30
+    assert said["test_accuracy"] > 80
+    assert len(said["history"]["val_loss"]) == 30
+
+    small = tmp_path / "small"
+    code, out, _ = called(
+        capsys, "compress", model, "--data", "digits", "--recipe", "float16", "--out", small
+    )
+    assert code == 0
+    assert f"take: {small}/float16.onnx" in out
+    made = {p.name for p in small.iterdir()}
+    assert made == {"base.onnx", "float16.onnx", "manifest.json", "run.json", "compression.html"}
+
+    page = tmp_path / "why.html"
+    code, out, _ = called(
+        capsys, "explain", small / "base.onnx", "--against", small / "float16.onnx",
+        "--data", "digits", "--rows", "3,9", "--method", "shapley", "--out", page,
+    )  # fmt: skip
+    assert code == 0
+    assert "cosine of reasons" in out
+    assert "float16" in page.read_text()
+    assert not (page.read_text().count('href="compression.html"'))
+
+    code, out, _ = called(
+        capsys, "measure", small / "base.onnx", small / "float16.onnx",
+        "--data", "digits", "--rounds", 5, "--json",
+    )  # fmt: skip
+    assert code == 0
+    figures = json.loads(out)["measurements"]
+    assert {m["subject"] for m in figures} == {"base", "float16"}
+
+
+def test_a_gate_that_fails_ends_in_1_with_the_page_written(saved, tmp_path, capsys):
+    code, out, _ = called(
+        capsys, "compress", saved, "--data", "digits", "--recipe", "float16",
+        "--max-bytes", 10, "--out", tmp_path,
+    )  # fmt: skip
+    assert code == 1
+    assert "more than 10" in out
+    assert (tmp_path / "compression.html").is_file()
+
+
+def test_reasons_below_the_gate_end_in_1(frontier, tmp_path, capsys):
+    paths = [a.path for a in (frontier.base, frontier.candidates[1])]
+    code, _, _ = called(
+        capsys, "explain", paths[0], "--against", paths[1], "--data", "digits",
+        "--rows", 2, "--min-agreement", 1.0, "--out", tmp_path / "why.html",
+    )  # fmt: skip
+    assert code == 1
+    assert (tmp_path / "why.html").is_file()
+
+
+@pytest.fixture(scope="module")
+def bad(tmp_path_factory, saved):
+    """Files that are not what they should be."""
+    folder = tmp_path_factory.mktemp("bad")
+    (folder / "text.keras").write_text("hello")
+    (folder / "cut.keras").write_bytes(saved.read_bytes()[:2000])
+    x, y = np.zeros((300, 4, 4), np.float32), np.arange(300) % 10
+    np.savez(folder / "shape.npz", x_train=x, y_train=y)
+    x, y = np.zeros((60, 8, 8), np.float32), np.arange(60) % 10
+    x[3] = np.nan
+    np.savez(folder / "nan.npz", x_train=x, y_train=y)
+    np.savez(folder / "empty.npz", x_train=x[:0], y_train=y[:0])
+    np.savez(
+        folder / "labels.npz",
+        x_train=np.zeros((60, 8, 8)),
+        y_train=y,
+        x_test=np.zeros((3, 8, 8)),
+        y_test=[0, 1, 77],
+    )
+    np.savez(folder / "classes.npz", x_train=np.zeros((60, 8, 8)), y_train=np.arange(60) % 3)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["compress", "missing.keras", "--data", "digits"], "does not exist"),
+        (["compress", "{bad}/text.keras", "--data", "digits"], "not a model"),
+        (["compress", "{bad}/cut.keras", "--data", "digits"], "not a model"),
+        (["compress", "{onnx}", "--data", "digits"], "ONNX file"),
+        (["compress", "{model}", "--data", "digit"], "did you mean digits"),
+        (["compress", "{model}", "--data", "no/such.npz"], "no data file"),
+        (["compress", "{model}", "--data", "{bad}/shape.npz"], "shape"),
+        (["compress", "{model}", "--data", "{bad}/nan.npz"], "NaN"),
+        (["compress", "{model}", "--data", "{bad}/empty.npz"], "shape (0, 8, 8)"),
+        (["compress", "{model}", "--data", "{bad}/labels.npz"], "label 77"),
+        (["compress", "{model}", "--data", "{bad}/classes.npz"], "10 classes"),
+        (["compress", "{model}", "--data", "digits", "--recipe", "int-8"], "did you mean int8"),
+        (["compress", "{model}", "--data", "digits", "--max-drop", "-1"], "above 0"),
+        (["compress", "{model}", "--data", "digits", "--max-dorp", "1"], "max-dorp"),
+        (["compress", "{model}"], "--data"),
+        (["explain", "{onnx}", "--data", "digits", "--method", "shap"], "did you mean"),
+        (["explain", "{onnx}", "--data", "digits", "--rows", "a"], "--rows a"),
+        (["explain", "{onnx}", "--data", "digits", "--rows", "3,9999"], "row 9999"),
+        (["explain", "{onnx}", "--data", "wine"], "shape"),
+        (["explain", "{onnx}", "--data", "digits", "--min-agreement", "0.9"], "--against"),
+        (["measure", "{model}", "--data", "digits"], "Keras file"),
+        (["train", "--data", "digits", "--model", "mpl"], "did you mean mlp"),
+        (["train", "--data", "digits", "--optimizer", "adm"], "did you mean adam"),
+        (["train", "--data", "digits", "--epochs", "x"], "epochs"),
+        (["nothing"], "nothing"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(  # noqa: PLR0917
+    arguments, said, bad, saved, frontier, tmp_path, capsys
+):
+    names = {"bad": bad, "model": saved, "onnx": frontier.base.path}
+    arguments = [a.format(**names) for a in arguments]
+    command = arguments[0]
+    out = {
+        "compress": tmp_path / "o",
+        "explain": tmp_path / "o.html",
+        "train": tmp_path / "o.keras",
+    }
+    if command in out:
+        arguments += ["--out", str(out[command])]
+    code, printed, error = called(capsys, *arguments)
+    assert code == 2
+    assert printed == ""
+    assert said in error
+    assert len(error.strip().splitlines()) == 1
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+
+
+def test_a_folder_that_cannot_be_written(saved, capsys):
+    code, _, error = called(
+        capsys, "compress", saved, "--data", "digits", "--recipe", "int8", "--out", "/proc/x"
+    )
+    assert code == 2
+    assert "cannot write" in error
+
+
+def test_a_full_disk_is_said_and_leaves_no_broken_file(tmp_path):
+    """A real limit of the system: no file may grow beyond 30 kB."""
+    out = tmp_path / "m.keras"
+    code = (
+        "import resource, signal, sys\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "from toolkit.cli import main\n"
+        "import keras, tensorflow\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))\n"
+        f"sys.argv[1:] = ['train', '--data', 'digits', '--epochs', '1', '--out', {str(out)!r}]\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.strip().splitlines()[-1].startswith("toolkit: cannot write")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupt_leaves_no_broken_file(saved, tmp_path):
+    command = [
+        BIN / "compress",
+        saved,
+        "--data",
+        "digits",
+        "--recipe",
+        "distill",
+        "--out",
+        tmp_path / "o",
+    ]
+    started = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    base = tmp_path / "o" / "base.onnx"
+    until = time.time() + 120
+    while not base.is_file() and started.poll() is None and time.time() < until:
+        time.sleep(0.2)
+    started.send_signal(signal.SIGINT)
+    _, error = started.communicate(timeout=120)
+    assert started.returncode == 130
+    assert "interrupted" in error
+    import onnx
+
+    for path in (tmp_path / "o").iterdir():
+        assert path.suffix == ".onnx", path
+        onnx.checker.check_model(onnx.load(path))
+
+
+def test_no_bar_in_a_pipe(saved, tmp_path):
+    command = [
+        BIN / "compress",
+        saved,
+        "--data",
+        "digits",
+        "--recipe",
+        "float16",
+        "--out",
+        tmp_path,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+
+
+def test_the_demo_from_end_to_end(tmp_path, capsys):
+    code, out, _ = called(
+        capsys, "demo", "--data", "wine", "--epochs", 20, "--rows", 2, "--out", tmp_path
+    )
+    assert code == 0
+    assert "page: " in out
+    pages = {p.name for p in tmp_path.glob("*.html")}
+    assert pages == {"compression.html", "explanation.html"}
+    made = {p.stem for p in tmp_path.glob("*.onnx")}
+    assert made == {"base", "float16", "int8-dynamic", "int8", "distill", "distill-int8"}
+    assert os.listdir(tmp_path)  # noqa: PTH208
+
+
+def test_the_whole_job_on_mnist(more_data, tmp_path, capsys):
+    """Real input from a file: a short training, one recipe, two decisions."""
+    model, small = tmp_path / "m.keras", tmp_path / "small"
+    data = ["--data", more_data / "mnist.npz"]
+    assert called(capsys, "train", *data, "--epochs", 2, "--out", model)[0] == 0
+    assert called(capsys, "compress", model, *data, "--recipe", "int8", "--out", small)[0] == 0
+    code, _, _ = called(
+        capsys, "explain", model, "--against", small / "int8.onnx", *data,
+        "--rows", 2, "--out", tmp_path / "why.html",
+    )  # fmt: skip
+    assert code == 0

@@ -1,0 +1,108 @@
+"""The plan of the house as data: imports go down only, and never to the package root."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import toolkit
+
+ROOT = Path(toolkit.__file__).parent
+
+FLOORS = [
+    {"errors", "glossary", "progress"},
+    {
+        "explainers.players", "files", "metrics", "models.heads", "provenance",
+        "report.pictures", "report.quantities", "seeding", "shapes",
+    },
+    {"artifact", "data", "explainers.base", "models", "report.charts", "run"},
+    {"checks", "explainers", "faithfulness", "fidelity", "predict", "report.words", "training"},
+    {"explanation", "export", "layers", "measurement", "passes.base", "report.templates"},
+    {"passes", "report.sections"},
+    {"recipe", "report", "study"},
+    {"search"},
+    {"demonstration"},
+    {"cli"},
+    {"__init__"},
+]  # fmt: skip
+PLACE = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+
+
+def room_of(module):
+    """The room a module belongs to: its own line in the plan, or that of its folder."""
+    name = module.removeprefix("toolkit").lstrip(".") or "__init__"
+    if name in ("report.compression", "report.explanation"):
+        return "report.sections"
+    return name if name in PLACE else name.split(".")[0]
+
+
+def modules():
+    for path in sorted(ROOT.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        name = ".".join(("toolkit", *(p for p in parts if p != "__init__")))
+        yield name, path
+
+
+def imported(path):
+    """Every toolkit module that a file imports, anywhere in it."""
+    names = {name for name, _ in modules()}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (a.name for a in node.names if a.name.split(".")[0] == "toolkit")
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "toolkit":
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield full if full in names else node.module
+
+
+@pytest.mark.parametrize(("name", "path"), list(modules()), ids=lambda v: str(v)[-40:])
+def test_imports_go_down(name, path):
+    mine = room_of(name)
+    assert mine in PLACE, f"{name} stands on no floor"
+    for other in imported(path):
+        assert other != "toolkit", f"{name} imports the package root"
+        theirs = room_of(other)
+        if theirs != mine:
+            assert PLACE[theirs] < PLACE[mine], f"{name} (floor {PLACE[mine]}) imports {other}"
+
+
+FRAMEWORKS = ("tensorflow", "keras", "onnxruntime", "onnx", "shap", "lime", "sklearn", "tf2onnx")
+
+
+def loaded(code):
+    """The frameworks that a fresh interpreter has loaded after `code`."""
+    ending = f"\nimport sys\nprint([m for m in {FRAMEWORKS!r} if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code + ending], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return ast.literal_eval(done.stdout.strip().splitlines()[-1])
+
+
+def test_importing_the_package_loads_no_framework():
+    assert loaded("import toolkit; toolkit.Run; toolkit.Recipe") == []
+
+
+@pytest.mark.parametrize("command", ["compress", "explain"])
+def test_help_loads_no_framework(command):
+    code = f"from toolkit.cli import run\nassert run(['{command}'], ['--help'], '{command}') == 0"
+    assert loaded(code) == []
+
+
+def test_the_report_loads_no_framework():
+    assert loaded("import toolkit.report, toolkit.checks") == []
+
+
+def test_explaining_an_onnx_never_loads_tensorflow(frontier):
+    code = f"""
+from pathlib import Path
+from toolkit.cli import run
+import tempfile
+out = Path(tempfile.mkdtemp()) / "why.html"
+arguments = [{str(frontier.base.path)!r}, "--data", "digits", "--rows", "2", "--out", str(out)]
+assert run(["explain"], arguments, "explain") == 0
+assert out.stat().st_size > 10_000
+"""
+    assert not {"tensorflow", "keras", "tf2onnx"} & set(loaded(code))

@@ -1,0 +1,41 @@
+import io
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from toolkit.report import pictures
+
+
+@settings(max_examples=25)
+@given(arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9), st.just(3))))
+def test_a_png_is_what_others_read(pixels):
+    from PIL import Image
+
+    read = np.asarray(Image.open(io.BytesIO(pictures.png(pixels))))
+    assert np.array_equal(read, pixels)
+
+
+def test_grey_uses_the_full_range_and_blanks_do_not_fail():
+    x = np.float32([[[0.5], [2.5]]])
+    assert pictures.grey(x)[..., 0].tolist() == [[0, 255]]
+    assert (pictures.grey(np.ones((2, 2, 1), np.float32)) == 0).all()
+
+
+def test_colours_are_white_at_zero_and_full_at_the_ends():
+    found = pictures.diverging(np.array([-1.0, 0.0, 1.0, 5.0]), 1.0)
+    assert found.tolist() == [
+        list(pictures.AGAINST),
+        [255] * 3,
+        list(pictures.FOR),
+        list(pictures.FOR),
+    ]
+    assert (pictures.diverging(np.zeros(2), 0.0) == 255).all()
+
+
+def test_enlarging_repeats_pixels():
+    small = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    big = pictures.enlarged(small, 6)
+    assert big.shape == (6, 6, 3)
+    assert np.array_equal(big[::3, ::3], small)

@@ -1,0 +1,18 @@
+import toolkit
+
+PUBLIC = [
+    "Budget", "Frontier", "Recipe", "Run", "Settings", "ToolkitError", "build", "checked",
+    "compress", "explain", "export", "listening", "load", "measure", "open_model", "predictor",
+    "study", "train", "write",
+]  # fmt: skip
+
+
+def test_the_public_names_are_these_and_all_of_them_are_there():
+    assert toolkit.__all__ == PUBLIC == sorted(PUBLIC)
+    for name in PUBLIC:
+        assert getattr(toolkit, name).__doc__, name
+    assert dir(toolkit) == PUBLIC
+
+
+def test_another_name_is_an_attribute_error():
+    assert not hasattr(toolkit, "nothing")

@@ -1,0 +1,66 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from toolkit import run
+from toolkit.errors import DataError
+from toolkit.glossary import Layer, Measurement
+
+
+def equal(a, b):
+    if dataclasses.is_dataclass(a):
+        return type(a) is type(b) and all(
+            equal(getattr(a, f.name), getattr(b, f.name)) for f in dataclasses.fields(a)
+        )
+    if isinstance(a, np.ndarray):
+        return a.dtype == b.dtype and np.array_equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(equal(a[k], b[k]) for k in a)
+    if isinstance(a, tuple | list):
+        return type(a) is type(b) and len(a) == len(b) and all(map(equal, a, b))
+    return a == b
+
+
+def test_all_of_a_real_run_comes_back(full_run, tmp_path):
+    path = tmp_path / "run.json"
+    run.save(full_run, path)
+    assert equal(run.load(path), full_run)
+
+
+@settings(max_examples=25)
+@given(
+    arrays(
+        np.float32, array_shapes(max_dims=3, max_side=4), elements=st.floats(-1e6, 1e6, width=32)
+    ),
+    st.text(),
+)
+def test_any_array_and_name_come_back(values, name):
+    made = run.Run(
+        "t", "now", "c", "base", None, {}, layers=(Layer(name, name, "weights", values),)
+    )
+    assert equal(run.from_json(run.to_json(made)), made)
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"format": 1}', '{"format": 2}', "[1]"])
+def test_what_is_no_run(text):
+    with pytest.raises(DataError, match="not a saved run"):
+        run.from_json(text)
+
+
+def test_objects_are_never_unpickled(full_run):
+    raw = json.loads(run.to_json(full_run))
+    raw["layers"][0]["values"]["dtype"] = "|O"
+    with pytest.raises(DataError, match="objects"):
+        run.from_json(json.dumps(raw))
+
+
+def test_subjects_are_in_the_order_measured_and_the_base_first():
+    m = [Measurement(s, "accuracy", 1.0, "%", 1) for s in ("b", "a", "b")]
+    made = run.Run("t", "now", "c", "a", None, {}, measurements=tuple(m))
+    assert made.subjects() == ("a", "b")
+    assert made.measured("a", "nothing") is None

@@ -1,0 +1,51 @@
+import pytest
+
+from toolkit.glossary import Measurement
+from toolkit.report.words import verdict
+from toolkit.run import Run
+
+
+def said(ratio=(1.0, 0.9, 1.1), drop=(0.2, -0.3, 0.7), small=500):
+    m = (
+        Measurement("base", "bytes", 1000, "B", 1),
+        Measurement("small", "bytes", small, "B", 1),
+        Measurement("small", "accuracy_drop", drop[0], "points", 99, drop[1], drop[2]),
+        Measurement("small", "latency_ratio", ratio[0], "x", 31, ratio[1], ratio[2]),
+    )
+    return verdict(Run("t", "now", "compress", "base", "small", {}, measurements=m))
+
+
+@pytest.mark.parametrize(
+    ("ratio", "word"),
+    [
+        ((0.8, 0.7, 0.9), "faster, at"),
+        ((0.8, 0.7, 1.01), "as fast"),
+        ((0.99, 0.985, 0.995), "as fast"),
+        ((1.2, 0.99, 1.3), "as fast"),
+        ((1.2, 1.1, 1.3), "slower, at"),
+    ],
+)
+def test_faster_only_when_the_whole_interval_is(ratio, word):
+    assert word in said(ratio=ratio)
+
+
+@pytest.mark.parametrize(
+    ("drop", "word"),
+    [
+        ((0.2, -0.1, 0.5), "no loss of accuracy beyond chance"),
+        ((0.2, 0.1, 0.5), "points of accuracy lost"),
+        ((-0.2, -0.5, -0.1), "0.2 points of accuracy gained"),
+    ],
+)
+def test_lost_only_when_the_interval_leaves_zero(drop, word):
+    assert word in said(drop=drop)
+
+
+def test_a_larger_file_is_called_larger():
+    assert "2.0 times larger" in said(small=2000)
+    assert "2.0 times smaller" in said(small=500)
+
+
+def test_no_choice_is_said():
+    run = Run("t", "now", "compress", "base", None, {})
+    assert verdict(run).startswith("No candidate")
