@@ -49,6 +49,14 @@ def test_one_that_finds_nothing_shares_nothing():
     assert compare(made([0, 0]), made([0, 0]))["cosine"] == 1
 
 
+def test_players_that_moved_nothing_are_no_shared_reasons():
+    some, none = made([0.3, 0.2, 0.1, 0, 0, 0]), made([0] * 6)
+    for one, other in ((some, none), (none, some)):
+        assert compare(one, other) == {"cosine": 0, "spearman": 0, "top3": 0, "sign": 0}
+    assert set(compare(none, none).values()) == {1}
+    assert compare(made([1, 0, 0, 0]), made([0, 1, 0, 0]))["top3"] == 0
+
+
 def test_other_rows_or_targets_are_refused():
     with pytest.raises(MatchError, match="row 0"):
         compare(made([1, 2]), made([1, 2], row=1))

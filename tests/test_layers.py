@@ -1,6 +1,10 @@
 import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from toolkit import layers
+from toolkit.errors import ModelError
 
 
 def test_weights_are_those_of_the_keras_layers(frontier, mlp):
@@ -31,3 +35,51 @@ def test_activations_are_those_of_keras(frontier, mlp, digits):
     outputs = [mlp.get_layer(name).output for name in names]
     for one, theirs in zip(found, keras.Model(mlp.inputs[0], outputs)(x[None]), strict=True):
         assert np.allclose(one.values, theirs[0], atol=1e-5)
+
+
+FIRST = np.arange(24, dtype=np.float32).reshape(6, 4) / 24
+STORED = numpy_helper.from_array(FIRST, "first")
+TURNED = numpy_helper.from_array(np.ascontiguousarray(FIRST.T), "turned")
+WAYS = {
+    "initializer": ([], [STORED]),
+    "constant": ([helper.make_node("Constant", [], ["first"], value=STORED)], []),
+    "transpose": ([helper.make_node("Transpose", ["turned"], ["first"])], [TURNED]),
+    "identity": ([helper.make_node("Identity", ["kept"], ["first"])],
+                 [numpy_helper.from_array(FIRST, "kept")]),
+    "reshape": ([helper.make_node("Reshape", ["flat", "shape"], ["first"])],
+                [numpy_helper.from_array(FIRST.reshape(-1), "flat"),
+                 numpy_helper.from_array(np.array([6, 4]), "shape")]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_first_layer_is_found_however_its_weights_are_stored(way, tmp_path):
+    before, stored = WAYS[way]
+    last = np.ones((4, 3), np.float32)
+    graph = helper.make_graph(
+        [
+            *before,
+            helper.make_node("MatMul", ["x", "first"], ["a"]),
+            helper.make_node("Relu", ["a"], ["b"]),
+            helper.make_node("MatMul", ["b", "last"], ["c"]),
+            helper.make_node("Softmax", ["c"], ["y"]),
+        ],
+        "graph",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 6])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 3])],
+        [*stored, numpy_helper.from_array(last, "last")],
+    )
+    path = tmp_path / "net.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
+    found = layers.weights(path, "net")
+    assert np.array_equal(found[0].values, FIRST)
+    assert np.array_equal(found[1].values, last)
+
+
+def test_a_file_that_is_no_onnx(tmp_path):
+    path = tmp_path / "no.onnx"
+    path.write_bytes(b"not a model")
+    with pytest.raises(ModelError, match="cannot read"):
+        layers.weights(path, "no")
+    with pytest.raises(ModelError, match="cannot read"):
+        layers.activations(path, "no", np.zeros(6, np.float32), 0)

@@ -12,13 +12,15 @@ from toolkit.glossary import Attribution, Doubles, Measurement
 
 FIGURES = ("cosine", "spearman", "top3", "sign")
 _BOOTSTRAPS = 2000
+_NOTHING = 1e-12
 
 
 def compare(one: Attribution, other: Attribution) -> dict[str, float]:
     """How alike two attributions of one row are, each figure 1 when they are the same.
 
     cosine: of the values. spearman: rank correlation of the values. top3: shared share of the
-    three largest in size. sign: share of equal signs, weighted by the size in `one`.
+    three largest in size that are not zero. sign: share of equal signs, weighted by the size in
+    `one`. When one of the two is zero everywhere they share nothing.
     Raises MatchError when they explain different rows, targets or players.
     """
     if (one.row, one.target, len(one.values)) != (other.row, other.target, len(other.values)):
@@ -29,11 +31,13 @@ def compare(one: Attribution, other: Attribution) -> dict[str, float]:
         )
     a, b = one.values, other.values
     size = np.abs(a)
-    signs = float(size[np.sign(a) == np.sign(b)].sum() / size.sum()) if size.sum() else 1.0
+    nothing = float(not np.any(b))
+    signs = float(size[np.sign(a) == np.sign(b)].sum() / size.sum()) if size.any() else nothing
+    ours, theirs = _top(a), _top(b)
     return {
         "cosine": _cosine(a, b),
         "spearman": _cosine(_ranks(a), _ranks(b)),
-        "top3": len(_top(a) & _top(b)) / len(_top(a)),
+        "top3": len(ours & theirs) / max(len(ours), len(theirs)) if ours or theirs else 1.0,
         "sign": signs,
     }
 
@@ -108,8 +112,8 @@ def _cosine(a: Doubles, b: Doubles) -> float:
     size, its = float(np.linalg.norm(a)), float(np.linalg.norm(b))
     # two models that both find nothing agree; one that finds something where the other does not
     # shares nothing with it
-    if size < 1e-12 or its < 1e-12:
-        return 1.0 if size < 1e-12 and its < 1e-12 else 0.0
+    if size < _NOTHING or its < _NOTHING:
+        return 1.0 if size < _NOTHING and its < _NOTHING else 0.0
     return float(np.clip(a @ b / (size * its), -1, 1))
 
 
@@ -122,7 +126,9 @@ def _ranks(a: Doubles) -> Doubles:
 
 
 def _top(a: Doubles) -> set[int]:
-    return set(np.argsort(-np.abs(a), kind="stable")[:3].tolist())
+    largest = np.argsort(-np.abs(a), kind="stable")[:3]
+    # a player that moved nothing is no reason, however few others there are
+    return set(largest[np.abs(a[largest]) > _NOTHING].tolist())
 
 
 def _bootstrap(values: Doubles, seed: int) -> tuple[float, float]:

@@ -20,10 +20,9 @@ def weights(path: Path, subject: str, image: tuple[int, ...] | None = None) -> t
     """The weights of the first and the last layer, f32 (inputs, units) or (kh, kw, inputs, units).
 
     image: the shape (h, w, c) of a row, when rows are pictures; a first dense layer over all of
-    its values is then shown as pictures.
+    its values is then shown as pictures. Raises ModelError for a file that is no ONNX.
     """
-    graph = _graph(path)
-    found = _learnt(graph)
+    found = _learnt(_model(path).graph)
     layers = []
     for place, (name, values) in enumerate(found):
         if place not in (0, len(found) - 1):
@@ -35,12 +34,16 @@ def weights(path: Path, subject: str, image: tuple[int, ...] | None = None) -> t
 
 
 def activations(path: Path, subject: str, x: Floats, row: int) -> tuple[Layer, ...]:
-    """What every layer answers to one row x: f32 (...), in the order of the graph."""
+    """What every layer answers to one row x: f32 (...), in the order of the graph.
+
+    Feature maps are (channels, h, w), as ONNX keeps them. Raises ModelError for a file that is no
+    ONNX.
+    """
     import onnx
 
     from toolkit.predict import session
 
-    model = onnx.load(path)
+    model = _model(path)
     names = [n.output[0] for n in model.graph.node if n.op_type in _SHOWN]
     ends = {o.name for o in model.graph.output}
     for name in names:
@@ -56,30 +59,48 @@ def activations(path: Path, subject: str, x: Floats, row: int) -> tuple[Layer, .
     )
 
 
-def _graph(path: Path) -> Any:
+def _model(path: Path) -> Any:
     import onnx
 
     try:
-        return onnx.load(path).graph
+        return onnx.load(path)
     except Exception as error:  # protobuf's own errors
         raise ModelError(f"cannot read {path} as ONNX", "a .onnx file", "check the path") from error
 
 
 def _learnt(graph: Any) -> list[tuple[str, Floats]]:
-    from onnx import numpy_helper
-
-    stored = {t.name: t for t in graph.initializer}
+    stored = _stored(graph)
     found = []
     for node in graph.node:
         if node.op_type not in _LEARNT or node.input[1] not in stored:
             continue
-        values = np.asarray(numpy_helper.to_array(stored[node.input[1]]), np.float32)
+        values = np.asarray(stored[node.input[1]], np.float32)
         if node.op_type == "Conv" and values.ndim == 4:
             values = values.transpose(2, 3, 1, 0)
         elif node.op_type == "Gemm" and any(a.name == "transB" and a.i for a in node.attribute):
             values = values.T
         found.append((_short(node.input[1]), values))
     return found
+
+
+def _stored(graph: Any) -> dict[str, Any]:
+    """Every constant array by its name, also behind a Constant, Identity, Cast or Transpose."""
+    from onnx import helper, numpy_helper
+
+    stored = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
+    for node in graph.node:
+        settings = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        if node.op_type == "Constant" and "value" in settings:
+            stored[node.output[0]] = numpy_helper.to_array(settings["value"])
+        elif node.op_type in ("Identity", "Cast", "Transpose") and node.input[0] in stored:
+            values = stored[node.input[0]]
+            turned = node.op_type == "Transpose"
+            stored[node.output[0]] = values.transpose(settings.get("perm")) if turned else values
+        elif node.op_type == "Reshape" and set(node.input) <= stored.keys():
+            shape = stored[node.input[1]].tolist()
+            if 0 not in shape:  # 0 copies a length in ONNX; exporters write it for inputs alone
+                stored[node.output[0]] = stored[node.input[0]].reshape(shape)
+    return stored
 
 
 def _short(name: str) -> str:

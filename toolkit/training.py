@@ -119,8 +119,12 @@ def fitted(
     *,
     subject: str,
     seed: int,
+    accuracy: Any = "accuracy",
 ) -> tuple[Any, History]:
-    """Fit a copy of `model` to given targets with a given Keras loss; `train` is the usual door."""
+    """Fit a copy of `model` to given targets with a given Keras loss; `train` is the usual door.
+
+    accuracy: a Keras metric that reads these targets.
+    """
     import keras
 
     optimizer = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}[settings.optimizer]
@@ -138,7 +142,7 @@ def fitted(
         trained.compile(
             optimizer=optimizer(settings.rate),
             loss=loss,
-            metrics=["accuracy"],
+            metrics=[accuracy],
         )
         log = trained.fit(
             *train_rows,

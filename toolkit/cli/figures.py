@@ -10,28 +10,33 @@ from toolkit.run import Run
 
 
 def candidates(run: Run) -> str:
-    """The measured subjects beside the base; * marks the chosen one."""
-    head = ["", "bytes", "zipped", "accuracy (95 %)", "drop (95 %)", "agree", "p50", "p95"]
-    head += ["time x", "load", "memory"]
+    """The measured subjects beside the base in 80 columns; * marks the chosen one."""
+    head = ("", "bytes", "zipped", "accuracy", "points lost (95 %)", "agree", "p50", "x base")
     rows: list[tuple[str, ...]] = []
     for name in run.subjects():
-        mark = " *" if name == run.chosen else ""
+        if run.measured(name, "bytes") is None:
+            continue
         rows.append(
             (
-                name + mark,
+                name + (" *" if name == run.chosen else ""),
                 _cell(run, name, "bytes", "{:,.0f}"),
                 _cell(run, name, "zipped", "{:,.0f}"),
-                _cell(run, name, "accuracy", "{:.1f}", " ({:.1f} to {:.1f})"),
-                _cell(run, name, "accuracy_drop", "{:+.2f}", " ({:+.1f} to {:+.1f})"),
+                _cell(run, name, "accuracy", "{:.1f} %"),
+                _cell(run, name, "accuracy_drop", "{:.1f}", " ({:.1f} to {:.1f})"),
                 _cell(run, name, "agreement", "{:.1f} %"),
-                _cell(run, name, "latency_p50", "{:.1f} us"),
-                _cell(run, name, "latency_p95", "{:.1f} us"),
-                _cell(run, name, "latency_ratio", "{:.2f}", " ({:.2f} to {:.2f})"),
-                _cell(run, name, "load", "{:.1f} ms"),
-                _cell(run, name, "peak_memory", "{:.0f} MB"),
+                _cell(run, name, "latency_p50", "{:,.0f} us"),
+                _cell(run, name, "latency_ratio", "{:.2f}"),
             )
         )
-    return table(tuple(head), rows)
+    lines = [table(head, rows)]
+    exported = [m for m in run.measurements if m.name == "export_difference"]
+    if exported:
+        worst = max(exported, key=lambda m: m.value)
+        lines.append(
+            f"ONNX beside Keras on {worst.n:,} rows: "
+            f"largest difference of a probability {worst.value:.1e}"
+        )
+    return "\n".join(lines)
 
 
 def plain(run: Run) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from toolkit.errors import MatchError, RecipeError
+from toolkit.errors import DataError, MatchError, RecipeError
 from toolkit.explainers.players import Coalitions, Players
-from toolkit.glossary import Attribution, Doubles, Facts, Predictor
+from toolkit.glossary import Attribution, Doubles, Facts, Floats, Predictor
+from toolkit.shapes import in_shape
 
 TOLERANCE = 0.01
 """A standard error of the probability below which an attribution counts as converged."""
@@ -60,15 +61,20 @@ class Explainer(ABC):
         """Explain one row: how much each player moved the probability of class `target`.
 
         row: its index, kept for reference. Raises MatchError for a target or a shape that the
-        model does not know.
+        model does not know, DataError for a row with NaN or infinities.
         """
         if not 0 <= target < predict.classes:
             raise MatchError(
                 f"target {target}", f"a class from 0 to {predict.classes - 1}", "correct it"
             )
+        if not np.isfinite(players.x).all():
+            raise DataError(
+                f"row {row} has NaN or infinite values", "finite numbers", "pick another row"
+            )
+        in_shape(players.x[None], predict.shape)
         counted = _Counted(predict)
         every = np.ones((1, len(players)), bool)
-        prediction = float(players.value(predict, every, target)[0])
+        prediction = float(players.value(counted, every, target)[0])
         found = self.estimate(counted, players, target, seed)
         n = len(found.values)
         error = found.values.std(axis=0, ddof=1) / n**0.5 if n > 1 else 0 * found.values[0]
@@ -88,13 +94,22 @@ class Explainer(ABC):
         )
 
 
+def derived(seed: int, number: int) -> int:
+    """The seed of repeat `number`, in the range that numpy's global generator takes.
+
+    >>> derived(2, 1), derived(5_000_000, 0) < 2**32
+    (2001, True)
+    """
+    return (seed * 1000 + number) % 2**32
+
+
 class _Counted:
-    """A Predictor that counts the rows it is asked for."""
+    """A Predictor that counts the rows it is asked for, and asks in the model's own shape."""
 
     def __init__(self, predict: Predictor) -> None:
         self.predict, self.rows = predict, 0
         self.name, self.classes, self.shape = predict.name, predict.classes, predict.shape
 
-    def __call__(self, x: np.ndarray, /) -> np.ndarray:
+    def __call__(self, x: Floats, /) -> Floats:
         self.rows += len(x)
-        return self.predict(np.asarray(x, np.float32))
+        return self.predict(in_shape(x, self.shape))

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from toolkit.explainers.base import Estimate, Explainer
+from toolkit.explainers.base import Estimate, Explainer, derived
 from toolkit.explainers.players import Players
 from toolkit.glossary import Doubles, Floats, Predictor
 from toolkit.seeding import seeded_numpy
@@ -32,8 +32,9 @@ class Lime(Explainer):
         size = self.samples // self.repeats
         found = []
         for i in range(self.repeats):
-            with seeded_numpy(seed * 1000 + i):
-                found.append(once(predict, players, target, size, seed * 1000 + i))
+            own = derived(seed, i)
+            with seeded_numpy(own):
+                found.append(once(predict, players, target, size, own))
         values, bases, scores = zip(*found, strict=True)
         return Estimate(
             np.stack(values), float(np.mean(bases)), {"r2": float(np.mean(scores)), "exact": False}

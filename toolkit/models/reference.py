@@ -161,7 +161,7 @@ def _tabular(train: Data, options: Options) -> Any:
 
 def _cnn_large(train: Data, options: Options) -> Any:
     options = Options(options.activation, options.l1, options.l2, options.dropout or 0.25)
-    return _network(train, options, (128,), ((32, 32), (64,)))
+    return _network(train, options, (128,), ((16,), (32,)))
 
 
 def _tabular_large(train: Data, options: Options) -> Any:

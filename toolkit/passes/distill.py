@@ -73,6 +73,7 @@ class Distill(Pass):
             settings,
             subject="student",
             seed=seed,
+            accuracy=_accuracy(len(fit.train.classes)),
         )
         taught = copied(student)
         taught.set_weights(trained.get_weights())
@@ -141,6 +142,15 @@ class Distill(Pass):
             return (1 - self.weight) * hard + self.weight * self.temperature**2 * soft
 
         return loss
+
+
+def _accuracy(classes: int) -> Any:
+    from keras import ops
+
+    def accuracy(targets: Any, logits: Any) -> Any:
+        return ops.equal(ops.argmax(targets[:, :classes], -1), ops.argmax(logits, -1))
+
+    return accuracy
 
 
 def _settings(epochs: int, rows: int, *, many: int, few: int) -> Settings:

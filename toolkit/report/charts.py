@@ -69,7 +69,7 @@ def tradeoff(points: Sequence[Point]) -> Markup:
                 '<circle cx="{:.1f}" cy="{:.1f}" r="6"/></g>'
             ).format(p.mark, tip, at, at, y(p.low), y(p.high), at, up)
         )
-        label = _free(at + 11, up + 4, placed)
+        label = _free(at + 11, up + 4, placed, height - bottom)
         placed.append((at, label))
         parts.append(_text(at + 11, label, p.name, "start", p.mark))
     return _svg(width, height, "Accuracy against file size", parts)
@@ -131,7 +131,7 @@ def lines(series: dict[str, Sequence[float]], label: str) -> Markup:
     def y(value: float) -> float:
         return top + (y1 - value) / (y1 - y0) * (height - top - bottom)
 
-    parts = [_frame_y(y, _ticks(y0, y1, 4), left, width - right)]
+    parts = [_frame_y(y, _ticks(y0, y1), left, width - right)]
     parts.append(_text(left, height - 18, "1", "middle"))
     if n > 1:
         parts.append(_text(width - right, height - 18, str(n), "middle"))
@@ -146,7 +146,7 @@ def lines(series: dict[str, Sequence[float]], label: str) -> Markup:
             )
         )
         at = x(len(values) - 1) + 6
-        up = _free(at, y(values[-1]) + 4, placed)
+        up = _free(at, y(values[-1]) + 4, placed, height - bottom)
         placed.append((at, up))
         parts.append(_text(at, up, name, "start", f"s{i}"))
     return _svg(width, height, label, parts)
@@ -216,8 +216,7 @@ def _text(x: float, y: float, words: str, anchor: str, kind: str = "") -> Markup
 def _frame_y(
     y: Callable[[float], float], ticks: Sequence[float], left: float, right: float
 ) -> Markup:
-    gap = ticks[1] - ticks[0] if len(ticks) > 1 else 1.0
-    digits = max(0, -math.floor(math.log10(gap) + 1e-9))
+    digits = max(len(f"{tick:.6f}".rstrip("0").split(".")[1]) for tick in ticks)
     rows = [
         Markup('<line class="grid" x1="{0}" x2="{1:.1f}" y1="{2:.1f}" y2="{2:.1f}"/>{3}').format(
             left, right, y(tick), _text(left - 6, y(tick) + 4, number(tick, digits), "end")
@@ -227,15 +226,15 @@ def _frame_y(
     return Markup("").join(rows)
 
 
-def _ticks(low: float, high: float, most: int = 6) -> list[float]:
-    """Round values inside low..high.
+def _ticks(low: float, high: float) -> list[float]:
+    """About five round values inside low..high.
 
-    >>> _ticks(0.0, 1.0)
-    [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    >>> _ticks(0.0, 1.0), _ticks(0.31, 1.9)
+    ([0.0, 0.2, 0.4, 0.6, 0.8, 1.0], [0.5, 1.0, 1.5])
     """
-    raw = (high - low) / (most - 1)
-    unit = 10.0 ** math.floor(math.log10(raw))
-    step = next(unit * m for m in (1, 2, 5, 10) if unit * m >= raw * (1 - 1e-9))
+    unit = 10.0 ** math.floor(math.log10((high - low) / 5))
+    steps = [unit * m for m in (1, 2, 5, 10)]
+    step = min(steps, key=lambda s: abs(math.log((high - low) / 5 / s)))
     first = math.ceil(low / step - 1e-9)
     return [round(i * step, 12) for i in range(first, math.floor(high / step + 1e-9) + 1)]
 
@@ -251,8 +250,9 @@ def _log_ticks(low: float, high: float) -> list[float]:
     return [tick for tick in every if low <= tick <= high] or [low]
 
 
-def _free(x: float, y: float, placed: Sequence[tuple[float, float]]) -> float:
-    """The next height below y at which a label at x touches none that stands."""
-    while any(abs(y - other) < 14 and abs(x - at) < 160 for at, other in placed):
-        y += 14
-    return y
+def _free(x: float, y: float, placed: Sequence[tuple[float, float]], lowest: float) -> float:
+    """The height nearest to y, down to `lowest`, at which a label at x touches none that stands."""
+    tries = [y + 14 * step for n in range(20) for step in ((0,) if n == 0 else (n, -n))]
+    taken = [other for at, other in placed if abs(x - at) < 160]
+    free = (t for t in tries if 10 < t <= lowest and all(abs(t - other) >= 14 for other in taken))
+    return next(free, y)

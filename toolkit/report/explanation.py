@@ -32,22 +32,40 @@ def decided(run: Run) -> Part:
 
 
 def likeness(run: Run) -> Part:
-    """The figures of fidelity, method by method."""
-    found = [m for m in run.measurements if m.name.startswith("reason_")]
-    if not found:
+    """The figures of fidelity, a row for each model and method."""
+    pairs = [
+        (m.subject, m.name.removeprefix("reason_cosine "))
+        for m in run.measurements
+        if m.name.startswith("reason_cosine ")
+    ]
+    if not pairs:
         return None
-    rows = [(m, *m.name.removeprefix("reason_").split(" ", 1)) for m in found]
+    rows = [
+        (
+            subject,
+            method,
+            [run.measured(subject, f"reason_{name} {method}") for name in _LIKENESS],
+            run.measured(run.base, f"reason_floor {method}"),
+        )
+        for subject, method in pairs
+    ]
     return "likeness", "The same reasons?", rendered("likeness.html", rows=rows, base=run.base)
 
 
+_LIKENESS = ("cosine", "cosine_p5", "spearman", "top3", "sign")
+
+
 def quality(run: Run) -> Part:
-    """Deletion and insertion beside a random order."""
-    ways = ("deletion_", "insertion_")
-    found = [m for m in run.measurements if m.name.startswith(ways)]
-    if not found:
+    """Deletion and insertion, a row for each model and order."""
+    rows = [
+        (m.subject, m.name.removeprefix("deletion_"), m)
+        for m in run.measurements
+        if m.name.startswith("deletion_")
+    ]
+    if not rows:
         return None
-    rows = [(m, *m.name.split("_", 1)) for m in found]
-    return "quality", "Are the reasons any good?", rendered("quality.html", rows=rows)
+    both = [(s, method, m, run.measured(s, f"insertion_{method}")) for s, method, m in rows]
+    return "quality", "Are the reasons any good?", rendered("quality.html", rows=both)
 
 
 def learnt(run: Run) -> Part:

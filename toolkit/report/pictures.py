@@ -22,7 +22,7 @@ def png(pixels: Colours) -> bytes:
     r"""Encode u8 (h, w, 3) as PNG (RFC 2083), without filters.
 
     >>> png(np.zeros((2, 3, 3), np.uint8))[:4]
-    b'\\x89PNG'
+    b'\x89PNG'
     """
     h, w = pixels.shape[:2]
     rows = b"".join(b"\0" + pixels[i].tobytes() for i in range(h))

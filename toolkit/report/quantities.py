@@ -102,7 +102,7 @@ def with_unit(value: float, unit: str, decimals: int | None = None) -> str:
     r"""`value` in the unit that suits it.
 
     >>> with_unit(9_812, "B"), with_unit(96.666, "%", 1), with_unit(3, "")
-    ('9.81\\u202fkB', '96.7\\u202f%', '3')
+    ('9.81\u202fkB', '96.7\u202f%', '3')
     """
     divisor, name = scale([value], unit)
     shown = value / divisor
