@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 from typing import Any
 
@@ -68,7 +69,7 @@ def _cell(run: Run, subject: str, name: str, form: str, ends: str = "") -> str:
     text = form.format(found.value)
     if ends and found.low is not None and found.high is not None:
         text += ends.format(found.low, found.high)
-    return text
+    return re.sub(r"-(?=0\.0+\b)", "", text)  # a rounded zero has no sign
 
 
 def explained(run: Run) -> str:

@@ -74,11 +74,11 @@ def similarity(value: float) -> str:
     """A cosine or correlation: more decimals the nearer it is to 1, rounded towards 0.
 
     >>> similarity(0.9712), similarity(0.99964), similarity(1.0), similarity(-0.5)
-    ('0.97', '0.9996', '1', '−0.50')
+    ('0.97', '0.9996', '1.0000', '−0.50')
     """
     gap = 1 - abs(value)
     if not math.isfinite(value) or gap <= 1e-6:
-        return number(value, 0)
+        return number(value, 4)
     decimals = min(max(2, -_exponent(gap)), 5)
     # rounding up would call 0.999 a perfect 1.00
     return number(
