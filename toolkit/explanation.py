@@ -11,6 +11,9 @@ from toolkit.explainers import Explainer, Players, players_for
 from toolkit.glossary import Attribution, Data, Decision, Predictor
 from toolkit.progress import tell
 
+CLOSE = 0.2
+"""A decision whose two best classes are nearer than this is one of the least sure."""
+
 
 def explain(
     predictors: Sequence[Predictor],
@@ -77,9 +80,10 @@ def pick_rows(
     differ = np.zeros(len(data), bool)
     for other in answers[1:]:
         differ |= other.argmax(axis=1) != first
-    sure = answers[0].max(axis=1)
-    hard = np.lexsort((sure, first == data.y))
-    hard = hard[(first != data.y)[hard] | (sure[hard] < 0.5)]
+    second, most = np.sort(answers[0], axis=1)[:, -2:].T
+    ahead = most - second
+    hard = np.lexsort((ahead, first == data.y))
+    hard = hard[(first != data.y)[hard] | (ahead[hard] < CLOSE)]
     picked = list(dict.fromkeys(rng.permutation(np.flatnonzero(differ))[: -(-count // 3)].tolist()))
     picked += [int(i) for i in hard if int(i) not in picked][: -(-count // 3)]
     shuffled = rng.permutation(len(data))

@@ -120,10 +120,12 @@ def fitted(
     subject: str,
     seed: int,
     accuracy: Any = "accuracy",
+    decay: bool = False,
 ) -> tuple[Any, History]:
     """Fit a copy of `model` to given targets with a given Keras loss; `train` is the usual door.
 
-    accuracy: a Keras metric that reads these targets.
+    accuracy: a Keras metric that reads these targets. decay: the learning rate falls to 0 along
+    half a cosine (Loshchilov and Hutter 2017).
     """
     import keras
 
@@ -137,10 +139,14 @@ def fitted(
                 self.model.stop_training = True
             tell(f"train {subject}", settings.epochs if done else epoch + 1, settings.epochs)
 
+    rate: Any = settings.rate
+    if decay:
+        steps = settings.epochs * -(-len(train_rows[0]) // settings.batch)
+        rate = keras.optimizers.schedules.CosineDecay(rate, steps)
     with seeded(seed):
         trained = copied(model)
         trained.compile(
-            optimizer=optimizer(settings.rate),
+            optimizer=optimizer(rate),
             loss=loss,
             metrics=[accuracy],
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,6 +13,9 @@ from toolkit.models.heads import head_of, softmax
 from toolkit.models.reference import MODELS, build
 from toolkit.passes.base import Pass, positive
 from toolkit.training import Settings, copied, fitted, shaped, train
+
+RATE = 3e-3
+"""The learning rate of the student at the start."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +32,8 @@ class Distill(Pass):
     stage: ClassVar[Stage] = "keras"
     teacher: str = "auto"
     student: str = "auto"
-    temperature: float = 4.0
-    weight: float = 0.9
+    temperature: float = 2.0
+    weight: float = 0.5
     epochs: int = 0
     teacher_epochs: int = 0
 
@@ -65,6 +68,7 @@ class Distill(Pass):
         hard = [np.eye(len(d.classes), dtype=np.float32)[d.y] for d in (fit.train, fit.validation)]
         targets = [np.concatenate(pair, axis=1) for pair in zip(hard, soft, strict=True)]
         settings = _settings(self.epochs, len(fit.train), many=30, few=60)
+        settings = replace(settings, learning_rate=RATE)
         trained, history = fitted(
             _open_ended(student),
             (rows[0], targets[0]),
@@ -74,6 +78,7 @@ class Distill(Pass):
             subject="student",
             seed=seed,
             accuracy=_accuracy(len(fit.train.classes)),
+            decay=True,
         )
         taught = copied(student)
         taught.set_weights(trained.get_weights())
