@@ -49,3 +49,16 @@ def test_a_larger_file_is_called_larger():
 def test_no_choice_is_said():
     run = Run("t", "now", "compress", "base", None, {})
     assert verdict(run).startswith("No candidate")
+
+
+@pytest.mark.parametrize(
+    ("cosine", "said"),
+    [((0.8, 0.7, 0.9), "differ from those of base"), ((0.99, 0.98, 1.0), "are those of base")],
+)
+def test_reasons_differ_only_beyond_the_noise(cosine, said):
+    m = (
+        Measurement("small", "reason_cosine shapley", cosine[0], "", 12, cosine[1], cosine[2]),
+        Measurement("base", "reason_floor shapley", 0.99, "", 12, 0.985, 0.995),
+    )
+    run = Run("t", "now", "explain", "base", "small", {}, measurements=m)
+    assert said in verdict(run)

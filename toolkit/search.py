@@ -28,6 +28,10 @@ FREE_DROP = 1.0
 """Points that may be lost when no limit is given, if the loss is within chance at all."""
 
 
+SAME_SIZE = 1.05
+"""Files within this ratio of the smallest count as equally small; the most accurate is taken."""
+
+
 @dataclass(frozen=True)
 class Budget:
     """What a small model may cost; None is no limit.
@@ -52,7 +56,8 @@ class Frontier:
     """What came out: everything measured as a Run, the base and the candidates as files.
 
     chosen: the smallest candidate within the budget, or None where none is. With no limit of
-    latency, one that is no slower than the base goes before one that is.
+    latency, one that is no slower than the base goes before one that is; of files equally small
+    the most accurate is taken.
     misses: candidate -> why it is not within the budget, in words.
     """
 
@@ -114,7 +119,7 @@ def compress(
     ]
     misses = {a.name: why for a in artifacts if (why := _miss(a, measured, budget))}
     within = [a for a in artifacts if a.name not in misses]
-    best = min(_quick(within, measured, budget), key=lambda a: a.nbytes, default=None)
+    best = _best(_quick(within, measured, budget), measured)
     run = Run(
         title=f"{splits.name}: base and compressed",
         created=provenance.now(),
@@ -210,6 +215,16 @@ def _quick(
     }
     quick = [a for a in within if a.name not in slow]
     return quick if quick and budget.max_latency is None else within
+
+
+def _best(within: Sequence[Artifact], measured: Sequence[Measurement]) -> Artifact | None:
+    """The smallest file, or the most accurate of those that are hardly larger."""
+    if not within:
+        return None
+    right = {m.subject: m.value for m in measured if m.name == "accuracy"}
+    least = min(a.nbytes for a in within)
+    near = [a for a in within if a.nbytes <= SAME_SIZE * least]
+    return max(near, key=lambda a: (right[a.name], -a.nbytes))
 
 
 def _in_range(model: Any, splits: Splits) -> None:

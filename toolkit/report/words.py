@@ -35,10 +35,18 @@ def reasons(run: Run) -> str:
     if not parts:
         return ""
     subjects = listed(dict.fromkeys(m.subject for m in found))
+    differ = any(_below_noise(run, m) for m in found)
     return (
-        f"Reasons of {subjects} beside those of {run.base}, as cosine over {found[0].n} "
-        f"decisions: {listed(parts)}."
+        f"The reasons of {subjects} {'differ from' if differ else 'are'} those of {run.base}"
+        f"{'' if differ else ', as far as can be told'}: over {found[0].n} decisions "
+        f"a cosine of {listed(parts)}."
     )
+
+
+def _below_noise(run: Run, m: Measurement) -> bool:
+    """Whether two models differ more than one model does from itself under another seed."""
+    floor = run.measured(run.base, m.name.replace("reason_cosine ", "reason_floor "))
+    return m.high is not None and floor is not None and m.high < (floor.low or floor.value)
 
 
 def name_of(method: str) -> str:
