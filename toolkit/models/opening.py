@@ -67,17 +67,7 @@ def open_model(path: Path) -> Any:
             "set KERAS_BACKEND=tensorflow",
         )
     try:
-        if kind == "hdf5":
-            from keras.src.legacy.saving import legacy_h5_format  # by content, not by suffix
-
-            model = legacy_h5_format.load_model_from_hdf5(str(path), compile=False)
-        else:
-            with path.open("rb") as stream:
-                from keras.src.saving import saving_lib
-
-                model = saving_lib._load_model_from_fileobj(
-                    stream, custom_objects=None, compile=False, safe_mode=True
-                )
+        model = _from_hdf5(path) if kind == "hdf5" else _from_archive(path)
     except ModelError:
         raise
     except Exception as error:
@@ -86,6 +76,29 @@ def open_model(path: Path) -> Any:
         ) from error
     head_of(model)
     return model
+
+
+def _from_hdf5(path: Path) -> Any:
+    from keras.src.legacy.saving import legacy_h5_format  # by content, not by suffix
+
+    from toolkit.models import legacy
+
+    legacy.register()
+    with legacy.mended_hdf5(path) as readable:
+        return legacy_h5_format.load_model_from_hdf5(str(readable), compile=False, safe_mode=True)
+
+
+def _from_archive(path: Path) -> Any:
+    from keras.src.saving import saving_lib
+
+    from toolkit.models import legacy
+
+    legacy.register()
+    with legacy.mended_archive(path) as readable, readable.open("rb") as stream:
+        # by content: the public loader looks at the suffix
+        return saving_lib._load_model_from_fileobj(
+            stream, custom_objects=None, compile=False, safe_mode=True
+        )
 
 
 def _reason(path: Path, error: Exception) -> str:

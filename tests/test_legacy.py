@@ -1,0 +1,276 @@
+"""Files that Keras 2 wrote, made here with tf_keras or by editing a config, opened by Keras 3."""
+
+import json
+import shutil
+import zipfile
+
+import numpy as np
+import pytest
+
+from toolkit.errors import ModelError
+from toolkit.models import open_model
+
+pytestmark = pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5:UserWarning")
+k2 = pytest.importorskip("tf_keras", reason="tf_keras writes the files of Keras 2")
+L = k2.layers
+
+
+def seq(*layers):
+    return k2.Sequential(list(layers))
+
+
+def softmax(units=3):
+    return L.Dense(units, activation="softmax")
+
+
+def mlp():
+    return seq(L.Dense(5, input_shape=(4,), activation="relu"), softmax())
+
+
+def teachable():
+    """A functional net in a Sequential in a Sequential, as Teachable Machine exports it."""
+    pixels = L.Input((8, 8, 3))
+    x = L.DepthwiseConv2D(3, padding="same")(L.Conv2D(4, 3, use_bias=False)(pixels))
+    x = L.ReLU(6.0, name="out_relu")(L.BatchNormalization()(x))
+    inner = k2.Model(pixels, x, name="inner")
+    head = seq(L.Dense(5, activation="relu"), softmax())
+    return seq(seq(inner, L.GlobalAveragePooling2D()), head)
+
+
+def nested():
+    pixels = L.Input((8, 8, 3))
+    inner = k2.Model(pixels, L.ReLU(6.0)(L.Conv2D(3, 3)(pixels)), name="inner")
+    outer = L.Input((8, 8, 3))
+    return k2.Model(outer, softmax()(L.Flatten()(inner(outer))))
+
+
+def shared():
+    value = L.Input((4,))
+    inner = k2.Model(value, L.Dense(4)(value), name="shared")
+    outer = L.Input((4,))
+    return k2.Model(outer, softmax()(L.Add()([inner(outer), inner(inner(outer))])))
+
+
+def ends_in_sequential():
+    tail = seq(L.Dense(5, input_shape=(4,)), softmax())
+    outer = L.Input((4,))
+    return k2.Model(outer, tail(L.Dense(4)(outer)))
+
+
+def ends_in_functional():
+    value = L.Input((4,))
+    tail = k2.Model(value, softmax()(value))
+    outer = L.Input((4,))
+    return k2.Model(outer, tail(L.Dense(4)(outer)))
+
+
+ZOO = {
+    "mlp": mlp,
+    "teachable": teachable,
+    "nested": nested,
+    "shared": shared,
+    "ends in a Sequential": ends_in_sequential,
+    "ends in a Functional": ends_in_functional,
+    "cnn": lambda: seq(
+        L.Conv2D(4, 3, input_shape=(8, 8, 3)),
+        L.BatchNormalization(),
+        L.LeakyReLU(0.1),
+        L.MaxPooling2D(),
+        L.Flatten(),
+        L.Dropout(0.2),
+        softmax(),
+    ),
+    "separable": lambda: seq(
+        L.SeparableConv2D(4, 3, input_shape=(8, 8, 3)), L.GlobalMaxPooling2D(), softmax()
+    ),
+    "text": lambda: seq(L.Embedding(20, 6, input_length=7), L.LSTM(5), softmax()),
+    "hard sigmoid": lambda: seq(
+        L.LSTM(5, input_shape=(7, 4), recurrent_activation="hard_sigmoid"),
+        L.Dense(4, activation="hard_sigmoid"),
+        softmax(),
+    ),
+    "gru": lambda: seq(L.GRU(5, input_shape=(7, 4)), softmax()),
+    "gru, reset before": lambda: seq(L.GRU(5, input_shape=(7, 4), reset_after=False), softmax()),
+    "bidirectional": lambda: seq(
+        L.Bidirectional(L.LSTM(5), input_shape=(7, 4)), L.Dense(1, activation="sigmoid")
+    ),
+    "time distributed": lambda: seq(
+        L.TimeDistributed(L.Dense(5), input_shape=(7, 4)), L.Flatten(), L.Dense(3)
+    ),
+    "conv1d": lambda: seq(
+        L.Conv1D(5, 3, input_shape=(9, 4)),
+        L.SpatialDropout1D(0.1),
+        L.GlobalMaxPooling1D(),
+        softmax(),
+    ),
+    "preprocessing": lambda: seq(
+        L.Rescaling(1 / 255, input_shape=(8, 8, 3)),
+        L.RandomFlip(),
+        L.RandomRotation(0.1),
+        L.Conv2D(3, 3, kernel_regularizer="l2"),
+        L.Flatten(),
+        softmax(),
+    ),
+}
+
+
+def rows(model):
+    shape = [4 if d is None else d for d in model.input_shape[1:]]
+    x = np.random.default_rng(0).uniform(0, 1, (5, *shape)).astype(np.float32)
+    return np.floor(20 * x) if isinstance(model.layers[0], L.Embedding) else x
+
+
+def said(model, x):
+    return np.asarray(model(x, training=False))
+
+
+@pytest.mark.parametrize("suffix", ["h5", "keras"])
+@pytest.mark.parametrize("name", sorted(ZOO))
+def test_the_output_is_that_of_the_library_that_wrote_it(name, suffix, tmp_path):
+    k2.utils.set_random_seed(0)
+    model = ZOO[name]()
+    path = tmp_path / f"m.{suffix}"
+    model.save(path, save_format=suffix)
+    before = path.read_bytes()
+    x = rows(model)
+    assert np.abs(said(open_model(path), x) - said(model, x)).max() < 1e-5
+    assert path.read_bytes() == before, "the user's file was changed"
+
+
+def edited(model, path, edit):
+    """Save as HDF5 and change the config as an older Keras would have written it."""
+    import h5py
+
+    model.save(path, save_format="h5")
+    with h5py.File(path, "r+") as stored:
+        config = json.loads(stored.attrs["model_config"])
+        stored.attrs["model_config"] = json.dumps(edit(config))
+        stored.attrs["keras_version"] = "2.1.6"
+    return path
+
+
+def bare(config):
+    """Keras 2.0 to 2.2: a list of layers, the shape on the first of them."""
+    layers = [layer for layer in config["config"]["layers"] if layer["class_name"] != "InputLayer"]
+    assert "batch_input_shape" in layers[0]["config"]
+    return {"class_name": "Sequential", "config": layers}
+
+
+def without_input_layer(config):
+    return {**config, "config": {**config["config"], "layers": bare(config)["config"]}}
+
+
+def strip(config, key):
+    """The config without a key, wherever it stands."""
+    if isinstance(config, dict):
+        return {k: strip(v, key) for k, v in config.items() if k != key}
+    return [strip(v, key) for v in config] if isinstance(config, list) else config
+
+
+def with_dtype(config):
+    """Keras 2.0 wrote the dtype into initializers."""
+    if isinstance(config, dict):
+        changed = {k: with_dtype(v) for k, v in config.items()}
+        if config.get("class_name") in ("GlorotUniform", "Zeros"):
+            changed["config"] = {**changed["config"], "dtype": "float32"}
+        return changed
+    return [with_dtype(v) for v in config] if isinstance(config, list) else config
+
+
+OLD = {
+    "a bare list": (mlp, bare),
+    "no InputLayer, Dense first": (mlp, without_input_layer),
+    "no InputLayer, Conv2D first": (ZOO["cnn"], without_input_layer),
+    "no InputLayer, Bidirectional first": (ZOO["bidirectional"], without_input_layer),
+    "GRU before reset_after": (ZOO["gru, reset before"], lambda c: strip(c, "reset_after")),
+    "inner layer without its module": (
+        ZOO["bidirectional"],
+        lambda c: strip(strip(c, "module"), "registered_name"),
+    ),
+    "dtype in an initializer": (mlp, with_dtype),
+    "functional called Model": (
+        nested,
+        lambda c: json.loads(json.dumps(c).replace('"Functional"', '"Model"')),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", sorted(OLD))
+def test_configs_of_older_keras(name, tmp_path):
+    make, edit = OLD[name]
+    k2.utils.set_random_seed(0)
+    model = make()
+    x = rows(model)
+    found = open_model(edited(model, tmp_path / "old.h5", edit))
+    assert np.abs(said(found, x) - said(model, x)).max() < 1e-5
+    assert len(found.inputs[0].shape) == x.ndim
+
+
+def test_hdf5_under_another_name(tmp_path):
+    model = mlp()
+    model.save(tmp_path / "m.h5", save_format="h5")
+    shutil.copy(tmp_path / "m.h5", tmp_path / "m.keras")
+    x = rows(model)
+    assert np.array_equal(said(open_model(tmp_path / "m.keras"), x), said(model, x))
+
+
+def test_groups_of_weights_of_keras_2_12(tmp_path):
+    """Keras 2.12 and 2.13 kept weights under another group."""
+    import h5py
+
+    model = teachable()
+    model.save(tmp_path / "m.keras", save_format="keras")
+    with zipfile.ZipFile(tmp_path / "m.keras") as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    weights = tmp_path / "w.h5"
+    weights.write_bytes(parts["model.weights.h5"])
+    with h5py.File(weights, "r+") as stored:
+        names = []
+        stored.visit(names.append)
+        groups = [n for n in names if n.split("/")[-1] == "layers"]
+        for name in sorted(groups, key=len, reverse=True):
+            stored.move(name, name.removesuffix("layers") + "_layer_checkpoint_dependencies")
+    with zipfile.ZipFile(tmp_path / "old.keras", "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, weights.read_bytes() if name.endswith("h5") else content)
+    x = rows(model)
+    assert np.abs(said(open_model(tmp_path / "old.keras"), x) - said(model, x)).max() < 1e-5
+
+
+def test_what_would_compute_otherwise_is_refused(tmp_path):
+    def timed(config):
+        return json.loads(json.dumps(config).replace('"time_major": false', '"time_major": true'))
+
+    with pytest.raises(ModelError, match="time_major"):
+        open_model(edited(ZOO["gru"](), tmp_path / "m.h5", timed))
+
+
+def test_weights_only(tmp_path):
+    mlp().save_weights(tmp_path / "w.h5")
+    with pytest.raises(ModelError, match="weights only"):
+        open_model(tmp_path / "w.h5")
+
+
+def test_a_git_lfs_pointer(tmp_path):
+    path = tmp_path / "m.h5"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n")
+    with pytest.raises(ModelError, match="git lfs pull"):
+        open_model(path)
+
+
+def test_a_bomb_is_refused_before_it_unpacks(tmp_path):
+    path = tmp_path / "bomb.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", b" " * (65 * 2**20))
+    with pytest.raises(ModelError, match="unpacks to"):
+        open_model(path)
+
+
+def test_the_old_hard_sigmoid_is_kept_when_the_model_is_copied(tmp_path):
+    """The formulas differ by up to 0.05; a copy must not fall back to the new one."""
+    from toolkit.training import copied
+
+    model = ZOO["hard sigmoid"]()
+    model.save(tmp_path / "m.h5", save_format="h5")
+    x = rows(model)
+    assert np.abs(said(copied(open_model(tmp_path / "m.h5")), x) - said(model, x)).max() < 1e-6

@@ -1,0 +1,306 @@
+"""Configs that Keras 2 wrote -> configs that Keras 3 reads the same way; the file stays as it is.
+
+Each mend is a function on one layer's or model's dict, and a line in `_MENDS`.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import json
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from toolkit.errors import ModelError
+
+Node = dict[str, Any]
+"""A serialised object: {"class_name": ..., "config": ...}."""
+
+_FUNCTIONAL = ("Functional", "Model")
+_HARD = "hard_sigmoid_keras2"
+_OLD_GROUP = "_layer_checkpoint_dependencies"
+
+MOST_BYTES = 8 * 2**30
+"""An archive that unpacks to more is refused before memory or disk is taken."""
+
+MOST_CONFIG = 64 * 2**20
+
+
+@contextmanager
+def mended_hdf5(path: Path) -> Iterator[Path]:
+    """Give the path of a copy of an HDF5 model whose config Keras 3 reads.
+
+    Raises ModelError when the file holds no model config.
+    """
+    import h5py
+
+    with h5py.File(path, "r") as stored:
+        raw = stored.attrs.get("model_config")
+        version = _text(stored.attrs.get("keras_version", "2"))
+    if raw is None:
+        raise ModelError(
+            f"{path} holds weights only",
+            "a whole model",
+            "build the model, load_weights, and save it with model.save('model.keras')",
+        )
+    config = json.loads(_text(raw))
+    if version.startswith("3"):
+        yield path
+        return
+    with TemporaryDirectory() as folder:
+        twin = Path(shutil.copyfile(path, Path(folder) / "model.h5"))
+        with h5py.File(twin, "r+") as stored:
+            stored.attrs["model_config"] = json.dumps(mended(config))
+        yield twin
+
+
+@contextmanager
+def mended_archive(path: Path) -> Iterator[Path]:
+    """Give the path of a copy of a `.keras` archive whose config Keras 3 reads.
+
+    Raises ModelError when a part of the archive is larger than `MOST_BYTES`.
+    """
+    with zipfile.ZipFile(path) as stored:
+        sizes = {member.filename: member.file_size for member in stored.infolist()}
+        if sum(sizes.values()) > MOST_BYTES or sizes["config.json"] > MOST_CONFIG:
+            raise ModelError(
+                f"{path} unpacks to {sum(sizes.values()) / 2**30:.1f} GiB",
+                f"at most {MOST_BYTES / 2**30:.0f} GiB",
+                "this is no model for a small device",
+            )
+        about = json.loads(stored.read("metadata.json")) if "metadata.json" in sizes else {}
+        if str(about.get("keras_version", "3")).startswith("3"):
+            yield path
+            return
+        with TemporaryDirectory() as folder:
+            weights = Path(folder) / "model.weights.h5"
+            with stored.open("model.weights.h5") as source, weights.open("wb") as target:
+                shutil.copyfileobj(source, target)
+            _renamed_groups(weights)
+            twin = Path(folder) / "model.keras"
+            with zipfile.ZipFile(twin, "w") as out:
+                config = mended(json.loads(stored.read("config.json")))
+                out.writestr("config.json", json.dumps(config))
+                out.writestr("metadata.json", json.dumps(about))
+                out.write(weights, "model.weights.h5")
+            yield twin
+
+
+def _renamed_groups(weights: Path) -> None:
+    """Keras 2.12 and 2.13 named the groups of weights otherwise."""
+    import h5py
+
+    with h5py.File(weights, "r+") as stored:
+        names: list[str] = []
+        stored.visit(names.append)
+        for name in sorted((n for n in names if n.endswith(_OLD_GROUP)), key=len, reverse=True):
+            stored.move(name, name.removesuffix(_OLD_GROUP) + "layers")
+
+
+def mended(config: Node) -> Node:
+    """A model's config as Keras 3 reads it, with what Keras 2 meant.
+
+    >>> old = {"class_name": "Sequential", "config": [{"class_name": "Dense", "config": {
+    ...     "units": 2, "batch_input_shape": [None, 4]}}]}
+    >>> [layer["class_name"] for layer in mended(old)["config"]["layers"]]
+    ['InputLayer', 'Dense']
+    """
+    return _walk(copy.deepcopy(config))  # type: ignore[no-any-return]
+
+
+def hard_sigmoid(x: Any) -> Any:
+    """The hard sigmoid of Keras 2, clip(0.2 x + 0.5, 0, 1); Keras 3 means relu6(x + 3) / 6."""
+    from keras import ops
+
+    return ops.clip(0.2 * x + 0.5, 0.0, 1.0)
+
+
+def register() -> None:
+    """Let Keras know the functions that mended configs name."""
+    import keras
+
+    name = f"toolkit>{_HARD}"
+    if keras.saving.get_registered_object(name) is None:
+        keras.saving.register_keras_serializable("toolkit", _HARD)(hard_sigmoid)
+
+
+def _walk(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_walk(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if isinstance(value.get("class_name"), str) and "config" in value:
+        for mend in _MENDS:
+            mend(value)
+    return {name: _walk(item) for name, item in value.items()}
+
+
+def _bare_list(node: Node) -> None:
+    """Keras 2.0 to 2.2 wrote a Sequential's layers without a dict around them."""
+    if node["class_name"] == "Sequential" and isinstance(node["config"], list):
+        node["config"] = {"name": "sequential", "layers": node["config"]}
+
+
+def _input_layer(node: Node) -> None:
+    """A first layer that carries its own input shape gets an InputLayer before it."""
+    config = node["config"]
+    if node["class_name"] == "InputLayer":
+        if "batch_input_shape" in config:
+            config["batch_shape"] = config.pop("batch_input_shape")
+        for name in ("sparse", "ragged"):
+            if not config.get(name):
+                config.pop(name, None)
+    if node["class_name"] != "Sequential":
+        return
+    layers = config.get("layers", [])
+    if not layers or layers[0]["class_name"] == "InputLayer":
+        return
+    first = layers[0]
+    while isinstance(first["config"], dict) and "batch_input_shape" not in first["config"]:
+        inner = first["config"].get("layer")
+        if not isinstance(inner, dict):
+            return
+        first = inner  # Bidirectional and TimeDistributed keep the shape inside
+    if not isinstance(first["config"], dict):
+        return
+    shape = first["config"].pop("batch_input_shape")
+    for layer in layers[1:]:
+        if isinstance(layer["config"], dict):
+            layer["config"].pop("batch_input_shape", None)
+    layers[0]["config"].pop("batch_input_shape", None)
+    config["layers"] = [
+        {"class_name": "InputLayer", "config": {"batch_shape": shape, "name": "input_of_model"}},
+        *layers,
+    ]
+
+
+def _single_ends(node: Node) -> None:
+    """A functional model's single output is a tensor and no list of one."""
+    if node["class_name"] not in _FUNCTIONAL or not isinstance(node["config"], dict):
+        return
+    node.update(class_name="Functional", module="keras.src.models.functional", registered_name=None)
+    for ends in ("input_layers", "output_layers"):
+        found = node["config"].get(ends)
+        if isinstance(found, list) and len(found) == 1 and isinstance(found[0], list):
+            node["config"][ends] = found[0]
+
+
+def _nested_nodes(node: Node) -> None:
+    """Calls of an inner model are counted from its first call; Keras 2 counted its making too."""
+    if node["class_name"] not in _FUNCTIONAL or not isinstance(node["config"], dict):
+        return
+    config = node["config"]
+    layers = config.get("layers", [])
+    inner = {
+        layer.get("name", layer["config"]["name"]): layer["class_name"]
+        for layer in layers
+        if layer["class_name"] in (*_FUNCTIONAL, "Sequential") and isinstance(layer["config"], dict)
+    }
+    for layer in layers:
+        for call in layer.get("inbound_nodes", []):
+            for source in call if isinstance(call, list) else []:
+                if isinstance(source, list) and source and source[0] in inner:
+                    source[1] = max(source[1] - 1, 0)
+    ends = config.get("output_layers", [])
+    for end in [ends] if ends and isinstance(ends[0], str) else ends:
+        # Keras 3 counts a Functional's making itself, where it stands at the end
+        if inner.get(end[0]) == "Sequential":
+            end[1] = max(end[1] - 1, 0)
+
+
+def _unknown_keys(node: Node) -> None:
+    """Keys that Keras 3 does not take; refused where they would change what is computed."""
+    import keras
+
+    config, kind = node["config"], node["class_name"]
+    if not isinstance(config, dict):
+        return
+    if kind == "LeakyReLU" and "alpha" in config:
+        config["negative_slope"] = config.pop("alpha")
+    if kind == "BatchNormalization" and isinstance(config.get("axis"), list):
+        (config["axis"],) = config["axis"]
+    for name in ("data_format", "dilation_rate"):
+        if config.get(name, "") is None:
+            config.pop(name)
+    layer = getattr(keras.layers, kind, None)
+    if not isinstance(layer, type) or kind in ("InputLayer", "Sequential", *_FUNCTIONAL):
+        return
+    for name in sorted(set(config) - _accepted(layer)):
+        only_training = kind.startswith(("Random", "Gaussian")) or "Dropout" in kind
+        only_training |= name.endswith(("_initializer", "_regularizer", "_constraint"))
+        if not (only_training or name in _HARMLESS or not config[name]):
+            raise ModelError(
+                f"layer {config.get('name')} ({kind}) has {name} = {config[name]}",
+                "settings that Keras 3 has",
+                "save it again without this setting",
+            )
+        config.pop(name)
+
+
+_HARMLESS = {"groups", "implementation", "input_length", "batch_input_shape", "input_dtype"}
+"""Keys that say what Keras 3 does anyway, or finds out by itself."""
+
+
+def _accepted(layer: type) -> set[str]:
+    """Every keyword that a Keras 3 layer's constructor takes, or passes on to one above it."""
+    names: set[str] = set()
+    for place in layer.__mro__:
+        if "__init__" not in vars(place):
+            continue
+        if place.__name__ == "Layer":
+            return names | {"name", "trainable", "dtype", "autocast", "activity_regularizer"}
+        parameters = inspect.signature(vars(place)["__init__"]).parameters.values()
+        names |= {p.name for p in parameters}
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            return names
+    return names
+
+
+def _modules(node: Node) -> None:
+    """An inner object without its module gets it, or Keras 3 looks for it nowhere."""
+    if node.get("module") is None and "registered_name" not in node:
+        import keras
+
+        for place in ("layers", "initializers", "regularizers", "constraints"):
+            if hasattr(getattr(keras, place), node["class_name"]):
+                node["module"] = f"keras.{place}"
+                node["registered_name"] = None
+    if node.get("module") == "keras.initializers" and isinstance(node["config"], dict):
+        node["config"].pop("dtype", None)
+
+
+def _old_meanings(node: Node) -> None:
+    """Defaults and formulas that Keras 3 changed."""
+    config = node["config"]
+    if not isinstance(config, dict):
+        return
+    if node["class_name"] in ("GRU", "GRUCell"):
+        config.setdefault("reset_after", False)
+    for name in ("activation", "recurrent_activation"):
+        if config.get(name) == "hard_sigmoid":
+            config[name] = {
+                "module": "toolkit.models.legacy",
+                "class_name": "function",
+                "config": f"toolkit>{_HARD}",
+                "registered_name": f"toolkit>{_HARD}",
+            }
+
+
+_MENDS: tuple[Callable[[Node], None], ...] = (
+    _bare_list,
+    _input_layer,
+    _nested_nodes,
+    _single_ends,
+    _unknown_keys,
+    _modules,
+    _old_meanings,
+)
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8") if isinstance(value, bytes) else str(value)
