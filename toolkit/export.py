@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -42,7 +44,8 @@ def export(model: Any, rows: Data, *, name: str = "classifier") -> Step:
     spec = tf.TensorSpec((None, *shape), tf.float32, name="input")
     traced = tf.function(classify, input_signature=[spec])
     try:
-        proto, _ = tf2onnx.convert.from_function(traced, input_signature=[spec], opset=OPSET)
+        with _plain_convolutions(model):
+            proto, _ = tf2onnx.convert.from_function(traced, input_signature=[spec], opset=OPSET)
     except Exception as error:  # whatever tf2onnx meets: the user needs one line
         raise _failed(name, str(error)) from error
     captures = traced.get_concrete_function(spec).graph.captures
@@ -82,6 +85,57 @@ def export(model: Any, rows: Data, *, name: str = "classifier") -> Step:
     )
 
 
+@contextmanager
+def _plain_convolutions(model: Any) -> Iterator[None]:
+    """Trace grouped convolutions as such: Keras compiles them into a call that ONNX cannot hold."""
+    import keras
+
+    grouped = [
+        layer
+        for layer in model._flatten_layers()
+        if isinstance(layer, keras.layers.Conv2D)
+        and layer.groups > 1
+        and layer.data_format == "channels_last"
+    ]
+    for layer in grouped:
+        layer.convolution_op = _plain(layer)
+    try:
+        yield
+    finally:
+        for layer in grouped:
+            del layer.convolution_op
+
+
+def _plain(layer: Any) -> Any:
+    import tensorflow as tf
+
+    return lambda inputs, kernel: tf.nn.convolution(
+        inputs,
+        kernel,
+        strides=list(layer.strides),
+        padding=layer.padding.upper(),
+        dilations=list(layer.dilation_rate),
+    )
+
+
+def _without_erfc(onnx: Any, graph: Any) -> None:
+    """Write erfc(x), which exact GELU is made of, as 1 - erf(x), which ONNX has."""
+    nodes = []
+    for node in graph.node:
+        if node.op_type != "Erfc":
+            nodes.append(node)
+            continue
+        inner, one = f"{node.output[0]}/erf", "erfc/one"
+        nodes.append(onnx.helper.make_node("Erf", node.input, [inner]))
+        nodes.append(onnx.helper.make_node("Sub", [one, inner], node.output))
+        if all(tensor.name != one for tensor in graph.initializer):
+            value = np.ones((), np.float32)
+            graph.initializer.append(onnx.numpy_helper.from_array(value, one))
+    nodes = [type(node).FromString(node.SerializeToString()) for node in nodes]
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
 def _finished(
     onnx: Any, proto: Any, constants: dict[str, Any], shape: tuple[int | None, ...], classes: int
 ) -> Any:
@@ -100,6 +154,7 @@ def _finished(
         for names in (node.input, node.output):
             for i, tensor in enumerate(names):
                 names[i] = {source: "input", result: "probabilities"}.get(tensor, tensor)
+    _without_erfc(onnx, graph)
     kind = onnx.TensorProto.FLOAT
     del graph.input[:], graph.output[:]
     graph.input.append(
@@ -113,5 +168,5 @@ def _failed(name: str, why: str) -> ExportError:
     return ExportError(
         f"{name} cannot be turned into ONNX ({why[:200]})",
         "layers that tf2onnx converts",
-        "drop augmentation layers; give GELU its tanh form",
+        "replace the layer that is named",
     )
