@@ -36,6 +36,7 @@ def demonstrate(
     *,
     out: Path,
     scale: float = 1.0,
+    label: str = "",
     epochs: int | None = None,
     rows: int = 12,
     seed: int = 0,
@@ -48,7 +49,7 @@ def demonstrate(
     steps: dict[str, float] = {}
     folder = writable_folder(out)
     with _timed(steps, "load"):
-        splits = load(data, scale=scale, seed=seed)
+        splits = load(data, scale=scale, seed=seed, label=label)
     few = len(splits.fit.train) < 5_000
     settings = Settings(epochs=epochs or (100 if few else 10))
     with _timed(steps, "train"):

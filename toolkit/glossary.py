@@ -8,7 +8,7 @@ All types are frozen; what is made from them is new.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -35,7 +35,8 @@ class Data:
 
     x: f32 (n, ...), values as the device will send them (raw, unscaled).
     y: i64 (n,), indices into `classes`.
-    features: one name a column when tabular, else empty.
+    features: one name a column when tabular, else empty. categories: column -> the names of its
+    values, which x holds as codes 0, 1, ...; columns that are not in it hold numbers.
     """
 
     x: Floats
@@ -43,13 +44,14 @@ class Data:
     classes: tuple[str, ...]
     features: tuple[str, ...] = ()
     kind: Kind = "tabular"
+    categories: dict[int, tuple[str, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.y)
 
     def rows(self, index: Any) -> Data:
         """The rows that `index` (slice, mask or indices) picks."""
-        return Data(self.x[index], self.y[index], self.classes, self.features, self.kind)
+        return replace(self, x=self.x[index], y=self.y[index])
 
 
 @dataclass(frozen=True, eq=False)

@@ -65,6 +65,7 @@ def about(splits: Splits) -> Facts:
         "kind": test.kind,
         "classes": list(test.classes),
         "features": list(test.features),
+        "categories": {str(i): list(names) for i, names in test.categories.items()},
         "shape": list(test.x.shape[1:]),
         "rows": {
             "train": len(fit.train),

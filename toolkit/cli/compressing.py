@@ -24,6 +24,7 @@ def compress(
     ] = None,
     max_bytes: Annotated[int | None, typer.Option(help="Largest file allowed.")] = None,
     max_latency: Annotated[float | None, typer.Option(help="Most ms a row on one thread.")] = None,
+    label: options.Label = "",
     scale: options.Scale = 1.0,
     seed: options.Seed = 0,
     as_json: options.AsJson = False,
@@ -45,7 +46,7 @@ def compress(
 
     recipes = [recipe_named(r) for r in recipe or ()]
     kind_of(model)
-    splits = load(data, scale=scale, seed=seed)
+    splits = load(data, scale=scale, seed=seed, label=label)
     with screen.progress():
         frontier = search(model, splits, recipes, budget=budget, out=out, seed=seed)
     found = checked(frontier.run)

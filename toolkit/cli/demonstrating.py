@@ -18,6 +18,7 @@ def demo(
         int | None, typer.Option(help="Of the base; default 10, or 100 below 5,000 rows.")
     ] = None,
     rows: Annotated[int, typer.Option(min=1, help="Decisions to explain.")] = 12,
+    label: options.Label = "",
     scale: options.Scale = 1.0,
     seed: options.Seed = 0,
     as_json: options.AsJson = False,
@@ -30,7 +31,9 @@ def demo(
     from toolkit.report import verdict
 
     with screen.progress():
-        done = demonstrate(data, out=out, scale=scale, epochs=epochs, rows=rows, seed=seed)
+        done = demonstrate(
+            data, out=out, scale=scale, label=label, epochs=epochs, rows=rows, seed=seed
+        )
     if as_json:
         screen.say_json({**figures.plain(done.run), "steps": done.steps})
         return 0

@@ -27,6 +27,7 @@ def explain(
     min_agreement: Annotated[
         float | None, typer.Option(help="Least mean cosine of reasons (needs --against).")
     ] = None,
+    label: options.Label = "",
     scale: options.Scale = 1.0,
     seed: options.Seed = 0,
     as_json: options.AsJson = False,
@@ -53,7 +54,7 @@ def explain(
         )
     picked = _rows(rows)
     kinds = [kind_of(path) for path in (model, against) if path is not None]
-    splits = load(data, scale=scale, seed=seed)
+    splits = load(data, scale=scale, seed=seed, label=label)
     writable_folder(out.parent)
     same = against is not None and against.stem == model.stem
     predictors = [predictor(model, str(model) if same else "", data=splits.test)]

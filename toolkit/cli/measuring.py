@@ -15,6 +15,7 @@ def measure(
     data: options.Data,
     *,
     rounds: Annotated[int, typer.Option(min=5, help="Rounds of interleaved timing.")] = 31,
+    label: options.Label = "",
     scale: options.Scale = 1.0,
     seed: options.Seed = 0,
     as_json: options.AsJson = False,
@@ -43,7 +44,7 @@ def measure(
         if name in named:
             raise ModelError(f"{path} is named twice", "each model once", "drop one")
         named[name] = path
-    splits = load(data, scale=scale, seed=seed)
+    splits = load(data, scale=scale, seed=seed, label=label)
     with screen.progress():
         measured, confusions = take(named, splits.test, rounds=rounds, seed=seed)
     run = Run(

@@ -34,6 +34,7 @@ def train(
     l1: Annotated[float, typer.Option(help="L1 penalty of weights.")] = 0.0,
     l2: Annotated[float, typer.Option(help="L2 penalty of weights.")] = 0.0,
     dropout: Annotated[float, typer.Option(help="Share of units dropped in training.")] = 0.0,
+    label: options.Label = "",
     scale: options.Scale = 1.0,
     seed: options.Seed = 0,
     as_json: options.AsJson = False,
@@ -51,7 +52,7 @@ def train(
     if out.suffix != ".keras":
         raise OutputError(f"cannot write {out}", "a name that ends in .keras", "rename it")
     settings = Settings(loss, optimizer, learning_rate, batch, epochs, stop_below)
-    splits = load(data, scale=scale, seed=seed)
+    splits = load(data, scale=scale, seed=seed, label=label)
     writable_folder(out.parent)
     from toolkit.models import build
 

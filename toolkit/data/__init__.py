@@ -6,21 +6,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from toolkit.data import named, npz
+from toolkit.data import named, npz, tables
 from toolkit.data.splits import scaled, split
 from toolkit.errors import DataError, near
 from toolkit.glossary import Splits
 
 __all__ = ["NAMED", "load", "scaled"]
 
+TABLES = (".csv", ".tsv", ".data", ".parquet")
+"""Files that are read as tables; all others are taken for an `.npz`."""
+
 NAMED: tuple[str, ...] = tuple(sorted(named.SETS))
 """The names `load` knows; digits, breast_cancer and wine need no network."""
 
 
-def load(spec: str | Path, *, scale: float = 1.0, seed: int = 0) -> Splits:
-    """Load a named set, or an `.npz` file, into parts that share no row.
+def load(spec: str | Path, *, scale: float = 1.0, seed: int = 0, label: str = "") -> Splits:
+    """Load a named set, an `.npz`, or a `.csv` or `.parquet` table into parts that share no row.
 
-    scale: every value of x is multiplied by it (0.003922 turns 0..255 into 0..1).
+    scale: every value of x is multiplied by it (0.003922 turns 0..255 into 0..1). label: the
+    label column of a table; without it the usual names, then the last column, are taken.
     Raises DataError in one line for a missing or unreadable source, NaN, an empty set, labels
     outside the classes.
 
@@ -32,14 +36,19 @@ def load(spec: str | Path, *, scale: float = 1.0, seed: int = 0) -> Splits:
     if text in named.SETS:
         raw = named.SETS[text]()
     elif Path(text).is_file():
-        raw = npz.read(Path(text))
+        path = Path(text)
+        raw = tables.read(path, label) if path.suffix.lower() in TABLES else npz.read(path)
     elif Path(text).suffix or "/" in text:
         raise DataError(
             f"no data file at {text}",
-            f"an .npz with x_train, y_train, x_test, y_test or one of {', '.join(NAMED)}",
+            f"an .npz, .csv or .parquet file, or one of {', '.join(NAMED)}",
             "check the path",
         )
     else:
-        raise DataError(f"unknown data set '{text}'", near(text, NAMED), "or give an .npz file")
+        raise DataError(
+            f"unknown data set '{text}'",
+            near(text, NAMED),
+            "or give an .npz, .csv or .parquet file",
+        )
     splits = split(raw, seed=seed)
     return splits if scale == 1.0 else scaled(splits, scale)

@@ -35,6 +35,7 @@ class Raw:
     classes: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
+    categories: dict[int, tuple[str, ...]] = field(default_factory=dict)
 
 
 def split(raw: Raw, *, seed: int = 0) -> Splits:
@@ -43,7 +44,7 @@ def split(raw: Raw, *, seed: int = 0) -> Splits:
     Raises DataError for NaN, infinities, an empty set, lengths or shapes that do not fit, labels
     outside the classes, fewer than two classes.
     """
-    x, kind = _rows(raw.x, "x")
+    x, kind = _rows(raw.x, "x", fill="missing" in raw.facts)
     labels, classes = _classes(raw)
     y = _indices(labels, raw, classes, "y")
     _paired(x, y, "training")
@@ -53,7 +54,7 @@ def split(raw: Raw, *, seed: int = 0) -> Splits:
             "one name a column",
             "correct the feature names",
         )
-    data = Data(x, y, classes, raw.features or _columns(x, kind), kind)
+    data = Data(x, y, classes, raw.features or _columns(x, kind), kind, raw.categories)
     if raw.x_test is None or raw.y_test is None:
         shares = (1 - TEST - VALIDATION - CALIBRATION, VALIDATION, CALIBRATION, TEST)
         train, validation, calibration, test = _parts(data, shares, seed)
@@ -79,6 +80,8 @@ def split(raw: Raw, *, seed: int = 0) -> Splits:
                 "give more rows",
             )
     facts = {"seed": seed, "scale": 1.0, **raw.facts}
+    if "missing" in raw.facts:
+        train, validation, calibration, test = _filled(train, validation, calibration, test)
     return Splits(raw.name, Fit(train, validation, calibration), test, _hash(raw), facts)
 
 
@@ -97,7 +100,17 @@ def scaled(splits: Splits, scale: float) -> Splits:
     )
 
 
-def _rows(x: NDArray[Any], name: str) -> tuple[Floats, Kind]:
+def _filled(train: Data, *others: Data) -> list[Data]:
+    """Missing numbers replaced by the median of the training rows, 0 where none has one."""
+    seen = ~np.isnan(train.x)
+    known = [column[mask] for column, mask in zip(train.x.T, seen.T, strict=True)]
+    middle = np.array([np.median(v) if len(v) else 0.0 for v in known], np.float32)
+    return [
+        replace(part, x=np.where(np.isnan(part.x), middle, part.x)) for part in (train, *others)
+    ]
+
+
+def _rows(x: NDArray[Any], name: str, *, fill: bool = False) -> tuple[Floats, Kind]:
     if x.dtype.kind not in "biuf":
         raise DataError(f"{name} holds {x.dtype}", "numbers", "encode text and categories first")
     if x.ndim < 2 or 0 in x.shape:
@@ -109,7 +122,8 @@ def _rows(x: NDArray[Any], name: str) -> tuple[Floats, Kind]:
     values = np.ascontiguousarray(x, dtype=np.float32)
     if values.ndim == 3:
         values = values[..., None]
-    bad = np.asarray(~np.isfinite(values.reshape(len(values), -1)).all(axis=1))
+    finite = np.isfinite(values) | (np.isnan(values) if fill else False)
+    bad = np.asarray(~finite.reshape(len(values), -1).all(axis=1))
     if bad.any():
         raise DataError(
             f"{name} has NaN or infinite values in {bad.sum()} of {len(bad)} rows, "

@@ -19,7 +19,8 @@ class Lime(Explainer):
 
     Pictures: the weight of a patch that is there and not hidden. Tables: the weight of a column,
     which lime gives per standard deviation, times the row's distance from the mean, so that it
-    says what the column adds to the answer at the mean and stands beside a Shapley value. Columns
+    says what the column adds to the answer at the mean and stands beside a Shapley value; a
+    category counts as being the row's own or another. Columns
     are not cut into bins (lime 0.2.0.1 feeds 0 for a bin with one distinct value), no feature is
     left out, and the same seed draws the same samples for every model.
     """
@@ -48,6 +49,7 @@ def _table(
 
     explainer = LimeTabularExplainer(
         players.background.astype(np.float64),
+        categorical_features=list(players.categories),
         discretize_continuous=False,
         feature_selection="none",
         random_state=seed,
@@ -67,6 +69,9 @@ def _table(
     )
     weights = _weights(found, target, len(players))
     distance = (players.x - explainer.scaler.mean_) / explainer.scaler.scale_
+    for column in players.categories:
+        # lime weighs "the same category as the row", which is so this often already
+        distance[column] = 1 - (players.background[:, column] == players.x[column]).mean()
     return weights * distance, float(found.intercept[target]), _score(found, target)
 
 

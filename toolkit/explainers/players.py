@@ -29,7 +29,7 @@ class Players:
 
     x: f32 (...). groups: i64 (...), the player of each value. background: f32 (b, ...), what
     stands in for hidden values; with b above 1 the answers are averaged. segments: i64 (h, w) of a
-    picture, else None.
+    picture, else None. categories: columns that hold codes of categories.
     """
 
     names: tuple[str, ...]
@@ -37,6 +37,7 @@ class Players:
     groups: Ints
     background: Floats
     segments: Ints | None = None
+    categories: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -69,7 +70,8 @@ def features(x: Floats, background: Data, *, rows: int = ROWS, seed: int = 0) ->
     rng = np.random.default_rng(seed)
     picked = rng.permutation(len(background))[:rows]
     names = background.features or tuple(f"feature {i}" for i in range(x.size))
-    return Players(names, x, np.arange(x.size), background.x[np.sort(picked)])
+    codes = tuple(sorted(background.categories))
+    return Players(names, x, np.arange(x.size), background.x[np.sort(picked)], None, codes)
 
 
 def grid(x: Floats, background: Data, *, patches: int = PATCHES) -> Players:

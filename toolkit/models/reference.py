@@ -80,20 +80,29 @@ def _check(options: Options) -> None:
         )
 
 
-def _start(train: Data) -> list[Any]:
-    """The input, and the scaling of raw values that travels with the model."""
+def _start(train: Data) -> tuple[Any, Any]:
+    """The input, and the layers that scale raw values and spread categories, part of the model."""
     import keras
 
     first = keras.layers.Input(train.x.shape[1:], name="input")
     if train.kind == "image":
         peak = float(np.abs(train.x).max()) or 1.0
-        return [first, keras.layers.Rescaling(1 / peak, name="scale")]
+        return first, keras.layers.Rescaling(1 / peak, name="scale")(first)
     variance = train.x.var(axis=0)
     # a constant column has nothing to divide by
     scale = keras.layers.Normalization(
         mean=train.x.mean(axis=0), variance=np.where(variance > 0, variance, 1.0), name="scale"
     )
-    return [first, scale]
+    if not train.categories:
+        return first, scale(first)
+    ops = keras.ops
+    # the codes of a category have no order: one input a value; the same layer scales the numbers
+    numbers = [i for i in range(train.x.shape[1]) if i not in train.categories]
+    spread = [ops.take(scale(first), numbers, axis=1)] if numbers else []
+    for column, names in sorted(train.categories.items()):
+        codes = ops.cast(first[:, column], "int32")
+        spread.append(ops.one_hot(codes, len(names)))
+    return first, keras.layers.Concatenate(name="columns")(spread) if len(spread) > 1 else spread[0]
 
 
 def _dense(train: Data, options: Options, units: tuple[int, ...]) -> list[Any]:
@@ -140,11 +149,11 @@ def _convolutions(options: Options, filters: tuple[tuple[int, ...], ...]) -> lis
 def _network(train: Data, options: Options, units: tuple[int, ...], filters: Any = ()) -> Any:
     import keras
 
-    body = _convolutions(options, filters)
+    first, x = _start(train)
     flat = [keras.layers.Flatten(name="flatten")] if train.x.ndim > 2 else []
-    return keras.Sequential(
-        [*_start(train), *body, *flat, *_dense(train, options, units)], name="classifier"
-    )
+    for layer in (*_convolutions(options, filters), *flat, *_dense(train, options, units)):
+        x = layer(x)
+    return keras.Model(first, x, name="classifier")
 
 
 def _mlp(train: Data, options: Options) -> Any:

@@ -8,6 +8,7 @@ from markupsafe import Markup
 from toolkit.glossary import Attribution, Decision, Layer
 from toolkit.report import charts, pictures
 from toolkit.report.compression import findings, provenance
+from toolkit.report.quantities import plain
 from toolkit.report.templates import rendered
 from toolkit.report.words import reasons
 from toolkit.run import Run
@@ -104,7 +105,7 @@ def _card(run: Run, decision: Decision) -> dict[str, object]:
         "label": named[decision.label],
         "target": named[ours[0].target] if ours else "",
         "input": _input(decision),
-        "table": _table(decision),
+        "table": _table(run, decision),
         "predictions": predictions,
         "differ": len({answer for _, answer, _, _ in predictions}) > 1,
         "methods": [
@@ -125,10 +126,15 @@ def _input(decision: Decision) -> Markup | None:
     return pictures.image(picture, f"row {decision.row}, the input")
 
 
-def _table(decision: Decision) -> list[tuple[str, float]]:
+def _table(run: Run, decision: Decision) -> list[tuple[str, str]]:
     if decision.segments is not None:
         return []
-    return list(zip(decision.players, decision.x.reshape(-1).tolist(), strict=True))
+    categories = run.data.get("categories", {})
+    values = [
+        categories[str(i)][int(value)] if str(i) in categories else plain(value)
+        for i, value in enumerate(decision.x.reshape(-1).tolist())
+    ]
+    return list(zip(decision.players, values, strict=True))
 
 
 def _drawn(decision: Decision, a: Attribution, most: float) -> Markup:

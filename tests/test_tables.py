@@ -1,0 +1,144 @@
+import numpy as np
+import pytest
+
+from toolkit.data import load
+from toolkit.errors import DataError
+
+
+def written(tmp_path, text, name="t.csv"):
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def people(n=120, header=True, separator=","):
+    """Age, town, income missing now and then; bought yes or no."""
+    rng = np.random.default_rng(0)
+    lines = [separator.join(["age", "town", "pay", "bought"])] if header else []
+    for i in range(n):
+        town = ["Rom", "Ulm", "<b>Bern</b>"][i % 3]
+        income = "" if i % 10 == 0 else f"{rng.normal(3000, 500):.1f}"
+        lines.append(separator.join([str(20 + i % 50), town, income, ["no", "yes"][i % 2]]))
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_columns_of_all_kinds(tmp_path, separator):
+    splits = load(written(tmp_path, people(separator=separator)))
+    data = splits.fit.train
+    assert data.features == ("age", "town", "pay")
+    assert data.classes == ("no", "yes")
+    assert data.categories == {1: ("<b>Bern</b>", "Rom", "Ulm")}
+    assert set(np.unique(data.x[:, 1])) == {0, 1, 2}
+    assert np.isfinite(data.x).all()
+    assert splits.facts["missing"] == {"pay": 12}
+
+
+def test_missing_numbers_get_the_median_of_the_training_rows(tmp_path):
+    """Computed by hand on the rows that ended up in training."""
+    splits = load(written(tmp_path, people()))
+    train = splits.fit.train.x[:, 2]
+    values, counts = np.unique(train, return_counts=True)
+    filled = values[counts.argmax()]
+    rest = train[train != filled]
+    assert filled == pytest.approx(np.median(rest), abs=1e-3)
+    assert filled in splits.test.x[:, 2]
+
+
+def test_a_missing_text_is_a_category(tmp_path):
+    text = "c,y\n" + "".join(f"{['a', '?', 'b'][i % 3]},{i % 2}\n" for i in range(90))
+    assert load(written(tmp_path, text)).test.categories == {0: ("a", "b", "missing")}
+
+
+def test_the_label_is_named_or_guessed_and_said(tmp_path):
+    path = written(tmp_path, people())
+    assert load(path).facts["label"] == "bought"
+    assert load(path).facts["label_guessed"]
+    found = load(path, label="town")
+    assert found.test.classes == ("<b>Bern</b>", "Rom", "Ulm")
+    assert not found.facts["label_guessed"]
+    with pytest.raises(DataError, match="did you mean town"):
+        load(path, label="towns")
+
+
+def test_a_file_without_names(tmp_path):
+    splits = load(written(tmp_path, people(header=False), "people.data"))
+    assert splits.test.features == ("column 1", "column 2", "column 3")
+    assert sum(len(p) for p in (splits.test, splits.fit.train)) > 90
+
+
+def test_equal_rows_are_counted(tmp_path):
+    text = people() + people().split("\n", 1)[1]
+    assert load(written(tmp_path, text)).facts["equal_rows"] >= 60
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("d,y\n" + "2024-01-02,a\n2024-03-04,b\n" * 40, "dates"),
+        ("x\n1\n2\n", "two columns"),
+        ("x,x,y\n1,2,a\n", "x, x"),
+        ("x,y\n1,a\n2,\n" * 30, "no label"),
+        ("x,y\n" + "1,a,9,9\n" * 30, "more values than names"),
+        ("name,y\n" + "".join(f"person {i},{i % 2}\n" for i in range(1100)), "different texts"),
+        (",".join(f"c{i}" for i in range(20_000)) + "\n1\n", "at most 10,000"),
+        ("x,y\n" + "".join(f"{i},{i / 7}\n" for i in range(99)), "regression"),
+        ("", "cannot read"),
+    ],
+)
+def test_tables_that_cannot_be_used(text, said, tmp_path):
+    with pytest.raises(DataError, match=said) as caught:
+        load(written(tmp_path, text))
+    assert "\n" not in str(caught.value)
+
+
+def test_broken_text_is_refused(tmp_path):
+    (tmp_path / "t.csv").write_bytes(b"a,y\n\xff\xfe,1\n" * 30)
+    with pytest.raises(DataError, match="UTF-8"):
+        load(tmp_path / "t.csv")
+
+
+def test_categories_are_spread_inside_the_model_and_its_onnx(tmp_path):
+    """The device sends codes: renaming a code must change the answer, its size must not."""
+    from toolkit import models, training
+    from toolkit.export import export
+    from toolkit.predict import predictor
+
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 3, 600)
+    label = np.where(codes == 1, "middle", "end")  # no order of codes can tell this linearly
+    text = "kind,z,y\n" + "".join(
+        f"{'abc'[c]},{rng.normal():.3f},{v}\n" for c, v in zip(codes, label, strict=True)
+    )
+    splits = load(written(tmp_path, text))
+    start = models.build("tabular", splits.fit.train)
+    model, _ = training.train(start, splits.fit, training.Settings(epochs=20, batch=32))
+    small = predictor(export(model, splits.fit.validation).model.SerializeToString())
+    assert (small(splits.test.x).argmax(axis=1) == splits.test.y).mean() == 1
+
+
+def test_lime_treats_a_category_as_itself_or_another(tmp_path):
+    from toolkit.explainers import EXPLAINERS, players_for
+    from toolkit.glossary import Data
+
+    class OnlyRome:
+        name, classes, shape = "rome", 2, (2,)
+
+        def __call__(self, x):
+            assert set(np.unique(x[:, 0])) <= {0, 1, 2}, "a category that does not exist"
+            yes = 0.1 + 0.8 * (x[:, 0] == 1)
+            return np.stack([1 - yes, yes], axis=1).astype(np.float32)
+
+    x = np.float32([[i % 3, i] for i in range(60)])
+    data = Data(x, np.arange(60) % 2, ("n", "y"), ("town", "z"), categories={0: ("U", "R", "B")})
+    found = EXPLAINERS["lime"]()(OnlyRome(), players_for(x[1], data), 1)
+    # 0.8 when it is Rome, beside the third of rows that is Rome anyway
+    assert found.values[0] == pytest.approx(0.8 * 2 / 3, abs=0.02)
+    assert abs(found.values[1]) < 0.02
+
+
+def test_adult_from_its_own_file(more_data):
+    splits = load(more_data / "adult.data")
+    assert splits.test.classes == ("<=50K", ">50K")
+    assert len(splits.test.categories) == 8
+    assert splits.facts["equal_rows"] == 24

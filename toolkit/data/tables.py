@@ -1,0 +1,170 @@
+"""A `.csv` or `.parquet` table -> Raw: numbers as they are, categories as named codes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from toolkit.data.splits import Raw
+from toolkit.errors import DataError, near
+
+MOST_COLUMNS = 10_000
+MOST_CATEGORIES = 1_000
+"""More distinct texts in a column are names or identifiers, which say nothing about a new row."""
+
+_LABELS = ("label", "class", "target", "y", "outcome", "category", "species", "survived")
+_MISSING = ["", "?", "NA", "N/A", "nan", "NaN", "null", "NULL", "None", "-"]
+_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T]\d.*)?")
+
+
+def read(path: Path, label: str = "") -> Raw:
+    """Read a table; `label` names its label column, else it is guessed and the guess is in facts.
+
+    Columns of numbers stay as they are, of text become codes in sorted order. Missing numbers are
+    filled by the median of the training rows, missing texts are a category of their own.
+    Raises DataError for dates, identifiers, broken text, too many columns.
+    """
+    frame = _frame(path)
+    names = [str(name).strip() for name in frame.columns]
+    frame.columns = names
+    if len(set(names)) < len(names) or len(names) < 2:
+        raise DataError(
+            f"{path} has the columns {', '.join(names[:8])}",
+            "at least two columns with distinct names",
+            "correct its first line",
+        )
+    target, guessed = _label(names, label)
+    if frame[target].isna().any():
+        raise DataError(
+            f"{path} has no label in {int(frame[target].isna().sum())} rows of '{target}'",
+            "a label in every row",
+            "drop those rows",
+        )
+    columns, categories, missing = [], {}, {}
+    features = [name for name in names if name != target]
+    for place, name in enumerate(features):
+        values, found = _column(frame[name], name)
+        if found:
+            categories[place] = found
+        elif np.isnan(values).any():
+            missing[name] = int(np.isnan(values).sum())
+        columns.append(values)
+    facts: dict[str, Any] = {"label": target, "label_guessed": guessed}
+    if missing:
+        facts["missing"] = missing
+    repeated = int(frame.duplicated().sum())
+    if repeated:
+        facts["equal_rows"] = repeated
+    labels = np.array([str(value).strip() for value in frame[target]])
+    if frame[target].dtype.kind in "iufb":
+        labels = frame[target].to_numpy()
+    return Raw(
+        path.stem,
+        np.stack(columns, axis=1),
+        labels,
+        features=tuple(features),
+        facts=facts,
+        categories=categories,
+    )
+
+
+def _frame(path: Path) -> Any:
+    import pandas as pd
+
+    try:
+        if path.suffix.lower() == ".parquet":
+            return pd.read_parquet(path)
+        with path.open(encoding="utf-8", newline="") as stream:
+            first = stream.readline(MOST_COLUMNS * 100)
+        separator = max(",;\t|", key=first.count)
+        if first.count(separator) >= MOST_COLUMNS:
+            raise DataError(
+                f"{path} has {first.count(separator) + 1:,} columns or more",
+                f"at most {MOST_COLUMNS:,}",
+                "choose the columns that matter",
+            )
+        # a number among the names of columns means that there are no names
+        headless = any(_is_number(cell) for cell in first.strip().split(separator))
+        frame = pd.read_csv(
+            path,
+            sep=separator,
+            header=None if headless else 0,
+            skipinitialspace=True,
+            na_values=_MISSING,
+            keep_default_na=False,
+            encoding="utf-8",
+        )
+        if not isinstance(frame.index, pd.RangeIndex):
+            raise DataError(
+                f"{path} has more values than names of columns in its rows",
+                "one name a column",
+                "correct its first line",
+            )
+        cells = [cell.strip().strip('"') for cell in first.strip().split(separator)]
+        if not headless and len(set(cells)) < len(cells):
+            # pandas would rename the second of them
+            frame.columns = cells[: frame.shape[1]]
+        if headless:
+            frame.columns = [f"column {i + 1}" for i in range(frame.shape[1])]
+        return frame
+    except ImportError as error:
+        raise DataError(
+            f"reading {path} needs pyarrow", "a .csv, or pyarrow", "pip install pyarrow"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path} is not UTF-8 (byte {error.start})", "text in UTF-8", "save it as UTF-8"
+        ) from error
+    except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
+        raise DataError(
+            f"cannot read {path} ({str(error)[:120]})", "a table with one row a line", "check it"
+        ) from error
+
+
+def _label(names: list[str], wanted: str) -> tuple[str, bool]:
+    if wanted:
+        if wanted not in names:
+            raise DataError(f"no column '{wanted}'", near(wanted, names), "give --label NAME")
+        return wanted, False
+    known = [name for name in names if name.lower() in _LABELS]
+    return (known[-1] if known else names[-1]), True
+
+
+def _column(values: Any, name: str) -> tuple[Any, tuple[str, ...]]:
+    """Numbers f32 (n,) with NaN where missing, or codes and the names of their categories."""
+    if values.dtype.kind in "biuf":
+        return values.to_numpy(dtype=np.float32, na_value=np.nan), ()
+    if values.dtype.kind in "mM":
+        raise _dated(name, values.iloc[0])
+    text = values.astype(object).where(values.notna(), "missing")
+    text = np.array([str(value).strip() for value in text])
+    shown = [value for value in text[:1000] if value != "missing"]
+    if shown and all(_DATE.fullmatch(value) for value in shown):
+        raise _dated(name, shown[0])
+    found, codes = np.unique(text, return_inverse=True)
+    if len(found) > MOST_CATEGORIES:
+        raise DataError(
+            f"column '{name}' holds {len(found):,} different texts",
+            f"at most {MOST_CATEGORIES:,} categories",
+            "drop it if it names rows, or group its values",
+        )
+    return codes.astype(np.float32), tuple(str(value) for value in found)
+
+
+def _dated(name: str, value: object) -> DataError:
+    return DataError(
+        f"column '{name}' holds dates ({value})",
+        "numbers and categories",
+        "turn it into numbers that matter, such as a month or an age in days",
+    )
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell.strip().strip('"'))
+    except ValueError:
+        return False
+    return True
