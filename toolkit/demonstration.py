@@ -10,8 +10,8 @@ from pathlib import Path
 
 from toolkit import report, run
 from toolkit.checks import checked
-from toolkit.data import load
 from toolkit.files import writable_folder, write_with
+from toolkit.glossary import Splits
 from toolkit.models import build
 from toolkit.predict import predictor
 from toolkit.run import Run
@@ -32,11 +32,9 @@ class Demonstration:
 
 
 def demonstrate(
-    data: str = "digits",
+    splits: Splits,
     *,
     out: Path,
-    scale: float = 1.0,
-    label: str = "",
     epochs: int | None = None,
     rows: int = 12,
     seed: int = 0,
@@ -48,8 +46,6 @@ def demonstrate(
     """
     steps: dict[str, float] = {}
     folder = writable_folder(out)
-    with _timed(steps, "load"):
-        splits = load(data, scale=scale, seed=seed, label=label)
     few = len(splits.fit.train) < 5_000
     settings = Settings(epochs=epochs or (100 if few else 10))
     with _timed(steps, "train"):

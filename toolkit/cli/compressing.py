@@ -25,6 +25,7 @@ def compress(
     max_bytes: Annotated[int | None, typer.Option(help="Largest file allowed.")] = None,
     max_latency: Annotated[float | None, typer.Option(help="Most ms a row on one thread.")] = None,
     label: options.Label = "",
+    size: options.Size = "",
     scale: options.Scale = 1.0,
     seed: options.Seed = 0,
     as_json: options.AsJson = False,
@@ -36,7 +37,6 @@ def compress(
     """
     from toolkit import report, run
     from toolkit.checks import checked
-    from toolkit.data import load
     from toolkit.recipe import load as recipe_named
     from toolkit.search import Budget
     from toolkit.search import compress as search
@@ -46,7 +46,7 @@ def compress(
 
     recipes = [recipe_named(r) for r in recipe or ()]
     kind_of(model)
-    splits = load(data, scale=scale, seed=seed, label=label)
+    splits = options.loaded(data, scale=scale, seed=seed, label=label, size=size)
     with screen.progress():
         frontier = search(model, splits, recipes, budget=budget, out=out, seed=seed)
     found = checked(frontier.run)

@@ -19,6 +19,7 @@ def demo(
     ] = None,
     rows: Annotated[int, typer.Option(min=1, help="Decisions to explain.")] = 12,
     label: options.Label = "",
+    size: options.Size = "",
     scale: options.Scale = 1.0,
     seed: options.Seed = 0,
     as_json: options.AsJson = False,
@@ -31,9 +32,8 @@ def demo(
     from toolkit.report import verdict
 
     with screen.progress():
-        done = demonstrate(
-            data, out=out, scale=scale, label=label, epochs=epochs, rows=rows, seed=seed
-        )
+        splits = options.loaded(data, scale=scale, seed=seed, label=label, size=size)
+        done = demonstrate(splits, out=out, epochs=epochs, rows=rows, seed=seed)
     if as_json:
         screen.say_json({**figures.plain(done.run), "steps": done.steps})
         return 0

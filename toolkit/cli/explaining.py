@@ -28,6 +28,7 @@ def explain(
         float | None, typer.Option(help="Least mean cosine of reasons (needs --against).")
     ] = None,
     label: options.Label = "",
+    size: options.Size = "",
     scale: options.Scale = 1.0,
     seed: options.Seed = 0,
     as_json: options.AsJson = False,
@@ -39,7 +40,6 @@ def explain(
     """
     from toolkit import report, run
     from toolkit.checks import checked
-    from toolkit.data import load
     from toolkit.errors import OutputError, RecipeError
     from toolkit.files import writable_folder
     from toolkit.models.opening import kind_of
@@ -54,7 +54,7 @@ def explain(
         )
     picked = _rows(rows)
     kinds = [kind_of(path) for path in (model, against) if path is not None]
-    splits = load(data, scale=scale, seed=seed, label=label)
+    splits = options.loaded(data, scale=scale, seed=seed, label=label, size=size)
     writable_folder(out.parent)
     same = against is not None and against.stem == model.stem
     predictors = [predictor(model, str(model) if same else "", data=splits.test)]

@@ -16,6 +16,7 @@ def measure(
     *,
     rounds: Annotated[int, typer.Option(min=5, help="Rounds of interleaved timing.")] = 31,
     label: options.Label = "",
+    size: options.Size = "",
     scale: options.Scale = 1.0,
     seed: options.Seed = 0,
     as_json: options.AsJson = False,
@@ -25,7 +26,6 @@ def measure(
     Example: toolkit measure small/base.onnx small/int8.onnx --data digits
     """
     from toolkit import provenance
-    from toolkit.data import load
     from toolkit.errors import ModelError
     from toolkit.files import sha256
     from toolkit.measurement import measure as take
@@ -44,7 +44,7 @@ def measure(
         if name in named:
             raise ModelError(f"{path} is named twice", "each model once", "drop one")
         named[name] = path
-    splits = load(data, scale=scale, seed=seed, label=label)
+    splits = options.loaded(data, scale=scale, seed=seed, label=label, size=size)
     with screen.progress():
         measured, confusions = take(named, splits.test, rounds=rounds, seed=seed)
     run = Run(

@@ -35,6 +35,7 @@ def train(
     l2: Annotated[float, typer.Option(help="L2 penalty of weights.")] = 0.0,
     dropout: Annotated[float, typer.Option(help="Share of units dropped in training.")] = 0.0,
     label: options.Label = "",
+    size: options.Size = "",
     scale: options.Scale = 1.0,
     seed: options.Seed = 0,
     as_json: options.AsJson = False,
@@ -43,7 +44,6 @@ def train(
 
     Example: toolkit train --data digits --model mlp --epochs 100 --out model.keras
     """
-    from toolkit.data import load
     from toolkit.errors import OutputError
     from toolkit.files import sha256, writable_folder, write_with
     from toolkit.training import Settings
@@ -52,7 +52,7 @@ def train(
     if out.suffix != ".keras":
         raise OutputError(f"cannot write {out}", "a name that ends in .keras", "rename it")
     settings = Settings(loss, optimizer, learning_rate, batch, epochs, stop_below)
-    splits = load(data, scale=scale, seed=seed, label=label)
+    splits = options.loaded(data, scale=scale, seed=seed, label=label, size=size)
     writable_folder(out.parent)
     from toolkit.models import build
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from toolkit.data import named, npz, tables
+from toolkit.data import images, named, npz, tables
 from toolkit.data.splits import scaled, split
 from toolkit.errors import DataError, near
 from toolkit.glossary import Splits
@@ -20,11 +20,20 @@ NAMED: tuple[str, ...] = tuple(sorted(named.SETS))
 """The names `load` knows; digits, breast_cancer and wine need no network."""
 
 
-def load(spec: str | Path, *, scale: float = 1.0, seed: int = 0, label: str = "") -> Splits:
-    """Load a named set, an `.npz`, or a `.csv` or `.parquet` table into parts that share no row.
+def load(
+    spec: str | Path,
+    *,
+    scale: float = 1.0,
+    seed: int = 0,
+    label: str = "",
+    size: tuple[int, int] | None = None,
+) -> Splits:
+    """Load a named set, a file or a folder of pictures into parts that share no row.
 
-    scale: every value of x is multiplied by it (0.003922 turns 0..255 into 0..1). label: the
-    label column of a table; without it the usual names, then the last column, are taken.
+    A file is an `.npz`, `.csv` or `.parquet`; a folder has one folder a class. scale: every value
+    of x is multiplied by it (0.003922 turns 0..255 into 0..1). label: the label column of a
+    table; without it the usual names, then the last column, are taken. size: (height, width) of
+    pictures; without it the commonest.
     Raises DataError in one line for a missing or unreadable source, NaN, an empty set, labels
     outside the classes.
 
@@ -38,10 +47,12 @@ def load(spec: str | Path, *, scale: float = 1.0, seed: int = 0, label: str = ""
     elif Path(text).is_file():
         path = Path(text)
         raw = tables.read(path, label) if path.suffix.lower() in TABLES else npz.read(path)
+    elif Path(text).is_dir():
+        raw = images.read(Path(text), size)
     elif Path(text).suffix or "/" in text:
         raise DataError(
             f"no data file at {text}",
-            f"an .npz, .csv or .parquet file, or one of {', '.join(NAMED)}",
+            f"an .npz, .csv or .parquet file, a folder of pictures, or one of {', '.join(NAMED)}",
             "check the path",
         )
     else:

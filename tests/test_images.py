@@ -1,0 +1,149 @@
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from toolkit.data import load
+from toolkit.data.images import read
+from toolkit.errors import DataError
+
+RNG = np.random.default_rng(0)
+
+
+def noise(*shape, dtype=np.uint8):
+    return RNG.integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
+
+
+def save(path, array, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path, **options)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two classes of 40 grey pictures of 12 x 10."""
+    for name in ("cat", "dog"):
+        for i in range(40):
+            save(tmp_path / name / f"{i:02}.png", noise(12, 10))
+    return tmp_path
+
+
+def test_one_folder_a_class(folder):
+    splits = load(folder)
+    assert splits.test.classes == ("cat", "dog")
+    assert splits.test.kind == "image"
+    assert splits.test.x.shape[1:] == (12, 10, 1)
+    parts = (*vars(splits.fit).values(), splits.test)
+    assert sum(len(p) for p in parts) == 80
+
+
+def test_pixels_are_those_of_the_files_in_order(folder):
+    raw = read(folder)
+    for i in (0, 39, 40):
+        path = folder / raw.classes[raw.y[i]] / f"{i % 40:02}.png"
+        assert np.array_equal(raw.x[i, ..., 0], np.asarray(Image.open(path)))
+
+
+def test_train_and_test_folders(tmp_path):
+    for part, n in (("train", 40), ("test", 5)):
+        for name in ("a", "b"):
+            for i in range(n):
+                save(tmp_path / part / name / f"{i}.bmp", noise(8, 8, 3))
+    splits = load(tmp_path)
+    assert len(splits.test) == 10
+    assert splits.test.x.shape[1:] == (8, 8, 3)
+    save(tmp_path / "test" / "c" / "x.png", noise(8, 8, 3))
+    with pytest.raises(DataError, match="has the class c"):
+        load(tmp_path)
+
+
+def test_formats_and_depths_come_to_the_same_values(tmp_path):
+    grey = noise(9, 9)
+    save(tmp_path / "a" / "1.png", grey)
+    save(tmp_path / "a" / "2.bmp", grey)
+    save(tmp_path / "a" / "3.gif", grey)
+    save(tmp_path / "b" / "4.png", grey.astype(np.uint16) * 257)
+    save(tmp_path / "b" / "5.tif", grey)
+    found = read(tmp_path).x
+    assert all(np.array_equal(one[..., 0], grey) for one in found)
+
+
+def test_one_colour_picture_makes_all_of_them_colour(tmp_path):
+    save(tmp_path / "a" / "1.png", noise(6, 6))
+    save(tmp_path / "b" / "2.png", noise(6, 6, 3))
+    found = read(tmp_path).x
+    assert found.shape == (2, 6, 6, 3)
+    assert (found[0, ..., 0] == found[0, ..., 2]).all()
+
+
+def test_what_is_transparent_is_white(tmp_path):
+    clear = np.zeros((5, 5, 4), np.uint8)
+    clear[0, 0] = [10, 20, 30, 255]
+    save(tmp_path / "a" / "1.png", clear)
+    save(tmp_path / "b" / "2.png", noise(5, 5, 3))
+    found = read(tmp_path).x[0]
+    assert found[0, 0].tolist() == [10, 20, 30]
+    assert (found[1:] == 255).all()
+
+
+def test_a_picture_on_its_side_is_turned(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    flat = np.zeros((4, 8), np.uint8)
+    flat[:, :4] = 255
+    save(tmp_path / "a" / "1.jpg", flat, exif=exif, quality=100)
+    save(tmp_path / "b" / "2.png", noise(8, 4))
+    found = read(tmp_path).x[0, ..., 0]
+    assert found.shape == (8, 4)
+    assert found[:3].min() > 200
+    assert found[5:].max() < 55
+
+
+def test_other_sizes_are_resized_and_counted(folder):
+    save(folder / "cat" / "odd.png", noise(30, 30))
+    raw = read(folder)
+    assert raw.x.shape[1:3] == (12, 10)
+    assert raw.facts["resized"] == 1
+    assert read(folder, (5, 7)).x.shape[1:3] == (5, 7)
+
+
+def test_other_files_are_passed_over(folder):
+    (folder / "cat" / "notes.txt").write_text("x")
+    (folder / ".hidden").mkdir()
+    assert len(read(folder).x) == 80
+
+
+def test_what_cannot_be_read(folder, tmp_path):
+    (folder / "cat" / "cut.png").write_bytes((folder / "cat" / "00.png").read_bytes()[:60])
+    with pytest.raises(DataError, match=r"cut\.png") as caught:
+        read(folder)
+    assert "\n" not in str(caught.value)
+    (tmp_path / "one" / "x").mkdir(parents=True)
+    with pytest.raises(DataError, match="at least two"):
+        read(tmp_path / "one")
+    (tmp_path / "none" / "x").mkdir(parents=True)
+    (tmp_path / "none" / "y").mkdir()
+    with pytest.raises(DataError, match="no picture"):
+        read(tmp_path / "none")
+
+
+def test_a_bomb_is_refused_by_its_head(folder):
+    """A PNG that says 60,000 x 60,000 in a hundred bytes."""
+
+    def chunk(kind, body):
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
+
+    head = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0)
+    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+    (folder / "cat" / "bomb.png").write_bytes(bomb)
+    with pytest.raises(DataError, match=r"bomb\.png"):
+        read(folder)
+
+
+def test_too_many_pixels_in_all_are_refused_before_memory_is_taken(folder):
+    with pytest.raises(DataError, match="smaller --size"):
+        read(folder, (10_000, 10_000))
