@@ -64,7 +64,42 @@ def ends_in_functional():
     return k2.Model(outer, tail(L.Dense(4)(outer)))
 
 
+def transfer():
+    """x / 127.5 - 1 before the net, and other functions of TensorFlow, as tutorials have them."""
+    import tensorflow as tf
+
+    pixels = L.Input((8, 8, 3))
+    x = k2.applications.mobilenet_v2.preprocess_input(pixels)
+    x = tf.nn.relu(x) * 2.0 + x
+    x = 1.0 - tf.concat([x, x + x], axis=-1)
+    return k2.Model(pixels, softmax()(tf.reshape(x, (-1, 384))))
+
+
+def attention():
+    given = L.Input((7, 4))
+    mixed = L.LayerNormalization()(given + L.MultiHeadAttention(2, 3)(given, given))
+    return k2.Model(given, softmax()(L.GlobalAveragePooling1D()(mixed)))
+
+
+def slashes():
+    given = L.Input((4,), name="a/b")
+    return k2.Model(given, softmax()(L.Dense(3, name="c/d")(L.Dense(3, name="c_d")(given))))
+
+
 ZOO = {
+    "functions of TensorFlow": transfer,
+    "attention": attention,
+    "slashes in names": slashes,
+    "thresholded relu": lambda: seq(
+        L.Dense(6, input_shape=(4,)), L.ThresholdedReLU(0.3), softmax()
+    ),
+    "functions as activations": lambda: seq(
+        L.Dense(5, input_shape=(4,), activation=k2.activations.swish),
+        L.Dense(5, activation=k2.activations.relu),
+        L.BatchNormalization(),
+        L.Dense(3),
+        L.Softmax(),
+    ),
     "mlp": mlp,
     "teachable": teachable,
     "nested": nested,
@@ -243,6 +278,23 @@ def test_what_would_compute_otherwise_is_refused(tmp_path):
 
     with pytest.raises(ModelError, match="time_major"):
         open_model(edited(ZOO["gru"](), tmp_path / "m.h5", timed))
+
+
+def test_a_function_without_a_layer_is_named_and_not_called(tmp_path):
+    import tensorflow as tf
+
+    given = L.Input((4,))
+    model = k2.Model(given, softmax()(tf.cumsum(given, axis=1)))
+    model.save(tmp_path / "m.h5", save_format="h5")
+    with pytest.raises(ModelError, match="cumsum"):
+        open_model(tmp_path / "m.h5")
+
+
+def test_a_lambda_is_refused(tmp_path):
+    model = seq(L.Dense(4, input_shape=(4,)), L.Lambda(lambda x: 2 * x), softmax())
+    model.save(tmp_path / "m.h5", save_format="h5")
+    with pytest.raises(ModelError, match="Lambda"):
+        open_model(tmp_path / "m.h5")
 
 
 def test_weights_only(tmp_path):

@@ -17,11 +17,17 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from toolkit.errors import ModelError
+from toolkit.models.legacy_ops import replace_functions
 
 Node = dict[str, Any]
 """A serialised object: {"class_name": ..., "config": ...}."""
 
 _FUNCTIONAL = ("Functional", "Model")
+_RENAMED = {
+    "BatchNormalizationV1": "BatchNormalization",
+    "BatchNormalizationV2": "BatchNormalization",
+    "SyncBatchNormalization": "BatchNormalization",
+}
 _HARD = "hard_sigmoid_keras2"
 _OLD_GROUP = "_layer_checkpoint_dependencies"
 
@@ -121,12 +127,26 @@ def hard_sigmoid(x: Any) -> Any:
 
 
 def register() -> None:
-    """Let Keras know the functions that mended configs name."""
+    """Let Keras know the function and the layer that mended configs name."""
     import keras
 
-    name = f"toolkit>{_HARD}"
-    if keras.saving.get_registered_object(name) is None:
-        keras.saving.register_keras_serializable("toolkit", _HARD)(hard_sigmoid)
+    if keras.saving.get_registered_object(f"toolkit>{_HARD}") is not None:
+        return
+    keras.saving.register_keras_serializable("toolkit", _HARD)(hard_sigmoid)
+
+    @keras.saving.register_keras_serializable("toolkit")
+    class ThresholdedReLU(keras.layers.Layer):  # type: ignore[misc]
+        """x where it is above theta, else 0; Keras 3 has no such layer."""
+
+        def __init__(self, theta: float = 1.0, **rest: Any) -> None:
+            super().__init__(**rest)
+            self.theta = float(theta)
+
+        def call(self, x: Any) -> Any:
+            return x * keras.ops.cast(x > self.theta, x.dtype)
+
+        def get_config(self) -> dict[str, Any]:
+            return {**super().get_config(), "theta": self.theta}
 
 
 def _walk(value: Any) -> Any:
@@ -196,6 +216,8 @@ def _nested_nodes(node: Node) -> None:
         return
     config = node["config"]
     layers = config.get("layers", [])
+    replace_functions(layers)
+    _without_slashes(config)
     inner = {
         layer.get("name", layer["config"]["name"]): layer["class_name"]
         for layer in layers
@@ -206,6 +228,8 @@ def _nested_nodes(node: Node) -> None:
             for source in call if isinstance(call, list) else []:
                 if isinstance(source, list) and source and source[0] in inner:
                     source[1] = max(source[1] - 1, 0)
+    for layer in layers:
+        layer["inbound_nodes"] = [_with_tensors(call) for call in layer.get("inbound_nodes", [])]
     ends = config.get("output_layers", [])
     for end in [ends] if ends and isinstance(ends[0], str) else ends:
         # Keras 3 counts a Functional's making itself, where it stands at the end
@@ -213,10 +237,58 @@ def _nested_nodes(node: Node) -> None:
             end[1] = max(end[1] - 1, 0)
 
 
+def _with_tensors(call: Any) -> Any:
+    """A call with tensors among its keyword arguments, in the form that Keras 3 writes."""
+    sources = [call] if isinstance(call, list) and call and isinstance(call[0], str) else call
+    if not isinstance(sources, list) or len(sources) != 1 or len(sources[0]) < 4:
+        return call
+    given = sources[0][3]
+    tensors = {k: v for k, v in given.items() if _is_reference(v)}
+    if not tensors:
+        return call
+    kwargs = {k: _reference(v) if k in tensors else v for k, v in given.items()}
+    return {"args": [_reference(sources[0])], "kwargs": kwargs}
+
+
+def _is_reference(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 3 and isinstance(value[0], str)
+
+
+def _reference(source: list[Any]) -> Node:
+    # the shape is not looked at: the tensor is found by its history
+    config = {"shape": [None], "dtype": "float32", "keras_history": source[:3]}
+    return {"class_name": "__keras_tensor__", "config": config}
+
+
+def _without_slashes(config: dict[str, Any]) -> None:
+    """Keras 3 has no slash in the name of a layer; DenseNet and MobileNetV3 had."""
+    names = {layer.get("name", layer["config"]["name"]) for layer in config.get("layers", [])}
+    fresh: dict[str, str] = {}
+    for name in sorted(name for name in names if "/" in name):
+        plain = name.replace("/", "_")
+        while plain in names or plain in fresh.values():
+            plain += "_"
+        fresh[name] = plain
+
+    def renamed(value: Any) -> Any:
+        if isinstance(value, list):
+            return [renamed(item) for item in value]
+        return fresh.get(value, value) if isinstance(value, str) else value
+
+    for layer in config.get("layers", []):
+        for place in (layer, layer["config"]):
+            if isinstance(place, dict) and "name" in place:
+                place["name"] = renamed(place["name"])
+        layer["inbound_nodes"] = renamed(layer.get("inbound_nodes", []))
+    for ends in ("input_layers", "output_layers"):
+        config[ends] = renamed(config.get(ends, []))
+
+
 def _unknown_keys(node: Node) -> None:
     """Keys that Keras 3 does not take; refused where they would change what is computed."""
     import keras
 
+    node["class_name"] = _RENAMED.get(node["class_name"], node["class_name"])
     config, kind = node["config"], node["class_name"]
     if not isinstance(config, dict):
         return
@@ -242,7 +314,10 @@ def _unknown_keys(node: Node) -> None:
         config.pop(name)
 
 
-_HARMLESS = {"groups", "implementation", "input_length", "batch_input_shape", "input_dtype"}
+_HARMLESS = {
+    *("groups", "implementation", "input_length", "batch_input_shape", "input_dtype"),
+    *("query_shape", "key_shape", "value_shape"),
+}
 """Keys that say what Keras 3 does anyway, or finds out by itself."""
 
 
@@ -262,7 +337,11 @@ def _accepted(layer: type) -> set[str]:
 
 
 def _modules(node: Node) -> None:
-    """An inner object without its module gets it, or Keras 3 looks for it nowhere."""
+    """An inner object without its module gets it, or Keras 3 looks for it nowhere.
+
+    What a layer was built for is dropped: it is built again when the graph is.
+    """
+    node.pop("build_config", None)
     if node.get("module") is None and "registered_name" not in node:
         import keras
 
@@ -275,10 +354,13 @@ def _modules(node: Node) -> None:
 
 
 def _old_meanings(node: Node) -> None:
-    """Defaults and formulas that Keras 3 changed."""
+    """Names, defaults and formulas that Keras 3 changed or dropped."""
     config = node["config"]
     if not isinstance(config, dict):
         return
+    if node["class_name"] == "ThresholdedReLU":
+        config["theta"] = float(config.get("theta", 1.0))
+        node.update(module="toolkit", registered_name="toolkit>ThresholdedReLU")
     if node["class_name"] in ("GRU", "GRUCell"):
         config.setdefault("reset_after", False)
     for name in ("activation", "recurrent_activation"):

@@ -108,7 +108,7 @@ def _reason(path: Path, error: Exception) -> str:
 
 def _next_step(error: Exception) -> str:
     text = str(error)
-    if "lambda" in text.lower() or "unsafe" in text.lower():
+    if "Lambda" in text or "unsafe" in text.lower():
         return "replace the Lambda layer, whose code would run from the file, by a built-in layer"
     if "No model config found" in text or "weights" in text:
         return "this file holds weights only: build the model, load them, and save the whole model"
