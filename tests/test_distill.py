@@ -36,10 +36,13 @@ def test_the_loss_is_hintons(digits):
     soft = softmax(rng.normal(size=(6, 3))).astype(np.float32)
     hard = np.eye(3, dtype=np.float32)[[0, 1, 2, 0, 1, 2]]
     step = Distill(temperature=3.0, weight=0.25)
-    ours = np.asarray(step._loss(3)(np.concatenate([hard, soft], axis=1), logits))
+    targets = np.concatenate([hard, soft], axis=1)
+    ours = np.asarray(step._loss(3, "logits")(targets, logits))
+    by_softmax = np.asarray(step._loss(3, "softmax")(targets, softmax(logits).astype(np.float32)))
     p, q = softmax(logits), softmax(logits / 3.0)
     by_hand = -0.75 * (hard * np.log(p)).sum(1) + 0.25 * 9 * (soft * np.log(soft / q)).sum(1)
     assert np.allclose(ours, by_hand, atol=1e-5)
+    assert np.allclose(by_softmax, by_hand, atol=1e-5)
 
 
 def test_the_same_seed_gives_the_same_student(tabular, wine):
@@ -60,3 +63,31 @@ def test_the_same_seed_gives_the_same_student(tabular, wine):
 def test_wrong_settings(wrong):
     with pytest.raises(RecipeError):
         Distill(**wrong)
+
+
+@pytest.mark.parametrize("head", ["logits", "sigmoid", "softmax in a model of its own"])
+def test_students_with_any_head_learn(head, digits):
+    """Two classes: below five or not."""
+    import dataclasses
+
+    import keras
+
+    from toolkit.glossary import Fit
+    from toolkit.predict import predictor
+
+    def halved(data):
+        return dataclasses.replace(data, y=(data.y > 4).astype(np.int64), classes=("low", "high"))
+
+    fit = Fit(
+        *(halved(d) for d in (digits.fit.train, digits.fit.validation, digits.fit.calibration))
+    )
+    layers = keras.layers
+    last = {
+        "logits": layers.Dense(2),
+        "sigmoid": layers.Dense(1, "sigmoid"),
+        "softmax in a model of its own": keras.Sequential([layers.Dense(2), layers.Softmax()]),
+    }[head]
+    start = [layers.Input((8, 8, 1)), layers.Rescaling(1 / 16), layers.Flatten()]
+    base = keras.Sequential([*start, layers.Dense(16, "relu"), last])
+    model = Distill(epochs=8, teacher_epochs=4)(base, fit).model
+    assert (predictor(model)(digits.test.x).argmax(axis=1) == (digits.test.y > 4)).mean() > 0.8

@@ -10,12 +10,21 @@ from typing import Any
 import numpy as np
 
 from toolkit import artifact, provenance, recipe
-from toolkit.errors import MatchError, RecipeError
+from toolkit.errors import MatchError, RecipeError, ToolkitError
 from toolkit.export import export
 from toolkit.files import writable_folder
-from toolkit.glossary import NOTICEABLE, Artifact, Facts, History, Measurement, Splits, Step
+from toolkit.glossary import (
+    NOTICEABLE,
+    Artifact,
+    Facts,
+    Finding,
+    History,
+    Measurement,
+    Splits,
+    Step,
+)
 from toolkit.measurement import measure
-from toolkit.metrics import accuracy
+from toolkit.metrics import accuracy, accuracy_drop
 from toolkit.models import open_model
 from toolkit.passes import apply
 from toolkit.predict import predictor
@@ -30,6 +39,10 @@ FREE_DROP = 1.0
 
 SAME_SIZE = 1.05
 """Files within this ratio of the smallest count as equally small; the most accurate is taken."""
+
+
+SURE = 2.0
+"""Points of accuracy by which a wrong range of values is surely told."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +71,8 @@ class Frontier:
     chosen: the smallest candidate within the budget, or None where none is. With no limit of
     latency, one that is no slower than the base goes before one that is; of files equally small
     the most accurate is taken.
-    misses: candidate -> why it is not within the budget, in words.
+    misses: recipe -> why it is not within the budget or could not be run, in words. A recipe that
+    cannot be run does not stop the others.
     """
 
     run: Run
@@ -90,24 +104,33 @@ def compress(
         if names.count(name) > 1 or name == "base":
             raise RecipeError(f"recipe name '{name}' is taken", "distinct names", "rename one")
     budget = budget or Budget()
-    folder = writable_folder(Path(out))
     if isinstance(model, str | Path):
         model = open_model(Path(model))
     units = max(int(model.outputs[0].shape[-1]), 2)
     matching(tuple(model.inputs[0].shape[1:]), units, splits.test)
-    _in_range(model, splits)
+    suspected = _in_range(model, splits)
+    folder = writable_folder(Path(out))
 
     base_step = export(model, splits.fit.validation, name="base")
     base = artifact.save(base_step.model, "base", folder, facts=(base_step.facts,))
     made: dict[tuple[Any, ...], Step] = {}
-    artifacts = []
+    artifacts: list[Artifact] = []
+    failed: dict[str, str] = {}
+    last: ToolkitError | None = None
     for done, current in enumerate(chosen):
         tell("compress", done, len(chosen))
-        small, facts = _follow(current, model, base_step, splits, made=made, seed=seed)
+        try:
+            small, facts = _follow(current, model, base_step, splits, made=made, seed=seed)
+        except ToolkitError as error:
+            failed[current.name] = str(error)
+            last = error
+            continue
         artifacts.append(
             artifact.save(small, current.name, folder, recipe=current.to_toml(), facts=facts)
         )
     tell("compress", len(chosen), len(chosen))
+    if last is not None and not artifacts:
+        raise last
     every = (base, *artifacts)
     artifact.write_manifest(every, folder)
     measured, confusions = measure({a.name: a.path for a in every}, splits.test, seed=seed)
@@ -131,13 +154,18 @@ def compress(
         measurements=(*measured, *exported),
         histories=(*((history,) if history else ()), *_histories(artifacts)),
         confusions=confusions,
+        findings=(*suspected, *(_failure(name, why) for name, why in failed.items())),
         budget={name: value for name, value in vars(budget).items() if value is not None},
         versions=provenance.versions(),
         seeds={"seed": seed},
         hashes={"data": splits.sha256, **{a.path.name: a.sha256 for a in every}},
         machine=provenance.machine(),
     )
-    return Frontier(run, base, tuple(artifacts), best, misses)
+    return Frontier(run, base, tuple(artifacts), best, {**misses, **failed})
+
+
+def _failure(name: str, why: str) -> Finding:
+    return Finding("R1", "warning", name, f"This recipe could not be run: {why}.", "Leave it out.")
 
 
 def _follow(
@@ -227,19 +255,26 @@ def _best(within: Sequence[Artifact], measured: Sequence[Measurement]) -> Artifa
     return max(near, key=lambda a: (right[a.name], -a.nbytes))
 
 
-def _in_range(model: Any, splits: Splits) -> None:
-    """Raise MatchError when the base is no better than chance until its input is rescaled."""
-    rows = splits.fit.validation.rows(slice(0, 1000))
-    peak = float(abs(rows.x).max())
-    if peak <= 1.0 or rows.kind != "image":
-        return
+def _in_range(model: Any, splits: Splits) -> tuple[Finding, ...]:
+    """Whether the base does better when pictures are divided by 255, the commonest silent error.
+
+    Raises MatchError when it surely does, by more than `SURE` points; says so when it may.
+    """
+    rows = splits.fit.train.rows(slice(0, 2000))
+    if rows.kind != "image" or float(abs(rows.x).max()) <= 1.0:
+        return ()
     predict = predictor(model, "base")
-    divided = (rows.x / 255).astype(np.float32)
-    raw, scaled = accuracy(predict(rows.x), rows.y), accuracy(predict(divided), rows.y)
-    if raw.high < scaled.low:
+    as_given = predict(rows.x)
+    divided = predict((rows.x / 255).astype(np.float32))
+    gain = accuracy_drop(divided, as_given, rows.y)
+    right, better = (100 * accuracy(p, rows.y).value for p in (as_given, divided))
+    said = f"The base is right in {right:.0f} % of rows as given, in {better:.0f} % divided by 255"
+    if 100 * gain.low > SURE:
         raise MatchError(
-            f"the base is right in {100 * raw.value:.0f} % of rows as they are and in "
-            f"{100 * scaled.value:.0f} % when divided by 255",
+            f"{said[0].lower()}{said[1:]}",
             "values in the range the model was trained on",
             "add --scale 0.00392157",
         )
+    if gain.low <= 0:
+        return ()
+    return (Finding("U1", "warning", "base", f"{said}.", "If it was trained so, give the scale."),)

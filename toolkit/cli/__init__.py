@@ -80,6 +80,9 @@ def run(names: list[str], arguments: list[str], program: str) -> int:
         # typer's own refusals: an unknown option, a value of the wrong type, no command
         if not hasattr(error, "format_message"):
             raise
+        if type(error).__name__ == "NoArgsIsHelpError":
+            typer.echo(error.format_message())
+            return 0
         text = " ".join(error.format_message().split())
         if text:
             print(f"{program}: {text} Try: {program} --help", file=sys.stderr)  # noqa: T201

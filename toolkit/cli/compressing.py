@@ -33,6 +33,7 @@ def compress(
     """Compress a Keras classifier into small ONNX files, measured beside the base.
 
     Example: compress model.keras --data digits --recipe int8 --max-drop 2 --out small
+
     Exit code 1 when no candidate is within the limits; the page says why.
     """
     from toolkit import report, run

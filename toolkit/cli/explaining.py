@@ -36,6 +36,7 @@ def explain(
     """Explain decisions with SHAP and LIME, in one page.
 
     Example: explain small/base.onnx --against small/int8.onnx --data digits --out why.html
+
     Exit code 1 when the reasons agree less than --min-agreement; the page is still written.
     """
     from toolkit import report, run

@@ -9,10 +9,10 @@ import numpy as np
 
 from toolkit.errors import RecipeError, near
 from toolkit.glossary import Data, Doubles, Fit, Floats, Stage, Step
-from toolkit.models.heads import head_of, softmax
+from toolkit.models.heads import Head, head_of, softmax
 from toolkit.models.reference import MODELS, build
 from toolkit.passes.base import Pass, positive
-from toolkit.training import Settings, copied, fitted, shaped, train
+from toolkit.training import Settings, fitted, shaped, train
 
 RATE = 3e-3
 """The learning rate of the student at the start."""
@@ -70,19 +70,17 @@ class Distill(Pass):
         settings = _settings(self.epochs, len(fit.train), many=30, few=60)
         settings = replace(settings, learning_rate=RATE)
         trained, history = fitted(
-            _open_ended(student),
+            student,
             (rows[0], targets[0]),
             (rows[1], targets[1]),
-            self._loss(len(fit.train.classes)),
+            self._loss(len(fit.train.classes), head_of(student)),
             settings,
             subject="student",
             seed=seed,
-            accuracy=_accuracy(len(fit.train.classes)),
+            accuracy=_accuracy(len(fit.train.classes), head_of(student)),
             decay=True,
         )
-        taught = copied(student)
-        taught.set_weights(trained.get_weights())
-        return Step(taught, {**facts, "history": {k: list(v) for k, v in history.series.items()}})
+        return Step(trained, {**facts, "history": {k: list(v) for k, v in history.series.items()}})
 
     def _cast(self, base: Any, fit: Fit, seed: int) -> tuple[Any, Any, dict[str, Any]]:
         """The teacher, trained, and the student as it starts."""
@@ -95,12 +93,6 @@ class Distill(Pass):
             name = large if base.count_params() < fresh.count_params() else "base"
         pupil = self.student if self.student != "auto" else "base" if name != "base" else small
         student = base if pupil == "base" else build(pupil, data, seed=seed)
-        if head_of(student) != "softmax":
-            raise RecipeError(
-                "distill with a student that does not end in a softmax",
-                "a softmax over the classes",
-                "choose a reference student: mlp, cnn or tabular",
-            )
         teacher = base
         if name != "base":
             settings = _settings(self.teacher_epochs, len(data), many=5, few=15)
@@ -127,11 +119,12 @@ class Distill(Pass):
         logits: Doubles = np.log(np.maximum(p, 1e-12)) / self.temperature
         return softmax(logits).astype(np.float32)
 
-    def _loss(self, classes: int) -> Any:
+    def _loss(self, classes: int, head: Head) -> Any:
         import keras
         from keras import ops
 
-        def loss(targets: Any, logits: Any) -> Any:
+        def loss(targets: Any, outputs: Any) -> Any:
+            logits = _logits(outputs, head)
             hard = keras.losses.categorical_crossentropy(
                 targets[:, :classes], logits, from_logits=True
             )
@@ -149,32 +142,27 @@ class Distill(Pass):
         return loss
 
 
-def _accuracy(classes: int) -> Any:
+def _accuracy(classes: int, head: Head) -> Any:
     from keras import ops
 
-    def accuracy(targets: Any, logits: Any) -> Any:
-        return ops.equal(ops.argmax(targets[:, :classes], -1), ops.argmax(logits, -1))
+    def accuracy(targets: Any, outputs: Any) -> Any:
+        answer = ops.argmax(_logits(outputs, head), -1)
+        return ops.equal(ops.argmax(targets[:, :classes], -1), answer)
 
     return accuracy
+
+
+def _logits(outputs: Any, head: Head) -> Any:
+    """Logits (n, k) of a student with any head, up to a constant a row, which softmax forgets."""
+    from keras import ops
+
+    if head == "logits":
+        return outputs
+    p = ops.concatenate([1 - outputs, outputs], axis=-1) if head == "sigmoid" else outputs
+    return ops.log(ops.clip(p, 1e-7, 1.0))
 
 
 def _settings(epochs: int, rows: int, *, many: int, few: int) -> Settings:
     """Small sets need smaller batches and more epochs for as many steps."""
     small = rows < 5_000
     return Settings(epochs=epochs or (few if small else many), batch=32 if small else 128)
-
-
-def _open_ended(model: Any) -> Any:
-    """A copy of the net that gives logits in place of the softmax."""
-    import keras
-
-    if getattr(model.layers[-1], "activation", None) is keras.activations.softmax:
-        twin = copied(model)
-        twin.layers[-1].activation = keras.activations.linear
-        # the activation is read when the layer is called: build the graph anew
-        return copied(twin)
-    raise RecipeError(
-        f"distill with a student whose last layer is {type(model.layers[-1]).__name__}",
-        "a Dense layer with softmax",
-        "choose a reference student: mlp, cnn or tabular",
-    )
