@@ -24,6 +24,9 @@ def compress(
     ] = None,
     max_bytes: Annotated[int | None, typer.Option(help="Largest file allowed.")] = None,
     max_latency: Annotated[float | None, typer.Option(help="Most ms a row on one thread.")] = None,
+    custom: options.Custom = None,
+    trust: options.Trust = False,
+    architecture: options.Architecture = "",
     label: options.Label = "",
     size: options.Size = "",
     scale: options.Scale = 1.0,
@@ -43,13 +46,14 @@ def compress(
     from toolkit.search import compress as search
 
     budget = Budget(max_drop, max_bytes, max_latency)
-    from toolkit.models.opening import kind_of
+    from toolkit.models.opening import kind_of, open_model
 
     recipes = [recipe_named(r) for r in recipe or ()]
     kind_of(model)
     splits = options.loaded(data, scale=scale, seed=seed, label=label, size=size)
+    opened = open_model(model, custom=custom or (), trust=trust, architecture=architecture)
     with screen.progress():
-        frontier = search(model, splits, recipes, budget=budget, out=out, seed=seed)
+        frontier = search(opened, splits, recipes, budget=budget, out=out, seed=seed)
     found = checked(frontier.run)
     run.save(found, out / "run.json")
     pages = report.write(found, out)

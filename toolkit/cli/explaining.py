@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -27,6 +27,9 @@ def explain(
     min_agreement: Annotated[
         float | None, typer.Option(help="Least mean cosine of reasons (needs --against).")
     ] = None,
+    custom: options.Custom = None,
+    trust: options.Trust = False,
+    architecture: options.Architecture = "",
     label: options.Label = "",
     size: options.Size = "",
     scale: options.Scale = 1.0,
@@ -43,7 +46,7 @@ def explain(
     from toolkit.checks import checked
     from toolkit.errors import OutputError, RecipeError
     from toolkit.files import writable_folder
-    from toolkit.models.opening import kind_of
+    from toolkit.models.opening import kind_of, open_model
     from toolkit.predict import predictor
     from toolkit.study import METHODS, study, with_layers
 
@@ -58,9 +61,15 @@ def explain(
     splits = options.loaded(data, scale=scale, seed=seed, label=label, size=size)
     writable_folder(out.parent)
     same = against is not None and against.stem == model.stem
-    predictors = [predictor(model, str(model) if same else "", data=splits.test)]
-    if against is not None:
-        predictors.append(predictor(against, str(against) if same else "", data=splits.test))
+    predictors = []
+    for path, kind in zip((model, against), kinds, strict=False):
+        if path is None:
+            continue
+        opened: Any = path
+        if kind != "onnx":
+            opened = open_model(path, custom=custom or (), trust=trust, architecture=architecture)
+        name = str(path) if same else path.stem
+        predictors.append(predictor(opened, name, data=splits.test))
     with screen.progress():
         found = study(predictors, splits, methods=method or METHODS, rows=picked, seed=seed)
     if kinds[0] == "onnx":

@@ -16,6 +16,13 @@ Label = Annotated[str, typer.Option("--label", help="Label column of a table; el
 Size = Annotated[str, typer.Option("--size", help="HEIGHTxWIDTH of pictures; else the commonest.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same result.")]
 Scale = Annotated[float, typer.Option("--scale", help="Multiply x by it: 0.00392157 is 1/255.")]
+Custom = Annotated[
+    list[str] | None, typer.Option("--custom", help="FILE.py:Name of a class the model file names.")
+]
+Trust = Annotated[bool, typer.Option("--trust", help="Let code in the model file run (Lambda).")]
+Architecture = Annotated[
+    str, typer.Option("--architecture", help="FILE.py:function, for a file of weights only.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Out = Annotated[Path, typer.Option("--out", help="Where to write.")]
 

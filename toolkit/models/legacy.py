@@ -52,7 +52,7 @@ def mended_hdf5(path: Path) -> Iterator[Path]:
         raise ModelError(
             f"{path} holds weights only",
             "a whole model",
-            "build the model, load_weights, and save it with model.save('model.keras')",
+            "give --architecture FILE.py:function, or save the whole model",
         )
     config = json.loads(_text(raw))
     if version.startswith("3"):

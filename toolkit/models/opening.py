@@ -5,11 +5,15 @@ Nothing in the file runs: Lambda layers and functions stored as code are refused
 
 from __future__ import annotations
 
+import shutil
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from toolkit.errors import ModelError
+from toolkit.models import scripts
 from toolkit.models.heads import head_of
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -44,9 +48,14 @@ def kind_of(path: Path) -> str:
     )
 
 
-def open_model(path: Path) -> Any:
-    """Open a Keras classifier, uncompiled.
+def open_model(
+    path: Path, *, custom: Sequence[str] = (), trust: bool = False, architecture: str = ""
+) -> Any:
+    """Open a Keras classifier of Keras 2.0 to 3, uncompiled; the file stays as it is.
 
+    custom: `FILE.py:Name` of the classes and functions that the file names. trust: let code in
+    the file run (Lambda layers); without it none does. architecture: `FILE.py:function` that
+    gives the model, called without arguments, for a file that holds weights only.
     Raises ModelError in one line when it is missing, no Keras model, weights only, needs code
     from the file or a custom class, or is no classifier.
     """
@@ -66,8 +75,14 @@ def open_model(path: Path) -> Any:
             "tensorflow",
             "set KERAS_BACKEND=tensorflow",
         )
+    objects = {spec.rpartition(":")[2]: scripts.named(spec) for spec in custom}
     try:
-        model = _from_hdf5(path) if kind == "hdf5" else _from_archive(path)
+        if architecture:
+            model = _weighted(path, scripts.model_of(architecture))
+        elif kind == "hdf5":
+            model = _from_hdf5(path, objects, safe=not trust)
+        else:
+            model = _from_archive(path, objects, safe=not trust)
     except ModelError:
         raise
     except Exception as error:
@@ -78,17 +93,19 @@ def open_model(path: Path) -> Any:
     return model
 
 
-def _from_hdf5(path: Path) -> Any:
+def _from_hdf5(path: Path, objects: dict[str, Any], *, safe: bool) -> Any:
     from keras.src.legacy.saving import legacy_h5_format  # by content, not by suffix
 
     from toolkit.models import legacy
 
     legacy.register()
     with legacy.mended_hdf5(path) as readable:
-        return legacy_h5_format.load_model_from_hdf5(str(readable), compile=False, safe_mode=True)
+        return legacy_h5_format.load_model_from_hdf5(
+            str(readable), custom_objects=objects, compile=False, safe_mode=safe
+        )
 
 
-def _from_archive(path: Path) -> Any:
+def _from_archive(path: Path, objects: dict[str, Any], *, safe: bool) -> Any:
     from keras.src.saving import saving_lib
 
     from toolkit.models import legacy
@@ -97,8 +114,21 @@ def _from_archive(path: Path) -> Any:
     with legacy.mended_archive(path) as readable, readable.open("rb") as stream:
         # by content: the public loader looks at the suffix
         return saving_lib._load_model_from_fileobj(
-            stream, custom_objects=None, compile=False, safe_mode=True
+            stream, custom_objects=objects, compile=False, safe_mode=safe
         )
+
+
+def _weighted(path: Path, model: Any) -> Any:
+    """The model with the weights of the file, in either of Keras' two layouts."""
+    import h5py
+
+    with h5py.File(path, "r") as stored:
+        old = "layer_names" in stored.attrs or "model_weights" in stored
+    with TemporaryDirectory() as folder:
+        # the loader chooses its layout by the name
+        name = "all.h5" if old else "all.weights.h5"
+        model.load_weights(shutil.copyfile(path, Path(folder) / name))
+    return model
 
 
 def _reason(path: Path, error: Exception) -> str:
@@ -109,9 +139,9 @@ def _reason(path: Path, error: Exception) -> str:
 def _next_step(error: Exception) -> str:
     text = str(error)
     if "Lambda" in text or "unsafe" in text.lower():
-        return "replace the Lambda layer, whose code would run from the file, by a built-in layer"
+        return "a Lambda layer would run code from the file: replace it, or say --trust"
     if "No model config found" in text or "weights" in text:
-        return "this file holds weights only: build the model, load them, and save the whole model"
-    if "registered" in text or "Could not locate" in text:
-        return "replace the custom layer by built-in ones"
+        return "this file holds weights only: give --architecture FILE.py:function"
+    if any(word in text for word in ("registered", "Could not locate", "Unknown layer")):
+        return "name its code: --custom FILE.py:Name"
     return "save it again with model.save('model.keras') of the Keras that made it"

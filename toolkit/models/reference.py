@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from toolkit.errors import ModelError, near
 from toolkit.glossary import Data
+from toolkit.models.scripts import model_of
 from toolkit.seeding import seeded
 
 
@@ -51,7 +50,7 @@ def build(
                     "activation, l1, l2 and dropout for the reference classifiers only",
                     "set them in your function",
                 )
-            return _from_file(name, train)
+            return model_of(name, train.x.shape[1:], len(train.classes))
         if name not in MODELS:
             raise ModelError(f"unknown model '{name}'", near(name, MODELS), "or FILE.py:function")
         if name in _IMAGES and train.kind != "image":
@@ -188,27 +187,3 @@ MODELS: dict[str, Callable[[Data, Options], Any]] = {
 """mlp: inputs-10-10-classes. cnn: 8 and 16 filters. tabular: 64-64. The large ones teach."""
 
 _IMAGES = ("cnn", "cnn-large")
-
-
-def _from_file(spec: str, train: Data) -> Any:
-    import keras
-
-    file, _, function = spec.rpartition(":")
-    path = Path(file)
-    if not file or not path.is_file():
-        raise ModelError(f"no file '{file or spec}'", "FILE.py:function", "check the path")
-    found = importlib.util.spec_from_file_location(path.stem, path)
-    if found is None or found.loader is None:
-        raise ModelError(f"{path} is not a Python file", "FILE.py:function", "check the path")
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)  # the user named this file to be run
-    make = getattr(module, function, None)
-    if not callable(make):
-        known = [n for n in vars(module) if not n.startswith("_")]
-        raise ModelError(f"no function '{function}' in {path}", near(function, known))
-    model = make(train.x.shape[1:], len(train.classes))
-    if not isinstance(model, keras.Model):
-        raise ModelError(
-            f"{spec} gave a {type(model).__name__}", "a keras.Model", "return the model"
-        )
-    return model
