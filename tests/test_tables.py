@@ -142,3 +142,14 @@ def test_adult_from_its_own_file(more_data):
     assert splits.test.classes == ("<=50K", ">50K")
     assert len(splits.test.categories) == 8
     assert splits.facts["equal_rows"] == 24
+
+
+def test_parquet_says_the_same_as_csv(tmp_path):
+    import pandas as pd
+
+    path = written(tmp_path, people())
+    pd.read_csv(path).to_parquet(tmp_path / "t.parquet")
+    one, two = load(path), load(tmp_path / "t.parquet")
+    assert np.allclose(one.test.x, two.test.x)
+    assert one.test.categories == two.test.categories
+    assert (one.test.y == two.test.y).all()
