@@ -40,7 +40,7 @@ def inside(svg):
     return root
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(st.floats(100, 1e8), st.floats(0, 100), st.floats(0, 20)), min_size=2, max_size=8
@@ -63,7 +63,7 @@ def test_a_tradeoff_has_the_right_order():
     assert float(circles["b"].get("cy")) > float(circles["a"].get("cy"))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=40), st.floats(0, 0.5))
 def test_bars_are_as_long_as_their_values(values, error):
     values = np.array(values)

@@ -26,7 +26,7 @@ def test_named_tables_keep_their_names(wine):
     assert wine.test.classes == ("class_0", "class_1", "class_2")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(60, 300), st.integers(2, 4), st.integers(0, 5))
 def test_parts_share_no_row_and_lose_none(n, k, seed):
     x = np.arange(n, dtype=np.float32)[:, None]

@@ -64,7 +64,7 @@ def test_a_linear_model_has_a_closed_form():
     assert np.allclose(found.values, w * (data.x[3] - data.x.mean(axis=0)), atol=1e-6)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 1000), st.integers(2, 16))
 def test_values_sum_to_the_prediction_less_the_base(seed, p):
     data = table(p, seed=seed)
@@ -74,7 +74,7 @@ def test_values_sum_to_the_prediction_less_the_base(seed, p):
     assert found.values.sum() == pytest.approx(found.prediction - found.base, abs=1e-6)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 1000))
 def test_dummy_and_symmetric_players(seed):
     """A column that is not read gets nothing; two that do the same get the same."""
