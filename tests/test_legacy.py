@@ -172,6 +172,33 @@ def test_the_output_is_that_of_the_library_that_wrote_it(name, suffix, tmp_path)
     assert path.read_bytes() == before, "the user's file was changed"
 
 
+@pytest.mark.parametrize(
+    "name", ["teachable", "cnn", "bidirectional", "text", "shared", "attention"]
+)
+def test_a_folder_that_keras_2_saved(name, tmp_path):
+    """The weights come from the checkpoint; batch statistics are made to differ from the start."""
+    k2.utils.set_random_seed(0)
+    model = ZOO[name]()
+    rng = np.random.default_rng(1)
+    model.set_weights([w + rng.uniform(0.1, 0.5, w.shape) for w in model.get_weights()])
+    model.save(tmp_path / "m", save_format="tf")
+    x = rows(model)
+    assert np.abs(said(open_model(tmp_path / "m"), x) - said(model, x)).max() < 1e-5
+
+
+def test_a_graph_without_its_config_is_refused(tmp_path):
+    import tensorflow as tf
+
+    class Twice(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec((None, 2))])
+        def __call__(self, x):
+            return 2 * x
+
+    tf.saved_model.save(Twice(), str(tmp_path / "m"))
+    with pytest.raises(ModelError, match="without the Keras model"):
+        open_model(tmp_path / "m")
+
+
 def edited(model, path, edit):
     """Save as HDF5 and change the config as an older Keras would have written it."""
     import h5py

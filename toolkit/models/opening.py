@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from toolkit.errors import ModelError
-from toolkit.models import scripts
+from toolkit.models import saved, scripts
 from toolkit.models.heads import head_of
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -21,13 +21,17 @@ _LFS = b"version https://git-lfs"
 
 
 def kind_of(path: Path) -> str:
-    """Tell what a file is by its first bytes: "keras", "hdf5" or "onnx".
+    """Tell what a file is by its first bytes: "keras", "hdf5", "onnx", or "saved" for a folder.
 
     Raises ModelError when it is missing, empty, or none of these.
     """
+    if (path / "saved_model.pb").is_file():
+        return "saved"
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
-        raise ModelError(f"{path} {what}", "a .keras, .h5 or .onnx file", "check the path")
+        raise ModelError(
+            f"{path} {what}", "a .keras, .h5 or .onnx file or a SavedModel folder", "check the path"
+        )
     with path.open("rb") as stream:
         start = stream.read(64)
     if start.startswith(_HDF5):
@@ -79,6 +83,8 @@ def open_model(
     try:
         if architecture:
             model = _weighted(path, scripts.model_of(architecture))
+        elif kind == "saved":
+            model = saved.open_saved(path, objects, safe=not trust)
         elif kind == "hdf5":
             model = _from_hdf5(path, objects, safe=not trust)
         else:

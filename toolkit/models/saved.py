@@ -1,0 +1,118 @@
+"""A SavedModel folder that Keras 2 wrote -> its config and weights; its graph is never run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from toolkit.errors import ModelError
+from toolkit.models.legacy import mended, register
+
+METADATA = "keras_metadata.pb"
+
+
+def open_saved(folder: Path, objects: dict[str, Any], *, safe: bool) -> Any:
+    """Build the Keras model that the folder describes and give it the weights of its checkpoint.
+
+    Raises ModelError when the folder holds a graph without a Keras config, or other weights.
+    """
+    import tensorflow as tf
+    from keras.src.legacy.saving import saving_options, saving_utils
+    from keras.src.saving import serialization_lib
+
+    if not (folder / METADATA).is_file():
+        raise ModelError(
+            f"{folder} holds a graph without the Keras model it came from",
+            f"a SavedModel of Keras 2 with {METADATA}, a .keras or a .h5",
+            "save it with model.save('model.keras')",
+        )
+    config = _config((folder / METADATA).read_bytes())
+    if config is None:
+        raise ModelError(
+            f"{folder} describes a subclassed model, which is code and no config",
+            "a Sequential or functional model",
+            "export it as .onnx",
+        )
+    register()
+    legacy_config = saving_options.keras_option_scope(use_legacy_config=True)
+    with legacy_config, serialization_lib.SafeModeScope(safe_mode=safe):
+        model = saving_utils.model_from_config(mended(config), custom_objects=objects)
+    reader = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
+    values = [reader.get_tensor(key) for key in _keys(reader)]
+    wanted = [tuple(w.shape) for w in model.weights]
+    if [v.shape for v in values] != wanted:
+        raise ModelError(
+            f"{folder} holds {len(values)} weights that are not those of its config",
+            f"{len(wanted)} of the same shapes",
+            "save it again with model.save('model.keras')",
+        )
+    for weight, value in zip(model.weights, values, strict=True):
+        weight.assign(value)
+    return model
+
+
+def _config(metadata: bytes) -> dict[str, Any] | None:
+    """The root object's class and config, or None when it has none.
+
+    The file is a message of repeated field 1; in each, field 3 is the path and 5 the JSON.
+    """
+    for field, node in _fields(metadata):
+        parts = dict(_fields(node)) if field == 1 else {}
+        if parts.get(3) == b"root":
+            found = json.loads(parts[5])
+            if "config" in found and "class_name" in found and "layers" in found["config"]:
+                return {"class_name": found["class_name"], "config": _plain(found["config"])}
+    return None
+
+
+def _plain(value: Any) -> Any:
+    """Tuples and shapes, which the file writes as objects, as lists."""
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.get("class_name") in ("__tuple__", "TensorShape"):
+        return [_plain(item) for item in value["items"]]
+    return {name: _plain(item) for name, item in value.items()}
+
+
+def _fields(message: bytes) -> list[tuple[int, bytes]]:
+    """The length-delimited fields of a protobuf message, by number; numbers are passed over."""
+    found, at = [], 0
+    while at < len(message):
+        tag, at = _varint(message, at)
+        if tag & 7 == 0:
+            _, at = _varint(message, at)
+        elif tag & 7 == 2:
+            size, at = _varint(message, at)
+            found.append((tag >> 3, message[at : at + size]))
+            at += size
+        else:
+            at += {1: 8, 5: 4}[tag & 7]
+    return found
+
+
+def _varint(message: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = message[at]
+        value |= (byte & 127) << shift
+        shift, at = shift + 7, at + 1
+        if byte < 128:
+            return value, at
+
+
+def _keys(reader: Any) -> list[str]:
+    """The checkpoint's keys of the model's weights, in the order of Keras' own list of them."""
+    from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
+
+    graph = TrackableObjectGraph()
+    graph.ParseFromString(reader.get_tensor("_CHECKPOINTABLE_OBJECT_GRAPH"))
+
+    def children(node: Any) -> dict[str, int]:
+        return {child.local_name: child.node_id for child in node.children}
+
+    listed = children(graph.nodes[children(graph.nodes[0])["variables"]])
+    places = sorted((int(name), node) for name, node in listed.items() if name.isdigit())
+    return [graph.nodes[node].attributes[0].checkpoint_key for _, node in places]
