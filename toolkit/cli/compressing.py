@@ -62,6 +62,9 @@ def compress(
     else:
         screen.say(figures.candidates(found))
         screen.say()
+        for f in found.findings:
+            if f.severity == "warning":
+                screen.say(f"{f.subject}: {f.sentence} {f.next_step}")
         for name, why in frontier.misses.items():
             screen.say(f"{name} {why}")
         chosen = frontier.chosen

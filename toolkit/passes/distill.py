@@ -86,7 +86,7 @@ class Distill(Pass):
         """The teacher, trained, and the student as it starts."""
         data = fit.train
         large = "cnn-large" if data.kind == "image" else "tabular-large"
-        small = "mlp" if data.kind == "image" else "tabular"
+        small = "cnn" if data.kind == "image" else "tabular"
         name = self.teacher
         if name == "auto":
             fresh = build(large, data, seed=seed)
