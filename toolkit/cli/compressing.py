@@ -63,7 +63,7 @@ def compress(
         screen.say(figures.candidates(found))
         screen.say()
         for f in found.findings:
-            if f.severity == "warning":
+            if f.severity == "warning" and f.subject not in frontier.misses:
                 screen.say(f"{f.subject}: {f.sentence} {f.next_step}")
         for name, why in frontier.misses.items():
             screen.say(f"{name} {why}")

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from toolkit.cli import figures, options, screen
+from toolkit.glossary import Splits
+from toolkit.run import Run
 
 
 def explain(
@@ -48,7 +50,7 @@ def explain(
     from toolkit.files import writable_folder
     from toolkit.models.opening import kind_of, open_model
     from toolkit.predict import predictor
-    from toolkit.study import METHODS, study, with_layers
+    from toolkit.study import METHODS, study
 
     if out.suffix not in (".html", ".htm"):
         raise OutputError(f"cannot write {out}", "a name that ends in .html", "rename it")
@@ -62,19 +64,19 @@ def explain(
     writable_folder(out.parent)
     same = against is not None and against.stem == model.stem
     predictors = []
+    first: Any = None
     for path, kind in zip((model, against), kinds, strict=False):
         if path is None:
             continue
         opened: Any = path
         if kind != "onnx":
             opened = open_model(path, custom=custom or (), trust=trust, architecture=architecture)
+            first = opened if path == model else first
         name = str(path) if same else path.stem
         predictors.append(predictor(opened, name, data=splits.test))
     with screen.progress():
         found = study(predictors, splits, methods=method or METHODS, rows=picked, seed=seed)
-    if kinds[0] == "onnx":
-        found = with_layers(found, model, splits)
-    found = checked(found)
+    found = checked(_layered(found, model, first, splits))
     run.save(found, out.with_suffix(".json"))
     report.write_page(found, "explanation", out)
     agreed = [m for m in found.measurements if m.name.startswith("reason_cosine ")]
@@ -85,6 +87,29 @@ def explain(
         screen.say(f"page: {out}")
     short = [m for m in agreed if min_agreement is not None and m.value < min_agreement]
     return 1 if short else 0
+
+
+def _layered(found: Run, path: Path, opened: Any, splits: Splits) -> Run:
+    """The run with pictures of the first model's layers; a Keras model is exported for them."""
+    from dataclasses import replace
+    from tempfile import TemporaryDirectory
+
+    from toolkit.artifact import save
+    from toolkit.errors import ExportError
+    from toolkit.glossary import Finding
+    from toolkit.study import with_layers
+
+    if opened is None:
+        return with_layers(found, path, splits)
+    from toolkit.export import export
+
+    with TemporaryDirectory() as folder:
+        try:
+            made = save(export(opened, splits.fit.validation).model, "model", Path(folder))
+        except ExportError as error:
+            said = Finding("E1", "info", found.base, f"No pictures of layers: {error}.", "")
+            return replace(found, findings=(*found.findings, said))
+        return with_layers(found, made.path, splits)
 
 
 def _rows(text: str) -> int | list[int]:
