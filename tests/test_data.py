@@ -105,3 +105,27 @@ def test_mnist_from_a_file(more_data):
     found = load(more_data / "mnist.npz")
     assert len(found.test) == 3000
     assert len(found.test.classes) == 10
+
+
+def test_a_pair_of_arrays(tmp_path):
+    x, y = np.arange(120.0).reshape(60, 2), np.arange(60) % 2
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", y)
+    found = load(f"{tmp_path}/x.npy,{tmp_path}/y.npy")
+    assert found.test.x.shape[1:] == (2,)
+    assert sum(len(p) for p in parts(found)) == 60
+    np.save(tmp_path / "evil.npy", np.array([{}], dtype=object))
+    for wrong in ("evil.npy", "none.npy"):
+        with pytest.raises(DataError, match="cannot read"):
+            load(f"{tmp_path}/x.npy,{tmp_path}/{wrong}")
+
+
+def test_an_absurd_shape_takes_no_memory(tmp_path):
+    """A header that says 10^12 rows over a file of a few bytes."""
+    path = tmp_path / "x.npy"
+    np.save(path, np.zeros((4, 2)))
+    content = path.read_bytes().replace(b"(4, 2), }", b"(1000000000000, 2), }")
+    path.write_bytes(content)
+    np.save(tmp_path / "y.npy", np.zeros(4))
+    with pytest.raises(DataError, match="cannot read"):
+        load(f"{path},{tmp_path}/y.npy")

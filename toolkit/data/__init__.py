@@ -30,10 +30,10 @@ def load(
 ) -> Splits:
     """Load a named set, a file or a folder of pictures into parts that share no row.
 
-    A file is an `.npz`, `.csv` or `.parquet`; a folder has one folder a class. scale: every value
-    of x is multiplied by it (0.003922 turns 0..255 into 0..1). label: the label column of a
-    table; without it the usual names, then the last column, are taken. size: (height, width) of
-    pictures; without it the commonest.
+    A file is an `.npz`, `.csv` or `.parquet`, or the pair `X.npy,Y.npy`; a folder has one folder a
+    class. scale: every value of x is multiplied by it (0.003922 turns 0..255 into 0..1). label:
+    the label column of a table; without it the usual names, then the last column, are taken.
+    size: (height, width) of pictures; without it the commonest.
     Raises DataError in one line for a missing or unreadable source, NaN, an empty set, labels
     outside the classes.
 
@@ -44,6 +44,9 @@ def load(
     text = str(spec)
     if text in named.SETS:
         raw = named.SETS[text]()
+    elif text.count(".npy,") == 1 and text.endswith(".npy"):
+        x, y = text.split(".npy,")
+        raw = npz.read_pair(Path(f"{x}.npy"), Path(y))
     elif Path(text).is_file():
         path = Path(text)
         raw = tables.read(path, label) if path.suffix.lower() in TABLES else npz.read(path)

@@ -1,4 +1,4 @@
-"""An `.npz` file of arrays -> Raw. Nothing in it is unpickled, and sizes are checked first."""
+"""An `.npz`, or a pair of `.npy` -> Raw. Nothing is unpickled, and sizes are checked first."""
 
 from __future__ import annotations
 
@@ -70,6 +70,32 @@ def read(path: Path) -> Raw:
         classes=_words(found["classes"]),
         features=_words(found["features"]),
     )
+
+
+def read_pair(x: Path, y: Path) -> Raw:
+    """Read two `.npy` files, the rows and their labels.
+
+    Raises DataError when one is missing, no array, or holds pickled objects.
+    """
+    arrays = []
+    for path in (x, y):
+        try:
+            # mapped, so that an absurd shape takes no memory before it is refused
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (ValueError, OSError, EOFError) as error:
+            raise DataError(
+                f"cannot read {path} ({error})",
+                "two plain arrays as X.npy,Y.npy",
+                "save numeric arrays with numpy.save",
+            ) from error
+        if array.nbytes > MOST_BYTES:
+            raise DataError(
+                f"{path} holds {array.nbytes / 2**30:.1f} GiB",
+                f"at most {MOST_BYTES / 2**30:.0f} GiB",
+                "give a part of it",
+            )
+        arrays.append(np.array(array))
+    return Raw(x.stem, arrays[0], arrays[1])
 
 
 def _pick(arrays: Any, names: tuple[str, ...]) -> NDArray[Any] | None:
