@@ -17,8 +17,11 @@ FLOORS = [
         "explainers.players", "files", "metrics", "models.heads", "provenance",
         "report.pictures", "report.quantities", "seeding", "shapes",
     },
-    {"artifact", "data", "explainers.base", "models", "report.charts", "run"},
-    {"checks", "explainers", "faithfulness", "fidelity", "predict", "report.words", "training"},
+    {"data", "explainers.base", "models", "report.charts", "run"},
+    {
+        "artifact", "checks", "contract", "explainers", "faithfulness", "fidelity", "predict",
+        "report.words", "training",
+    },
     {"explanation", "export", "layers", "measurement", "passes.base", "report.templates"},
     {"passes", "report.sections"},
     {"recipe", "report", "study"},

@@ -96,3 +96,24 @@ def test_scripts_that_do_not_help(spec, said, script, tmp_path):
     with pytest.raises(ModelError, match=said) as caught:
         scripts.model_of(spec.format(s=script, b=broken))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("command", ["compress", "explain"])
+def test_a_command_opens_the_model_once(command, saved, tmp_path, monkeypatch):
+    from keras.src.saving import saving_lib
+
+    from toolkit.cli import run
+
+    opened = []
+    real = saving_lib._load_model_from_fileobj
+
+    def counted(*arguments, **settings):
+        opened.append(command)
+        return real(*arguments, **settings)
+
+    monkeypatch.setattr(saving_lib, "_load_model_from_fileobj", counted)
+    more = ["--recipe", "float16", "--out", str(tmp_path)]
+    if command == "explain":
+        more = ["--rows", "2", "--method", "shapley", "--out", str(tmp_path / "why.html")]
+    assert run([command], [str(saved), "--data", "digits", *more], command) in (0, 1)
+    assert opened == [command]

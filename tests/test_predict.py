@@ -90,3 +90,29 @@ def test_a_damaged_file_is_one_line(tmp_path, onnx_mlp):
     with pytest.raises(ModelError) as caught:
         predictor(path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("last", ["softmax", "sigmoid", "linear", "layer"])
+def test_logits_are_those_of_the_last_layer(last):
+    import keras
+
+    from toolkit.data import load
+    from toolkit.models.heads import softmax
+
+    wine = load("breast_cancer" if last == "sigmoid" else "wine")
+    columns = wine.test.x.shape[1]
+    layers = keras.layers
+    scale = layers.Normalization(mean=wine.test.x.mean(0), variance=wine.test.x.var(0))
+    units = 1 if last == "sigmoid" else 3
+    ends = (
+        [layers.Dense(units), layers.Softmax()] if last == "layer" else [layers.Dense(units, last)]
+    )
+    model = keras.Sequential([layers.Input((columns,)), scale, layers.Dense(5, "tanh"), *ends])
+    keras_says = predictor(model)
+    onnx_says = predictor(export(model, wine.fit.validation).model.SerializeToString())
+    for predict in (keras_says, onnx_says):
+        z = predict.logits(wine.test.x)
+        assert z.shape == (len(wine.test), predict.classes)
+        assert np.abs(softmax(z) - predict(wine.test.x)).max() < 1e-6
+    difference = keras_says.logits(wine.test.x) - onnx_says.logits(wine.test.x)
+    assert np.abs(difference).max() < 1e-4

@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from toolkit.data import words
 from toolkit.errors import DataError
 from toolkit.files import sha256, write_bytes, write_text
-from toolkit.glossary import Artifact, Facts
+from toolkit.glossary import Artifact, Data, Facts
 
-MANIFEST = "manifest.json"
+MANIFEST, VOCABULARY = "manifest.json", "vocabulary.json"
 FORMAT = 1
 
 
@@ -22,8 +23,12 @@ def save(
     return Artifact(name, path, recipe, facts, sha256(path), path.stat().st_size)
 
 
-def write_manifest(artifacts: tuple[Artifact, ...], folder: Path) -> Path:
-    """Write all that is known of `artifacts` beside them, paths relative to the folder."""
+def write_manifest(artifacts: tuple[Artifact, ...], folder: Path, data: Data | None = None) -> Path:
+    """Write all that is known of `artifacts` beside them, paths relative to the folder.
+
+    data: its classes, columns, categories and fillings are what a device must know to ask the
+    models; the vocabulary of texts goes into a file of its own, `VOCABULARY`.
+    """
     entries = [
         {
             "name": a.name,
@@ -35,8 +40,32 @@ def write_manifest(artifacts: tuple[Artifact, ...], folder: Path) -> Path:
         }
         for a in artifacts
     ]
-    text = json.dumps({"format": FORMAT, "artifacts": entries}, indent=1)
+    content = {"format": FORMAT, "input": _input(data) if data else {}, "artifacts": entries}
+    if data is not None and data.words is not None:
+        words.write(folder / VOCABULARY, data.words)
+    text = json.dumps(content, indent=1)
     return write_text(folder / MANIFEST, text + "\n")
+
+
+def _input(data: Data) -> Facts:
+    """How a row must look: what stands in each place, and what each class is called."""
+    said: Facts = {
+        "kind": data.kind,
+        "shape": list(data.x.shape[1:]),
+        "classes": list(data.classes),
+    }
+    if data.features:
+        said["columns"] = [
+            {
+                "name": name,
+                **({"categories": data.categories[i]} if i in data.categories else {}),
+                **({"missing": data.fill[i]} if i in data.fill else {}),
+            }
+            for i, name in enumerate(data.features)
+        ]
+    if data.words is not None:
+        said["vocabulary"] = VOCABULARY
+    return said
 
 
 def read_manifest(folder: Path) -> tuple[Artifact, ...]:

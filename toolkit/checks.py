@@ -61,6 +61,21 @@ def few_rows(run: Run) -> Iterator[Finding]:
         )
 
 
+def seen_rows(run: Run) -> Iterator[Finding]:
+    """D1: test rows that the training part holds as well."""
+    seen = run.data.get("test_rows_trained_on", 0)
+    total = run.data.get("rows", {}).get("test", 0)
+    if seen > total / 100:
+        yield Finding(
+            "D1",
+            "info",
+            run.base,
+            f"{seen:,} of {total:,} test rows equal a row that was trained on "
+            f"({run.data.get('duplicates', 0):,} rows repeat another): accuracy is flattered.",
+            "Drop repeated rows unless they come that often in use.",
+        )
+
+
 def significant_loss(run: Run) -> Iterator[Finding]:
     """L1: a candidate is worse than the base beyond chance."""
     for m in run.measurements:
@@ -111,6 +126,7 @@ CHECKS: tuple[Check, ...] = (
     none_within,
     weak_base,
     few_rows,
+    seen_rows,
     significant_loss,
     slower,
     not_converged,

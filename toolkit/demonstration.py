@@ -13,6 +13,7 @@ from toolkit.checks import checked
 from toolkit.files import writable_folder, write_with
 from toolkit.glossary import Splits
 from toolkit.models import build
+from toolkit.models.reference import usual
 from toolkit.predict import predictor
 from toolkit.run import Run
 from toolkit.search import Budget, compress
@@ -49,9 +50,7 @@ def demonstrate(
     few = len(splits.fit.train) < 5_000
     settings = Settings(epochs=epochs or (100 if few else 10))
     with _timed(steps, "train"):
-        start = build(
-            "mlp" if splits.test.kind == "image" else "tabular", splits.fit.train, seed=seed
-        )
+        start = build(usual(splits.test.kind)[0], splits.fit.train, seed=seed)
         model, history = train(start, splits.fit, settings, seed=seed)
         write_with(folder / "base.keras", model.save)
     with _timed(steps, "compress and measure"):

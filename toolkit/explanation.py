@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,6 +12,8 @@ from toolkit.errors import DataError
 from toolkit.explainers import Explainer, Players, players_for
 from toolkit.glossary import Attribution, Data, Decision, Predictor
 from toolkit.progress import tell
+
+_VALUES = 2**25
 
 CLOSE = 0.2
 """A decision whose two best classes are nearer than this is one of the least sure."""
@@ -61,7 +65,9 @@ def decisions(
     for row, players in players_of(data, rows, background, seed).items():
         said = {p.name: p(data.x[row : row + 1])[0] for p in predictors}
         label = int(data.y[row])
-        found.append(Decision(row, data.x[row], label, players.names, players.segments, said))
+        text = None if data.texts is None else str(data.texts[row])
+        one = Decision(row, data.x[row], label, players.names, players.segments, said, text)
+        found.append(one)
     return tuple(found)
 
 
@@ -105,7 +111,9 @@ def players_of(
         if not 0 <= row < len(data):
             raise DataError(f"row {row}", f"0 to {len(data) - 1}", "pick a row that is there")
     if background.kind == "image":
-        # a thousand rows, spread over a file that may be sorted, give the mean picture
-        spread = np.linspace(0, len(background) - 1, min(len(background), 1000))
-        background = background.rows(spread.astype(int))
+        # some rows, spread over a file that may be sorted, give the mean picture
+        most = max(min(_VALUES // math.prod(background.x.shape[1:]), 1000), 50)
+        spread = np.linspace(0, len(background) - 1, min(len(background), most))
+        some = background.rows(spread.astype(int))
+        background = replace(some, x=np.asarray(some.x))
     return {row: players_for(data.x[row], background, seed=seed) for row in rows}

@@ -12,18 +12,24 @@ import numpy as np
 from toolkit.errors import ExportError
 from toolkit.glossary import Data, Step
 from toolkit.models.heads import head_of
+from toolkit.models.vocabulary import parted
 from toolkit.predict import KerasPredictor, OnnxPredictor
+from toolkit.shapes import in_shape
 
 TOLERANCE = 1e-5
 """The largest difference of a probability on real rows between Keras and ONNX."""
 
 OPSET = 17
 
+_VALUES = 2**25
+"""Values of the rows that are compared, at most."""
+
 
 def export(model: Any, rows: Data, *, name: str = "classifier") -> Step:
     """Convert a Keras classifier to an onnx.ModelProto and prove that both compute the same.
 
-    rows: real rows that both are asked; their classes go into the metadata. The result takes
+    rows: real rows that both are asked; their classes go into the metadata. A model that takes
+    text is converted from its word indices on. The result takes
     "input" f32 (n, ...) and gives "probabilities" f32 (n, k), any n, rows summing to 1.
     Raises ExportError when the conversion fails or probabilities differ by more than `TOLERANCE`.
     """
@@ -32,6 +38,7 @@ def export(model: Any, rows: Data, *, name: str = "classifier") -> Step:
     import tensorflow as tf
     import tf2onnx
 
+    model, _ = parted(model)
     head = head_of(model)
 
     def classify(x: Any) -> Any:
@@ -63,7 +70,8 @@ def export(model: Any, rows: Data, *, name: str = "classifier") -> Step:
         small = OnnxPredictor(proto.SerializeToString(), name)
     except Exception as error:
         raise _failed(name, str(error)) from error
-    asked = rows.x.reshape(len(rows), *shape) if None not in shape else rows.x
+    most = max(_VALUES // max(math.prod(rows.x.shape[1:]), 1), 32)
+    asked = in_shape(rows.x[:most], shape)
     wanted = KerasPredictor(model, name)(asked)
     given = np.concatenate([small(asked[:1]), small(asked[1:])])  # one row, and many
     difference = float(np.abs(wanted - given).max(initial=0.0))
@@ -78,7 +86,7 @@ def export(model: Any, rows: Data, *, name: str = "classifier") -> Step:
         {
             "pass": "export",
             "largest_difference": difference,
-            "rows_compared": len(rows),
+            "rows_compared": len(asked),
             "opset": OPSET,
             "parameters": int(sum(math.prod(w.shape) for w in model.weights)),
         },

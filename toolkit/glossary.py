@@ -24,19 +24,39 @@ Facts = dict[str, Any]
 NOTICEABLE = 1.02
 """A ratio of times below this is no difference to anyone, however surely it was measured."""
 
-Kind = Literal["image", "tabular"]
+Kind = Literal["image", "tabular", "text"]
 Stage = Literal["keras", "onnx"]
 Severity = Literal["info", "warning", "error"]
+
+
+@dataclass(frozen=True)
+class Words:
+    """How a text becomes the indices of its words; 0 fills up what is too short.
+
+    vocabulary: index -> word. unknown: the index of a word that is not in it; None leaves it out.
+    lower, strip: small letters, no ASCII punctuation. characters: letters instead of words.
+    padding, cut: the end at which short texts are filled up and long ones cut.
+    """
+
+    vocabulary: tuple[str, ...]
+    length: int
+    unknown: int | None = 1
+    lower: bool = True
+    strip: bool = True
+    characters: bool = False
+    padding: Literal["post", "pre"] = "post"
+    cut: Literal["post", "pre"] = "post"
 
 
 @dataclass(frozen=True, eq=False)
 class Data:
     """Rows with their labels.
 
-    x: f32 (n, ...), values as the device will send them (raw, unscaled).
-    y: i64 (n,), indices into `classes`.
+    x: f32 (n, ...), values as the device will send them (raw, unscaled); of texts the indices of
+    their words, (n, length). y: i64 (n,), indices into `classes`.
     features: one name a column when tabular, else empty. categories: column -> the names of its
-    values, which x holds as codes 0, 1, ...; columns that are not in it hold numbers.
+    values, which x holds as codes 0, 1, ...; columns that are not in it hold numbers. fill:
+    column -> the number that stands where one is missing. words, texts: of texts only.
     """
 
     x: Floats
@@ -45,13 +65,19 @@ class Data:
     features: tuple[str, ...] = ()
     kind: Kind = "tabular"
     categories: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    fill: dict[int, float] = field(default_factory=dict)
+    words: Words | None = None
+    texts: NDArray[Any] | None = None
 
     def __len__(self) -> int:
         return len(self.y)
 
     def rows(self, index: Any) -> Data:
         """The rows that `index` (slice, mask or indices) picks."""
-        return replace(self, x=self.x[index], y=self.y[index])
+        texts = None if self.texts is None else self.texts[index]
+        # pictures that stay in their files stay there
+        pick = getattr(self.x, "rows", self.x.__getitem__)
+        return replace(self, x=pick(index), y=self.y[index], texts=texts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,8 +195,8 @@ class Decision:
     """One row that was explained.
 
     row: index into the test part. x: f32 (...), as the device sends it. label: its true class.
-    players: p names. segments: i64 (h, w), the player of each pixel, or None when tabular.
-    probabilities: subject -> f32 (k,).
+    players: p names. segments: i64 (h, w), the player of each pixel, or None when not a picture.
+    probabilities: subject -> f32 (k,). text: what was written, when it is a text.
     """
 
     row: int
@@ -179,6 +205,7 @@ class Decision:
     players: tuple[str, ...]
     segments: Ints | None
     probabilities: dict[str, Floats]
+    text: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.errors import ModelError
+from toolkit.errors import MatchError, ModelError
 from toolkit.glossary import Data, Floats, Predictor
 from toolkit.models.heads import Head, probabilities
 from toolkit.shapes import in_shape, matching
@@ -37,10 +37,15 @@ class OnnxPredictor:
         if len(places) != 1:
             raise _refused(name, f"it has {len(outputs)} outputs, {len(places)} of them floats")
         self._output = places[0].name
+        # our own export says what its classes are called
+        written = self.session.get_modelmeta().custom_metadata_map.get("classes", "")
+        self.class_names = tuple(written.split("\n")) if written else ()
         declared = [d if isinstance(d, int) else None for d in inputs[0].shape]
         self.shape: tuple[int | None, ...] = tuple(declared[1:])
         self._fixed = declared[0]
-        self._head: Head = _head_of_graph(model, self._output)
+        self._model = model
+        self._head, self._before = _head_of_graph(_graph(model), self._output)
+        self._inner: Any = None
         try:
             trial = self._run(np.zeros((1, *(d or 1 for d in self.shape)), np.float32))
         except onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument as error:
@@ -57,26 +62,46 @@ class OnnxPredictor:
         """Class probabilities of the rows `x`."""
         return _batched(self._ask, x, self.shape, self.classes)
 
+    def logits(self, x: Floats) -> Floats | None:
+        """What the last softmax or sigmoid is given, f32 (n, k), or None where the graph has none.
+
+        The softmax of it is what a call gives. One sigmoid unit z counts as (0, z).
+        """
+        if self._before is None:
+            return None
+        if self._inner is None and self._head != "logits":
+            self._inner = _with_output(self._model, self._before)
+        inner, name = self._inner or self.session, self._before
+
+        def ask(rows: Floats) -> Floats:
+            return _two(self._run(rows, inner, name))
+
+        return _batched(ask, x, self.shape, self.classes)
+
     def _ask(self, x: Floats) -> Floats:
         return probabilities(self._run(x), self._head)
 
-    def _run(self, x: Floats) -> Floats:
+    def _run(self, x: Floats, opened: Any = None, output: str = "") -> Floats:
         if self._fixed is not None and len(x) != self._fixed:
             parts = [x[i : i + self._fixed] for i in range(0, len(x), self._fixed)]
             short = self._fixed - len(parts[-1])
             parts[-1] = np.concatenate([parts[-1], np.repeat(parts[-1][-1:], short, axis=0)])
-            return np.concatenate([self._run(part) for part in parts])[: len(x)]
-        return np.asarray(self.session.run([self._output], {self._input: x})[0])
+            return np.concatenate([self._run(part, opened, output) for part in parts])[: len(x)]
+        answers = (opened or self.session).run([output or self._output], {self._input: x})
+        return np.asarray(answers[0])
 
 
 class KerasPredictor:
-    """A Keras classifier, called through one traced function."""
+    """A Keras classifier, called through one traced function; of texts, from word indices on."""
 
     def __init__(self, model: Any, name: str) -> None:
         """Wrap it. Raises ModelError when it is no classifier."""
         import tensorflow as tf
 
         from toolkit.models.heads import head_of
+        from toolkit.models.vocabulary import parted
+
+        model, self.words = parted(model)
 
         self.name, self._tensor = name, tf.constant
         self._head = head_of(model)
@@ -85,6 +110,33 @@ class KerasPredictor:
         spec = tf.TensorSpec((None, *self.shape), tf.float32)
         # a concrete function: traced once, and never again for another number of rows
         self._call = tf.function(lambda x: model(x, training=False)).get_concrete_function(spec)
+        self._model, self._spec = model, spec
+
+    def logits(self, x: Floats) -> Floats | None:
+        """What the last softmax or sigmoid is given, f32 (n, k), or None where it cannot be told.
+
+        The softmax of it is what a call gives. One sigmoid unit z counts as (0, z).
+        """
+        import keras
+
+        last = self._model.layers[-1]
+        if self._head == "logits":
+            inner = self._model
+        elif not hasattr(last, "kernel"):
+            # a layer that is nothing but the softmax
+            if not isinstance(last, keras.layers.Softmax | keras.layers.Activation):
+                return None
+            inner = keras.Model(self._model.inputs, last.input)
+        else:
+            inner = keras.models.clone_model(self._model)
+            inner.set_weights(self._model.get_weights())
+            inner.layers[-1].activation = keras.activations.linear
+        return _batched(
+            lambda rows: _two(np.asarray(inner(self._tensor(rows), training=False))),
+            x,
+            self.shape,
+            self.classes,
+        )
 
     def __call__(self, x: Floats, /) -> Floats:
         """Class probabilities of the rows `x`."""
@@ -113,8 +165,23 @@ def predictor(model: Any, name: str = "", *, data: Data | None = None) -> Predic
     else:
         found = KerasPredictor(model, name or str(model.name))
     if data is not None:
-        matching(found.shape, found.classes, data, found.name)
+        fitting(found, data)
     return found
+
+
+def fitting(found: Predictor, data: Data) -> None:
+    """Raise MatchError when the rows, the number of classes or their order do not fit the model."""
+    matching(found.shape, found.classes, data, found.name)
+    told = getattr(found, "class_names", ())
+    if told and tuple(told) != data.classes:
+        at = next(
+            i for i, pair in enumerate(zip(told, data.classes, strict=True)) if pair[0] != pair[1]
+        )
+        raise MatchError(
+            f"class {at} is '{told[at]}' in {found.name} and '{data.classes[at]}' in the data",
+            "the same classes in the same order",
+            "give the data this model was trained on, or rename and sort its classes",
+        )
 
 
 def session(model: Path | bytes, threads: int = 0) -> Any:
@@ -150,22 +217,51 @@ def _batched(
 _SEEN_THROUGH = ("QuantizeLinear", "DequantizeLinear", "Identity", "Reshape", "Cast", "Squeeze")
 
 
-def _head_of_graph(model: Path | bytes, output: str) -> Head:
-    """What makes the output, looked up through what only changes its form.
+def _graph(model: Path | bytes) -> Any:
+    import onnx
+
+    return (onnx.load_from_string(model) if isinstance(model, bytes) else onnx.load(model)).graph
+
+
+def _head_of_graph(graph: Any, output: str) -> tuple[Head, str | None]:
+    """What makes the output, looked up through what only changes its form, and its logits' name.
 
     A concatenation of p and 1 - p, as our export of a sigmoid makes it, counts as softmax.
     """
+    makers = {name: node for node in graph.node for name in node.output}
+
+    def maker(name: str) -> Any:
+        node = makers.get(name)
+        while node is not None and node.op_type in _SEEN_THROUGH:
+            node = makers.get(node.input[0])
+        return node
+
+    node = maker(output)
+    kind = "" if node is None else node.op_type
+    if kind == "Softmax":
+        return "softmax", node.input[0]
+    if kind == "Concat":
+        inner = maker(node.input[-1])
+        known = inner is not None and inner.op_type == "Sigmoid"
+        return "softmax", inner.input[0] if known else None
+    if kind == "Sigmoid":
+        return "sigmoid", node.input[0]
+    return ("sigmoid", None) if kind == "QLinearSigmoid" else ("logits", output)
+
+
+def _with_output(model: Path | bytes, name: str) -> Any:
+    """A session of the same graph that also gives the tensor `name`."""
     import onnx
 
-    graph = (onnx.load_from_string(model) if isinstance(model, bytes) else onnx.load(model)).graph
-    makers = {name: node for node in graph.node for name in node.output}
-    node = makers.get(output)
-    while node is not None and node.op_type in _SEEN_THROUGH:
-        node = makers.get(node.input[0])
-    kind = "" if node is None else node.op_type
-    if kind in ("Softmax", "Concat"):
-        return "softmax"
-    return "sigmoid" if kind in ("Sigmoid", "QLinearSigmoid") else "logits"
+    inside = onnx.load_from_string(model) if isinstance(model, bytes) else onnx.load(model)
+    inside.graph.output.append(onnx.ValueInfoProto(name=name))
+    return session(inside.SerializeToString())
+
+
+def _two(logits: Floats) -> Floats:
+    """Logits f32 (n, k); of a single unit z they are (0, z)."""
+    logits = np.asarray(logits, np.float32)
+    return logits if logits.shape[1] > 1 else np.concatenate([0 * logits, logits], axis=1)
 
 
 def _refused(name: str, why: str) -> ModelError:

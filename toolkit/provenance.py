@@ -65,6 +65,7 @@ def about(splits: Splits) -> Facts:
         "kind": test.kind,
         "classes": list(test.classes),
         "features": list(test.features),
+        "fill": {test.features[i]: value for i, value in test.fill.items()},
         "categories": {str(i): list(names) for i, names in test.categories.items()},
         "shape": list(test.x.shape[1:]),
         "rows": {
@@ -73,5 +74,6 @@ def about(splits: Splits) -> Facts:
             "calibration": len(fit.calibration),
             "test": len(test),
         },
+        **({"words": len(test.words.vocabulary)} if test.words else {}),
         **splits.facts,
     }

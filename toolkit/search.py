@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from toolkit import artifact, provenance, recipe
-from toolkit.errors import MatchError, RecipeError, ToolkitError
+from toolkit import artifact, contract, provenance, recipe
+from toolkit.data import reworded
+from toolkit.errors import RecipeError, ToolkitError
 from toolkit.export import export
 from toolkit.files import writable_folder
 from toolkit.glossary import (
@@ -24,8 +23,7 @@ from toolkit.glossary import (
     Step,
 )
 from toolkit.measurement import measure
-from toolkit.metrics import accuracy, accuracy_drop
-from toolkit.models import open_model
+from toolkit.models import open_model, parted
 from toolkit.passes import apply
 from toolkit.predict import predictor
 from toolkit.progress import tell
@@ -39,10 +37,6 @@ FREE_DROP = 1.0
 
 SAME_SIZE = 1.05
 """Files within this ratio of the smallest count as equally small; the most accurate is taken."""
-
-
-SURE = 2.0
-"""Points of accuracy by which a wrong range of values is surely told."""
 
 
 @dataclass(frozen=True)
@@ -106,9 +100,12 @@ def compress(
     budget = budget or Budget()
     if isinstance(model, str | Path):
         model = open_model(Path(model))
+    model, words = parted(model)
+    if words is not None:
+        splits = reworded(splits, words)
     units = max(int(model.outputs[0].shape[-1]), 2)
     matching(tuple(model.inputs[0].shape[1:]), units, splits.test)
-    suspected = _in_range(model, splits)
+    suspected = contract.suspected(predictor(model, "base"), splits.fit.train)
     folder = writable_folder(Path(out))
 
     base_step = export(model, splits.fit.validation, name="base")
@@ -132,7 +129,7 @@ def compress(
     if last is not None and not artifacts:
         raise last
     every = (base, *artifacts)
-    artifact.write_manifest(every, folder)
+    artifact.write_manifest(every, folder, splits.test)
     measured, confusions = measure({a.name: a.path for a in every}, splits.test, seed=seed)
     exported = [
         Measurement(a.name, "export_difference", f["largest_difference"], "", f["rows_compared"])
@@ -253,28 +250,3 @@ def _best(within: Sequence[Artifact], measured: Sequence[Measurement]) -> Artifa
     least = min(a.nbytes for a in within)
     near = [a for a in within if a.nbytes <= SAME_SIZE * least]
     return max(near, key=lambda a: (right[a.name], -a.nbytes))
-
-
-def _in_range(model: Any, splits: Splits) -> tuple[Finding, ...]:
-    """Whether the base does better when pictures are divided by 255, the commonest silent error.
-
-    Raises MatchError when it surely does, by more than `SURE` points; says so when it may.
-    """
-    rows = splits.fit.train.rows(slice(0, 2000))
-    if rows.kind != "image" or float(abs(rows.x).max()) <= 1.0:
-        return ()
-    predict = predictor(model, "base")
-    as_given = predict(rows.x)
-    divided = predict((rows.x / 255).astype(np.float32))
-    gain = accuracy_drop(divided, as_given, rows.y)
-    right, better = (100 * accuracy(p, rows.y).value for p in (as_given, divided))
-    said = f"The base is right in {right:.0f} % of rows as given, in {better:.0f} % divided by 255"
-    if 100 * gain.low > SURE:
-        raise MatchError(
-            f"{said[0].lower()}{said[1:]}",
-            "values in the range the model was trained on",
-            "add --scale 0.00392157",
-        )
-    if gain.low <= 0:
-        return ()
-    return (Finding("U1", "warning", "base", f"{said}.", "If it was trained so, give the scale."),)

@@ -21,17 +21,41 @@ def in_shape(x: Floats, shape: Shape) -> Floats:
     >>> in_shape(np.zeros((2, 28, 28), np.float32), (784,)).shape
     (2, 784)
     """
-    x = np.asarray(x, np.float32)
+    streamed = hasattr(x, "shaped")
+    x = x if streamed else np.asarray(x, np.float32)
     row = x.shape[1:]
     if len(row) == len(shape) and all(d in (None, n) for d, n in zip(shape, row, strict=True)):
         return x
-    if None in shape or math.prod(row) != math.prod(d or 1 for d in shape):
+    grid, wanted = ([d for d in sizes if d != 1] for sizes in (row, shape))
+    turned = len(grid) > 1 and len(wanted) > 1 and grid != wanted
+    if None in shape or turned or math.prod(row) != math.prod(d or 1 for d in shape):
         raise MatchError(
             f"rows of shape {row} for a model that takes {shape}",
             "equal shapes, or the same number of values",
-            "give the data this model was trained on",
+            _mend(row, shape),
         )
+    if streamed:
+        return x.shaped(tuple(d or 1 for d in shape))  # type: ignore[attr-defined,no-any-return]
     return x.reshape(len(x), *(d or 1 for d in shape))
+
+
+def _mend(row: tuple[int, ...], shape: Shape) -> str:
+    """What would make rows of one shape fit a model of another."""
+    if len(row) == len(shape) == 3:
+        colour = {1: "grey", 3: "colour"}
+        wanted = "x".join(str(d or n) for d, n in zip(shape, row, strict=True))
+        if row[2] != shape[2] and row[2] in colour and shape[2] in colour:
+            return (
+                f"the model takes {colour[shape[2]]} pictures and these are {colour[row[2]]}: "
+                f"load their folder with --size {wanted}"
+            )
+        if row[:2] != shape[:2] and row[2] == shape[2]:
+            return f"load the folder of pictures with --size {wanted}"
+        if shape[0] == row[2]:
+            return "the model takes channels first, the data has them last: transpose the data"
+    if len(row) == len(shape) == 1:
+        return f"give the {shape[0]} columns this model was trained on, of {row[0]} here"
+    return "give the data this model was trained on"
 
 
 def matching(shape: Shape, classes: int, data: Data, name: str = "the model") -> None:

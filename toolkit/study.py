@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from toolkit import layers, provenance
+from toolkit import contract, layers, provenance
 from toolkit.errors import BadInput, RecipeError, near
 from toolkit.explainers import EXPLAINERS, Explainer
 from toolkit.explanation import decisions, explain, pick_rows, players_of
@@ -39,6 +39,7 @@ def study(
     explainers = [m if isinstance(m, Explainer) else _named(m) for m in methods]
     test, background = splits.test, splits.fit.train
     base = predictors[0]
+    suspected = contract.suspected(base, background)
     judged, confusions, _ = judge({p.name: p for p in predictors}, test)
     picked = (
         pick_rows(predictors, test, min(rows, len(test)), seed=seed)
@@ -71,6 +72,7 @@ def study(
         confusions=confusions,
         decisions=made,
         attributions=tuple(found),
+        findings=suspected,
         versions=provenance.versions(),
         seeds={"seed": seed},
         hashes={"data": splits.sha256},

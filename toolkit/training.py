@@ -150,11 +150,17 @@ def fitted(
             loss=loss,
             metrics=[accuracy],
         )
+        given: Any = train_rows
+        held: Any = validation_rows
+        streamed = not isinstance(train_rows[0], np.ndarray)
+        if streamed:
+            given = (_batches(*train_rows, settings.batch, seed),)
+            held = _batches(*validation_rows, settings.batch)
         log = trained.fit(
-            *train_rows,
-            batch_size=settings.batch,
+            *given,
+            batch_size=None if streamed else settings.batch,
             epochs=settings.epochs,
-            validation_data=validation_rows,
+            validation_data=held,
             callbacks=[Watch()],
             verbose=0,
         )
@@ -175,6 +181,31 @@ def fitted(
         "seed": seed,
     }
     return trained, History(subject, series, facts)
+
+
+def _batches(x: Any, y: NDArray[Any], batch: int, seed: int | None = None) -> Any:
+    """Rows that stay in their files, read batch by batch, in a new order each epoch if seeded."""
+    import keras
+
+    class Batches(keras.utils.PyDataset):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.rng = np.random.default_rng(seed)
+            self.order = np.arange(len(x))
+            self.on_epoch_end()
+
+        def __len__(self) -> int:
+            return math.ceil(len(x) / batch)
+
+        def __getitem__(self, number: int) -> tuple[Any, Any]:
+            rows = self.order[number * batch : (number + 1) * batch]
+            return x[rows], y[rows]
+
+        def on_epoch_end(self) -> None:
+            if seed is not None:
+                self.rng.shuffle(self.order)
+
+    return Batches()
 
 
 def copied(model: Any) -> Any:

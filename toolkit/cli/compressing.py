@@ -28,8 +28,11 @@ def compress(
     trust: options.Trust = False,
     architecture: options.Architecture = "",
     label: options.Label = "",
+    text: options.Text = "",
+    vocabulary: options.Vocabulary = None,
     size: options.Size = "",
     scale: options.Scale = 1.0,
+    offset: options.Offset = 0.0,
     seed: options.Seed = 0,
     as_json: options.AsJson = False,
 ) -> int:
@@ -46,12 +49,18 @@ def compress(
     from toolkit.search import compress as search
 
     budget = Budget(max_drop, max_bytes, max_latency)
-    from toolkit.models.opening import kind_of, open_model
+    from toolkit.models import open_model, parted
+    from toolkit.models.opening import kind_of
 
     recipes = [recipe_named(r) for r in recipe or ()]
     kind_of(model)
-    splits = options.loaded(data, scale=scale, seed=seed, label=label, size=size)
-    opened = open_model(model, custom=custom or (), trust=trust, architecture=architecture)
+    splits = options.loaded(
+        data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=size
+    )
+    opened, own = parted(
+        open_model(model, custom=custom or (), trust=trust, architecture=architecture)
+    )
+    splits = options.in_words(splits, model, tuple(opened.inputs[0].shape[1:]), own, vocabulary)
     with screen.progress():
         frontier = search(opened, splits, recipes, budget=budget, out=out, seed=seed)
     found = checked(frontier.run)

@@ -19,8 +19,10 @@ def demo(
     ] = None,
     rows: Annotated[int, typer.Option(min=1, help="Decisions to explain.")] = 12,
     label: options.Label = "",
+    text: options.Text = "",
     size: options.Size = "",
     scale: options.Scale = 1.0,
+    offset: options.Offset = 0.0,
     seed: options.Seed = 0,
     as_json: options.AsJson = False,
 ) -> int:
@@ -32,7 +34,9 @@ def demo(
     from toolkit.report import verdict
 
     with screen.progress():
-        splits = options.loaded(data, scale=scale, seed=seed, label=label, size=size)
+        splits = options.loaded(
+            data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=size
+        )
         done = demonstrate(splits, out=out, epochs=epochs, rows=rows, seed=seed)
     if as_json:
         screen.say_json({**figures.plain(done.run), "steps": done.steps})

@@ -33,8 +33,11 @@ def explain(
     trust: options.Trust = False,
     architecture: options.Architecture = "",
     label: options.Label = "",
+    text: options.Text = "",
+    vocabulary: options.Vocabulary = None,
     size: options.Size = "",
     scale: options.Scale = 1.0,
+    offset: options.Offset = 0.0,
     seed: options.Seed = 0,
     as_json: options.AsJson = False,
 ) -> int:
@@ -49,7 +52,7 @@ def explain(
     from toolkit.errors import OutputError, RecipeError
     from toolkit.files import writable_folder
     from toolkit.models.opening import kind_of, open_model
-    from toolkit.predict import predictor
+    from toolkit.predict import fitting, predictor
     from toolkit.study import METHODS, study
 
     if out.suffix not in (".html", ".htm"):
@@ -60,7 +63,9 @@ def explain(
         )
     picked = _rows(rows)
     kinds = [kind_of(path) for path in (model, against) if path is not None]
-    splits = options.loaded(data, scale=scale, seed=seed, label=label, size=size)
+    splits = options.loaded(
+        data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=size
+    )
     writable_folder(out.parent)
     same = against is not None and against.stem == model.stem
     predictors = []
@@ -73,7 +78,11 @@ def explain(
             opened = open_model(path, custom=custom or (), trust=trust, architecture=architecture)
             first = opened if path == model else first
         name = str(path) if same else path.stem
-        predictors.append(predictor(opened, name, data=splits.test))
+        predictors.append(predictor(opened, name))
+    own = getattr(predictors[0], "words", None)
+    splits = options.in_words(splits, model, predictors[0].shape, own, vocabulary)
+    for one in predictors:
+        fitting(one, splits.test)
     with screen.progress():
         found = study(predictors, splits, methods=method or METHODS, rows=picked, seed=seed)
     found = checked(_layered(found, model, first, splits))

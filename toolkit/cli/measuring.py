@@ -16,8 +16,11 @@ def measure(
     *,
     rounds: Annotated[int, typer.Option(min=5, help="Rounds of interleaved timing.")] = 31,
     label: options.Label = "",
+    text: options.Text = "",
+    vocabulary: options.Vocabulary = None,
     size: options.Size = "",
     scale: options.Scale = 1.0,
+    offset: options.Offset = 0.0,
     seed: options.Seed = 0,
     as_json: options.AsJson = False,
 ) -> int:
@@ -30,6 +33,7 @@ def measure(
     from toolkit.files import sha256
     from toolkit.measurement import measure as take
     from toolkit.models.opening import kind_of
+    from toolkit.predict import predictor
     from toolkit.run import Run
 
     named: dict[str, Path] = {}
@@ -44,7 +48,12 @@ def measure(
         if name in named:
             raise ModelError(f"{path} is named twice", "each model once", "drop one")
         named[name] = path
-    splits = options.loaded(data, scale=scale, seed=seed, label=label, size=size)
+    splits = options.loaded(
+        data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=size
+    )
+    first = next(iter(named.values()))
+    shape = predictor(first).shape if splits.test.texts is not None or vocabulary else ()
+    splits = options.in_words(splits, first, shape, None, vocabulary)
     with screen.progress():
         measured, confusions = take(named, splits.test, rounds=rounds, seed=seed)
     run = Run(

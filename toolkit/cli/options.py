@@ -7,15 +7,20 @@ from typing import Annotated
 
 import typer
 
-from toolkit.glossary import Splits
+from toolkit.glossary import Splits, Words
 
 Data = Annotated[
-    str, typer.Option("--data", help="A named set, .npz, .csv, .parquet or folder of pictures.")
+    str, typer.Option("--data", help="A named set, .npz, .csv, .parquet, .txt or a folder.")
+]
+Text = Annotated[str, typer.Option("--text", help="Column of texts in a table; else guessed.")]
+Vocabulary = Annotated[
+    Path | None, typer.Option("--vocabulary", help="Words of a model that takes their indices.")
 ]
 Label = Annotated[str, typer.Option("--label", help="Label column of a table; else guessed.")]
-Size = Annotated[str, typer.Option("--size", help="HEIGHTxWIDTH of pictures; else the commonest.")]
+Size = Annotated[str, typer.Option("--size", help="HEIGHTxWIDTH of pictures, or HxWx3.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same result.")]
 Scale = Annotated[float, typer.Option("--scale", help="Multiply x by it: 0.00392157 is 1/255.")]
+Offset = Annotated[float, typer.Option("--offset", help="Add to x after --scale.")]
 Custom = Annotated[
     list[str] | None, typer.Option("--custom", help="FILE.py:Name of a class the model file names.")
 ]
@@ -27,13 +32,44 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON o
 Out = Annotated[Path, typer.Option("--out", help="Where to write.")]
 
 
-def loaded(data: str, *, scale: float, seed: int, label: str, size: str) -> Splits:
+def loaded(
+    data: str, *, scale: float, offset: float, seed: int, label: str, text: str, size: str
+) -> Splits:
     """The data that the shared options name."""
     from toolkit.data import load
     from toolkit.errors import DataError
 
-    height, _, width = size.lower().partition("x")
-    if size and not (height.isdigit() and width.isdigit() and int(height) and int(width)):
-        raise DataError(f"--size {size}", "HEIGHTxWIDTH, such as 64x64", "correct it")
-    pixels = (int(height), int(width)) if size else None
-    return load(data, scale=scale, seed=seed, label=label, size=pixels)
+    parts = size.lower().split("x") if size else []
+    whole = all(part.isdigit() and int(part) for part in parts)
+    if size and not (whole and (len(parts) == 2 or (len(parts) == 3 and parts[2] in ("1", "3")))):
+        raise DataError(f"--size {size}", "HEIGHTxWIDTH, such as 64x64 or 64x64x3", "correct it")
+    pixels = tuple(int(part) for part in parts) or None
+    return load(data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=pixels)
+
+
+def in_words(
+    splits: Splits,
+    model: Path,
+    shape: tuple[int | None, ...],
+    own: Words | None,
+    given: Path | None,
+) -> Splits:
+    """Texts as indices into the vocabulary of the model, its own, the one given, or one beside it.
+
+    shape: of one row of the model. Raises ModelError when texts come without a vocabulary.
+    """
+    from toolkit.data import reworded, words
+    from toolkit.errors import ModelError
+
+    if splits.test.texts is None and own is None and given is None:
+        return splits
+    found = given or words.beside(model)
+    if own is None and found is None:
+        raise ModelError(
+            f"no vocabulary for {model}",
+            "the words whose indices it was trained on",
+            "add --vocabulary FILE, one word a line or {word: index} as JSON",
+        )
+    length = shape[0] if len(shape) == 1 else None
+    vocabulary = words.read(found) if own is None and found is not None else own
+    return reworded(splits, vocabulary, length) if vocabulary is not None else splits

@@ -16,10 +16,8 @@ def train(
     *,
     model: Annotated[
         str,
-        typer.Option(
-            "--model", help="mlp, cnn, tabular, cnn-large, tabular-large, FILE.py:function."
-        ),
-    ] = "mlp",
+        typer.Option("--model", help="mlp, cnn, tabular, text, text-large, FILE.py:function ..."),
+    ] = "",
     loss: Annotated[str, typer.Option(help="crossentropy or mse.")] = "crossentropy",
     optimizer: Annotated[str, typer.Option(help="adam, or sgd: plain gradient descent.")] = "adam",
     learning_rate: Annotated[
@@ -35,8 +33,10 @@ def train(
     l2: Annotated[float, typer.Option(help="L2 penalty of weights.")] = 0.0,
     dropout: Annotated[float, typer.Option(help="Share of units dropped in training.")] = 0.0,
     label: options.Label = "",
+    text: options.Text = "",
     size: options.Size = "",
     scale: options.Scale = 1.0,
+    offset: options.Offset = 0.0,
     seed: options.Seed = 0,
     as_json: options.AsJson = False,
 ) -> int:
@@ -44,6 +44,7 @@ def train(
 
     Example: toolkit train --data digits --model mlp --epochs 100 --out model.keras
     """
+    from toolkit.data import words
     from toolkit.errors import OutputError
     from toolkit.files import sha256, writable_folder, write_with
     from toolkit.training import Settings
@@ -52,16 +53,27 @@ def train(
     if out.suffix != ".keras":
         raise OutputError(f"cannot write {out}", "a name that ends in .keras", "rename it")
     settings = Settings(loss, optimizer, learning_rate, batch, epochs, stop_below)
-    splits = options.loaded(data, scale=scale, seed=seed, label=label, size=size)
+    splits = options.loaded(
+        data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=size
+    )
     writable_folder(out.parent)
     from toolkit.models import build
+    from toolkit.models.reference import usual
 
     start = build(
-        model, splits.fit.train, activation=activation, l1=l1, l2=l2, dropout=dropout, seed=seed
+        model or usual(splits.test.kind)[0],
+        splits.fit.train,
+        activation=activation,
+        l1=l1,
+        l2=l2,
+        dropout=dropout,
+        seed=seed,
     )
     with screen.progress():
         trained, history = fit(start, splits.fit, settings, seed=seed)
     write_with(out, trained.save)
+    if splits.test.words is not None:
+        words.write(out.with_suffix(".vocabulary.json"), splits.test.words)
     from toolkit.metrics import accuracy
     from toolkit.predict import predictor
 

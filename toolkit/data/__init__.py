@@ -6,12 +6,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from toolkit.data import images, named, npz, tables
-from toolkit.data.splits import scaled, split
+from toolkit.data import images, named, npz, tables, texts, words
+from toolkit.data.splits import Raw, scaled, split
+from toolkit.data.words import reworded
 from toolkit.errors import DataError, near
 from toolkit.glossary import Splits
 
-__all__ = ["NAMED", "load", "scaled"]
+__all__ = ["NAMED", "load", "reworded", "scaled", "words"]
 
 TABLES = (".csv", ".tsv", ".data", ".parquet")
 """Files that are read as tables; all others are taken for an `.npz`."""
@@ -24,16 +25,21 @@ def load(
     spec: str | Path,
     *,
     scale: float = 1.0,
+    offset: float = 0.0,
     seed: int = 0,
     label: str = "",
-    size: tuple[int, int] | None = None,
+    text: str = "",
+    size: tuple[int, ...] | None = None,
 ) -> Splits:
     """Load a named set, a file or a folder of pictures into parts that share no row.
 
     A file is an `.npz`, `.csv` or `.parquet`, or the pair `X.npy,Y.npy`; a folder has one folder a
-    class. scale: every value of x is multiplied by it (0.003922 turns 0..255 into 0..1). label:
+    class, of pictures or of .txt files. Texts are also `POS.txt,NEG.txt`, one a line and a file a
+    class, or one .txt of lines LABEL <tab> TEXT.
+    scale, offset: x becomes scale * x + offset (0.003922 turns 0..255 into 0..1). label:
     the label column of a table; without it the usual names, then the last column, are taken.
-    size: (height, width) of pictures; without it the commonest.
+    text: its column of texts, by which alone rows are classified. size: (height, width) of
+    pictures, or with the channels, 1 or 3; without it the commonest.
     Raises DataError in one line for a missing or unreadable source, NaN, an empty set, labels
     outside the classes.
 
@@ -41,28 +47,33 @@ def load(
     >>> digits.test.x.shape, len(digits.test.classes)
     ((450, 8, 8, 1), 10)
     """
-    text = str(spec)
-    if text in named.SETS:
-        raw = named.SETS[text]()
-    elif text.count(".npy,") == 1 and text.endswith(".npy"):
-        x, y = text.split(".npy,")
-        raw = npz.read_pair(Path(f"{x}.npy"), Path(y))
-    elif Path(text).is_file():
-        path = Path(text)
-        raw = tables.read(path, label) if path.suffix.lower() in TABLES else npz.read(path)
-    elif Path(text).is_dir():
-        raw = images.read(Path(text), size)
-    elif Path(text).suffix or "/" in text:
+    splits = split(_raw(str(spec), label, text, size), seed=seed)
+    return splits if (scale, offset) == (1.0, 0.0) else scaled(splits, scale, offset)
+
+
+def _raw(spec: str, label: str, text: str, size: tuple[int, ...] | None) -> Raw:
+    """The arrays that `spec` names."""
+    path = Path(spec)
+    if spec in named.SETS:
+        return named.SETS[spec]()
+    if spec.count(".npy,") == 1 and spec.endswith(".npy"):
+        x, y = spec.split(".npy,")
+        return npz.read_pair(Path(f"{x}.npy"), Path(y))
+    if "," in spec and not path.exists():
+        return texts.read_lines(tuple(Path(part) for part in spec.split(",")))
+    if path.is_file():
+        if path.suffix.lower() in TABLES:
+            return tables.read(path, label, text)
+        return texts.read_labelled(path) if path.suffix.lower() == ".txt" else npz.read(path)
+    if path.is_dir():
+        return texts.read_folder(path) if texts.holds_texts(path) else images.read(path, size)
+    if path.suffix or "/" in spec:
         raise DataError(
-            f"no data file at {text}",
-            f"an .npz, .csv or .parquet file, a folder of pictures, or one of {', '.join(NAMED)}",
+            f"no data file at {spec}",
+            f"an .npz, .csv or .parquet file, a folder of pictures or texts, "
+            f"or one of {', '.join(NAMED)}",
             "check the path",
         )
-    else:
-        raise DataError(
-            f"unknown data set '{text}'",
-            near(text, NAMED),
-            "or give an .npz, .csv or .parquet file",
-        )
-    splits = split(raw, seed=seed)
-    return splits if scale == 1.0 else scaled(splits, scale)
+    raise DataError(
+        f"unknown data set '{spec}'", near(spec, NAMED), "or give an .npz, .csv or .parquet file"
+    )

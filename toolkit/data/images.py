@@ -9,26 +9,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.data.decoding import MOST_PIXELS, opened, pixels
 from toolkit.data.splits import Raw
+from toolkit.data.streams import Pictures
 from toolkit.errors import DataError
 from toolkit.progress import tell
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff")
 
-MOST_PIXELS = 50_000_000
-"""A picture that unpacks to more is refused before memory is taken."""
-
-MOST_BYTES = 2 * 2**30
-"""All pictures together, one byte a value."""
+IN_MEMORY = 2**28
+"""Bytes of all values as f32: larger sets stay in their files and are read batch by batch."""
 
 _TRAIN, _TEST = ("train", "training"), ("test", "testing", "validation", "val")
 
 
-def read(folder: Path, size: tuple[int, int] | None = None) -> Raw:
+def read(folder: Path, size: tuple[int, ...] | None = None) -> Raw:
     """Read CLASS/picture, or train/CLASS/picture with test/CLASS/picture beside it.
 
     size: (height, width) of all; without it the commonest, to which the others are resized. One
-    channel when every picture is grey, else three; transparency lies on white; 16 bits become 8.
+    channel when every picture is grey, else three, or as a third number in size says;
+    transparency lies on white; 16 bits become 8.
     Raises DataError for pictures that cannot be read, that are too large, or in a single class.
     """
     parts = {child.name.lower(): child for child in folder.iterdir() if child.is_dir()}
@@ -45,23 +45,27 @@ def read(folder: Path, size: tuple[int, int] | None = None) -> Raw:
     files, labels = _files(train, classes)
     test_files, test_labels = _files(test, classes) if test is not None else ([], [])
     sizes, colour = _survey([*files, *test_files])
-    size = size or sizes.most_common(1)[0][0]
-    channels = 3 if colour else 1
-    total = (len(files) + len(test_files)) * size[0] * size[1] * channels
-    if total > MOST_BYTES:
+    channels = size[2] if size and len(size) > 2 else 3 if colour else 1
+    size = (size[0], size[1]) if size else sizes.most_common(1)[0][0]
+    if size[0] * size[1] > MOST_PIXELS:
         raise DataError(
-            f"{folder} is {total / 2**30:.1f} GiB at {size[0]}x{size[1]}",
-            f"at most {MOST_BYTES / 2**30:.0f} GiB",
-            "give a smaller --size HEIGHTxWIDTH",
+            f"--size {size[0]}x{size[1]}",
+            f"at most {MOST_PIXELS:,} pixels",
+            "give a smaller --size",
         )
+    total = 4 * (len(files) + len(test_files)) * size[0] * size[1] * channels
+    gather: Any = _stacked if total <= IN_MEMORY else Pictures
     return Raw(
         folder.resolve().name,
-        _stacked(files, size, channels),
+        gather(tuple(files), size, channels),
         np.array(labels),
-        _stacked(test_files, size, channels) if test_files else None,
+        gather(tuple(test_files), size, channels) if test_files else None,
         np.array(test_labels) if test_files else None,
         classes=classes,
-        facts={"resized": sum(n for found, n in sizes.items() if found != size)},
+        facts={
+            "resized": sum(n for found, n in sizes.items() if found != size),
+            "streamed": total > IN_MEMORY,
+        },
     )
 
 
@@ -93,7 +97,7 @@ def _survey(files: list[Path]) -> tuple[Counter[tuple[int, int]], bool]:
     sizes: Counter[tuple[int, int]] = Counter()
     colour = False
     for path in files:
-        with _opened(path) as picture:
+        with opened(path) as picture:
             # 5 and above: the picture lies on its side; asking a PNG would unpack it
             turned = picture.format == "JPEG" and picture.getexif().get(0x0112, 1) >= 5
             w, h = picture.size[::-1] if turned else picture.size
@@ -102,52 +106,10 @@ def _survey(files: list[Path]) -> tuple[Counter[tuple[int, int]], bool]:
     return sizes, colour
 
 
-def _stacked(files: list[Path], size: tuple[int, int], channels: int) -> NDArray[np.uint8]:
+def _stacked(files: tuple[Path, ...], size: tuple[int, int], channels: int) -> NDArray[np.uint8]:
     out = np.empty((len(files), *size, channels), np.uint8)
     for i, path in enumerate(files):
-        out[i] = _pixels(path, size, channels)
+        out[i] = pixels(path, size, channels)
         if i % 100 == 99 or i + 1 == len(files):
             tell("read pictures", i + 1, len(files))
     return out
-
-
-def _pixels(path: Path, size: tuple[int, int], channels: int) -> NDArray[np.uint8]:
-    from PIL import Image, ImageOps
-
-    with _opened(path) as opened:
-        try:
-            picture: Any = ImageOps.exif_transpose(opened)
-            if picture.mode.startswith("I"):
-                picture = Image.fromarray((np.asarray(picture) // 257).astype(np.uint8))
-            if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
-                picture = picture.convert("RGBA")
-                white = Image.new("RGBA", picture.size, "white")
-                picture = Image.alpha_composite(white, picture)
-            picture = picture.convert("L" if channels == 1 else "RGB")
-            if picture.size != size[::-1]:
-                picture = picture.resize(size[::-1], Image.Resampling.BILINEAR)
-        except (OSError, ValueError, SyntaxError) as error:
-            raise _unreadable(path, error) from error
-        return np.asarray(picture, np.uint8).reshape(*size, channels)
-
-
-def _opened(path: Path) -> Any:
-    from PIL import Image
-
-    try:
-        picture = Image.open(path)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise _unreadable(path, error) from error
-    w, h = picture.size
-    if w * h > MOST_PIXELS:
-        picture.close()
-        raise DataError(
-            f"{path} has {w} x {h} pixels", f"at most {MOST_PIXELS:,}", "shrink or drop it"
-        )
-    return picture
-
-
-def _unreadable(path: Path, error: Exception) -> DataError:
-    return DataError(
-        f"cannot read {path} ({str(error)[:100]})", "a whole picture", "replace or drop it"
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ def read(path: Path) -> Raw:
                 f"at most {MOST_BYTES / 2**30:.0f} GiB",
                 "give a part of it",
             )
+        _check_headers(path)
         with np.load(path, allow_pickle=False) as arrays:
             found = {ours: _pick(arrays, names) for ours, names in _NAMES.items()}
             there = ", ".join(arrays.files) or "nothing"
@@ -70,6 +72,25 @@ def read(path: Path) -> Raw:
         classes=_words(found["classes"]),
         features=_words(found["features"]),
     )
+
+
+def _check_headers(path: Path) -> None:
+    """Raise ValueError where a header tells more values than the archive holds for them."""
+    read = {f"{name}.npy" for names in _NAMES.values() for name in names}
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            if member.filename not in read:
+                continue
+            with archive.open(member) as stream:
+                version = np.lib.format.read_magic(stream)
+                read_header = (
+                    np.lib.format.read_array_header_1_0
+                    if version == (1, 0)
+                    else np.lib.format.read_array_header_2_0
+                )
+                shape, _, dtype = read_header(stream)
+            if math.prod(shape) * dtype.itemsize > member.file_size:
+                raise ValueError(f"{member.filename} claims the shape {shape}")
 
 
 def read_pair(x: Path, y: Path) -> Raw:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.data.words import fitted, reworded
 from toolkit.errors import DataError
 from toolkit.glossary import Data, Fit, Floats, Ints, Kind, Splits
 
@@ -25,7 +26,10 @@ MOST_VALIDATION, MOST_CALIBRATION = 10_000, 1_000
 
 @dataclass(frozen=True, eq=False)
 class Raw:
-    """What a source gives: x (n, ...), y (n,) or one-hot (n, k), in the source's own dtypes."""
+    """What a source gives: x (n, ...), y (n,) or one-hot (n, k), in the source's own dtypes.
+
+    Texts are x (n,) of str objects.
+    """
 
     name: str
     x: NDArray[Any]
@@ -44,6 +48,7 @@ def split(raw: Raw, *, seed: int = 0) -> Splits:
     Raises DataError for NaN, infinities, an empty set, lengths or shapes that do not fit, labels
     outside the classes, fewer than two classes.
     """
+    texts = raw.x if raw.x.dtype == object else None
     x, kind = _rows(raw.x, "x", fill="missing" in raw.facts)
     labels, classes = _classes(raw)
     y = _indices(labels, raw, classes, "y")
@@ -54,7 +59,8 @@ def split(raw: Raw, *, seed: int = 0) -> Splits:
             "one name a column",
             "correct the feature names",
         )
-    data = Data(x, y, classes, raw.features or _columns(x, kind), kind, raw.categories)
+    names = raw.features or _columns(x, kind)
+    data = Data(x, y, classes, names, kind, raw.categories, texts=texts)
     if raw.x_test is None or raw.y_test is None:
         shares = (1 - TEST - VALIDATION - CALIBRATION, VALIDATION, CALIBRATION, TEST)
         train, validation, calibration, test = _parts(data, shares, seed)
@@ -68,7 +74,8 @@ def split(raw: Raw, *, seed: int = 0) -> Splits:
                 "equal shapes",
                 "check the file",
             )
-        test = replace(data, x=test_x, y=test_y)
+        test_texts = None if texts is None else raw.x_test
+        test = replace(data, x=test_x, y=test_y, texts=test_texts)
         held = min(VALIDATION, MOST_VALIDATION / len(y))
         ranges = min(CALIBRATION, MOST_CALIBRATION / len(y))
         train, validation, calibration = _parts(data, (1 - held - ranges, held, ranges), seed)
@@ -79,38 +86,84 @@ def split(raw: Raw, *, seed: int = 0) -> Splits:
                 "at least 20 rows a class",
                 "give more rows",
             )
-    facts = {"seed": seed, "scale": 1.0, **raw.facts}
+    fit_parts = (train, validation, calibration)
+    facts = {"seed": seed, "scale": 1.0, "offset": 0.0, **_repeated(fit_parts, test), **raw.facts}
     if "missing" in raw.facts:
         train, validation, calibration, test = _filled(train, validation, calibration, test)
-    return Splits(raw.name, Fit(train, validation, calibration), test, _hash(raw), facts)
+    splits = Splits(raw.name, Fit(train, validation, calibration), test, _hash(raw), facts)
+    if train.texts is None:
+        return splits
+    return reworded(splits, fitted(train.texts.tolist()))
 
 
-def scaled(splits: Splits, scale: float) -> Splits:
-    """The same splits with every x multiplied by `scale`."""
+def scaled(splits: Splits, scale: float, offset: float = 0.0) -> Splits:
+    """The same splits with every x multiplied by `scale`, then `offset` added.
+
+    Raises DataError for texts, whose values are indices of words, and for what is not finite.
+    """
+    if splits.test.kind == "text" or not np.isfinite([scale, offset]).all():
+        raise DataError(
+            f"scale {scale:g} and offset {offset:g} for {splits.test.kind} data",
+            "finite numbers, and no texts",
+            "leave them out",
+        )
 
     def times(data: Data) -> Data:
-        return replace(data, x=(data.x * np.float32(scale)).astype(np.float32))
+        if hasattr(data.x, "times"):
+            return replace(data, x=data.x.times(scale, offset))
+        x = (data.x * np.float32(scale) + np.float32(offset)).astype(np.float32)
+        fill = {column: value * scale + offset for column, value in data.fill.items()}
+        return replace(data, x=x, fill=fill)
 
     fit = splits.fit
     return replace(
         splits,
         fit=Fit(times(fit.train), times(fit.validation), times(fit.calibration)),
         test=times(splits.test),
-        facts={**splits.facts, "scale": scale},
+        facts={**splits.facts, "scale": scale, "offset": offset},
     )
+
+
+def _repeated(fit: tuple[Data, ...], test: Data) -> dict[str, int]:
+    """How many rows repeat an earlier one, and how many test rows a row that was trained on."""
+    trained = [key for data in fit for key in _keys(data)]
+    tested = _keys(test)
+    seen = set(trained)
+    return {
+        "duplicates": len(trained) + len(tested) - len(seen | set(tested)),
+        "test_rows_trained_on": sum(key in seen for key in tested),
+    }
+
+
+def _keys(data: Data) -> list[Any]:
+    """What tells each row from every other."""
+    if data.texts is not None:
+        return list(data.texts)
+    if hasattr(data.x, "digests"):
+        return list(data.x.digests())
+    return [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in data.x]
 
 
 def _filled(train: Data, *others: Data) -> list[Data]:
     """Missing numbers replaced by the median of the training rows, 0 where none has one."""
-    seen = ~np.isnan(train.x)
-    known = [column[mask] for column, mask in zip(train.x.T, seen.T, strict=True)]
+    missing = [np.isnan(part.x) for part in (train, *others)]
+    known = [column[~gap] for column, gap in zip(train.x.T, missing[0].T, strict=True)]
     middle = np.array([np.median(v) if len(v) else 0.0 for v in known], np.float32)
+    columns = np.flatnonzero(np.any([gaps.any(axis=0) for gaps in missing], axis=0))
+    fill = {int(i): float(middle[i]) for i in columns}
     return [
-        replace(part, x=np.where(np.isnan(part.x), middle, part.x)) for part in (train, *others)
+        replace(part, x=np.where(gaps, middle, part.x), fill=fill)
+        for part, gaps in zip((train, *others), missing, strict=True)
     ]
 
 
 def _rows(x: NDArray[Any], name: str, *, fill: bool = False) -> tuple[Floats, Kind]:
+    if hasattr(x, "digests"):
+        # pictures that stay in their files
+        return x, "image"
+    if x.dtype == object:
+        # texts become indices when the training part has told the vocabulary
+        return np.zeros((len(x), 1), np.float32), "text"
     if x.dtype.kind not in "biuf":
         raise DataError(f"{name} holds {x.dtype}", "numbers", "encode text and categories first")
     if x.ndim < 2 or 0 in x.shape:
@@ -223,5 +276,10 @@ def _hash(raw: Raw) -> str:
     for array in (raw.x, raw.y, raw.x_test, raw.y_test):
         if array is not None:
             digest.update(f"{array.dtype}{array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).tobytes())
+            if hasattr(array, "digests"):
+                digest.update(b"".join(array.digests()))
+            elif array.dtype == object:
+                digest.update("\n".join(array.tolist()).encode("utf-8", "surrogatepass"))
+            else:
+                digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

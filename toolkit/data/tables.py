@@ -20,8 +20,10 @@ _MISSING = ["", "?", "NA", "N/A", "nan", "NaN", "null", "NULL", "None", "-"]
 _DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T]\d.*)?")
 
 
-def read(path: Path, label: str = "") -> Raw:
+def read(path: Path, label: str = "", text: str = "") -> Raw:
     """Read a table; `label` names its label column, else it is guessed and the guess is in facts.
+
+    text: the column of texts to classify by, alone; guessed where there is only one other column.
 
     Columns of numbers stay as they are, of text become codes in sorted order. Missing numbers are
     filled by the median of the training rows, missing texts are a category of their own.
@@ -45,6 +47,8 @@ def read(path: Path, label: str = "") -> Raw:
         )
     columns, categories, missing = [], {}, {}
     features = [name for name in names if name != target]
+    if text or (len(features) == 1 and _is_prose(frame[features[0]])):
+        return _prose(path, frame, target, text or features[0], {"label_guessed": guessed})
     for place, name in enumerate(features):
         values, found = _column(frame[name], name)
         if found:
@@ -55,9 +59,6 @@ def read(path: Path, label: str = "") -> Raw:
     facts: dict[str, Any] = {"label": target, "label_guessed": guessed}
     if missing:
         facts["missing"] = missing
-    repeated = int(frame.duplicated().sum())
-    if repeated:
-        facts["equal_rows"] = repeated
     labels = np.array([str(value).strip() for value in frame[target]])
     if frame[target].dtype.kind in "iufb":
         labels = frame[target].to_numpy()
@@ -69,6 +70,29 @@ def read(path: Path, label: str = "") -> Raw:
         facts=facts,
         categories=categories,
     )
+
+
+def _is_prose(values: Any) -> bool:
+    """Whether a column holds sentences: texts of several words that hardly repeat."""
+    if values.dtype.kind in "biufmM":
+        return False
+    shown = [str(value) for value in values.dropna()[:1000]]
+    words = sum(len(value.split()) for value in shown)
+    return len(set(shown)) > len(shown) / 2 and words > 3 * len(shown)
+
+
+def _prose(path: Path, frame: Any, target: str, text: str, facts: dict[str, Any]) -> Raw:
+    if text not in frame.columns or text == target:
+        raise DataError(f"no column '{text}'", near(text, frame.columns), "give --text NAME")
+    values = frame[text]
+    if values.dtype.kind in "biufmM":
+        raise DataError(f"column '{text}' holds {values.dtype}", "texts", "give --text NAME")
+    prose = np.empty(len(values), dtype=object)
+    prose[:] = [str(value) for value in values.fillna("")]
+    labels = frame[target].to_numpy()
+    if labels.dtype.kind not in "iufb":
+        labels = np.array([str(value).strip() for value in labels])
+    return Raw(path.stem, prose, labels, facts={"label": target, "text": text, **facts})
 
 
 def _frame(path: Path) -> Any:
@@ -149,7 +173,7 @@ def _column(values: Any, name: str) -> tuple[Any, tuple[str, ...]]:
         raise DataError(
             f"column '{name}' holds {len(found):,} different texts",
             f"at most {MOST_CATEGORIES:,} categories",
-            "drop it if it names rows, or group its values",
+            f"drop it if it names rows, group its values, or classify by it: --text '{name}'",
         )
     return codes.astype(np.float32), tuple(str(value) for value in found)
 

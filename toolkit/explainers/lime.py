@@ -17,19 +17,20 @@ from toolkit.seeding import seeded_numpy
 class Lime(Explainer):
     """The weights of a linear model fitted to the answers around the row, in probability.
 
-    Pictures: the weight of a patch that is there and not hidden. Tables: the weight of a column,
-    which lime gives per standard deviation, times the row's distance from the mean, so that it
-    says what the column adds to the answer at the mean and stands beside a Shapley value; a
-    category counts as being the row's own or another. Columns
-    are not cut into bins (lime 0.2.0.1 feeds 0 for a bin with one distinct value), no feature is
-    left out, and the same seed draws the same samples for every model.
+    Pictures and texts: the weight of a patch or word that is there and not hidden. Tables: the
+    weight of a column, which lime gives per standard deviation, times the row's distance from the
+    mean, so that it says what the column adds to the answer at the mean and stands beside a
+    Shapley value; a category counts as being the row's own or another. Columns are not cut into
+    bins (lime 0.2.0.1 feeds 0 for a bin with one distinct value), no feature is left out, and the
+    same seed draws the same samples for every model.
     """
 
     method: ClassVar[str] = "lime"
 
     def estimate(self, predict: Predictor, players: Players, target: int, seed: int) -> Estimate:
         """Fit `repeats` linear models to samples of their own."""
-        once = _table if players.segments is None else _picture
+        once = _words if players.segments is None else _picture
+        once = _table if players.columns else once
         size = self.samples // self.repeats
         found = []
         for i in range(self.repeats):
@@ -101,6 +102,34 @@ def _picture(
         lime_image.tqdm = bar
     weights = _weights(found, target, len(players))
     return weights, float(found.intercept[target]), _score(found, target)
+
+
+def _words(
+    predict: Predictor, players: Players, target: int, samples: int, seed: int
+) -> tuple[Doubles, float, float]:
+    from lime.lime_text import LimeTextExplainer
+
+    explainer = LimeTextExplainer(
+        split_expression=str.split, feature_selection="none", random_state=seed
+    )
+
+    def ask(texts: list[str]) -> Doubles:
+        there = np.zeros((len(texts), len(players)), bool)
+        for row, text in zip(there, texts, strict=True):
+            row[[int(word) for word in text.split()]] = True
+        value = players.value(predict, there, target)
+        return np.stack([1 - value, value], axis=1)
+
+    found = explainer.explain_instance(
+        # lime is given the players' numbers as its words, and drops them; we hide the players
+        " ".join(str(i) for i in range(len(players))),
+        ask,
+        labels=(1,),
+        num_features=len(players),
+        num_samples=samples,
+        model_regressor=_regression(),
+    )
+    return _weights(found, 1, len(players)), float(found.intercept[1]), _score(found, 1)
 
 
 def _regression() -> Any:

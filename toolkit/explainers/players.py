@@ -29,7 +29,8 @@ class Players:
 
     x: f32 (...). groups: i64 (...), the player of each value. background: f32 (b, ...), what
     stands in for hidden values; with b above 1 the answers are averaged. segments: i64 (h, w) of a
-    picture, else None. categories: columns that hold codes of categories.
+    picture, else None. categories: columns that hold codes of categories. columns: whether every
+    column is a player of its own, so that x has a place in the background's distribution.
     """
 
     names: tuple[str, ...]
@@ -38,6 +39,7 @@ class Players:
     background: Floats
     segments: Ints | None = None
     categories: tuple[int, ...] = ()
+    columns: bool = False
 
     def __len__(self) -> int:
         return len(self.names)
@@ -71,7 +73,8 @@ def features(x: Floats, background: Data, *, rows: int = ROWS, seed: int = 0) ->
     picked = rng.permutation(len(background))[:rows]
     names = background.features or tuple(f"feature {i}" for i in range(x.size))
     codes = tuple(sorted(background.categories))
-    return Players(names, x, np.arange(x.size), background.x[np.sort(picked)], None, codes)
+    rows_of = background.x[np.sort(picked)]
+    return Players(names, x, np.arange(x.size), rows_of, None, codes, columns=True)
 
 
 def grid(x: Floats, background: Data, *, patches: int = PATCHES) -> Players:
@@ -101,6 +104,23 @@ def superpixels(x: Floats, background: Data, *, patches: int = PATCHES) -> Playe
     return _picture(x, background, segments.reshape(x.shape[:2]).astype(np.int64))
 
 
+def words(x: Floats, background: Data) -> Players:
+    """Each distinct word is a player, at all its places; the unknown word stands for it.
+
+    Where the vocabulary has none, the filling does.
+    """
+    vocabulary = background.words
+    hidden = (vocabulary.unknown if vocabulary else None) or 0
+    # the filling is never hidden: it moves with whichever word comes first, onto itself
+    found = [int(i) for i in dict.fromkeys(x.tolist()) if i != 0] or [0]
+    place = {index: player for player, index in enumerate(found)}
+    groups = np.array([place.get(int(i), 0) for i in x], np.int64)
+    stand_in = np.where(x == 0, 0, hidden).astype(np.float32)
+    named = vocabulary.vocabulary if vocabulary else ()
+    names = tuple(named[i] if 0 < i < len(named) else f"word {i}" for i in found)
+    return Players(names, x, groups, stand_in[None])
+
+
 def players_for(x: Floats, background: Data, *, seed: int = 0) -> Players:
     """The players that suit the kind of data: columns, patches of a small picture, superpixels.
 
@@ -115,6 +135,8 @@ def players_for(x: Floats, background: Data, *, seed: int = 0) -> Players:
             "a background of at least one row of the same shape",
             "give rows of the same data set",
         )
+    if background.kind == "text":
+        return words(x, background)
     if background.kind == "tabular":
         return features(x, background, seed=seed)
     return grid(x, background) if min(x.shape[:2]) < _SMALL else superpixels(x, background)

@@ -5,5 +5,6 @@ To add a reference classifier: a function in `reference.py` and a line in its ta
 
 from toolkit.models.opening import open_model
 from toolkit.models.reference import MODELS, build
+from toolkit.models.vocabulary import parted
 
-__all__ = ["MODELS", "build", "open_model"]
+__all__ = ["MODELS", "build", "open_model", "parted"]

@@ -36,6 +36,9 @@ MOST_BYTES = 8 * 2**30
 
 MOST_CONFIG = 64 * 2**20
 
+MOST_UNITS = 10_000_000
+_SIZES = {"units", "filters", "input_dim", "output_dim", "num_heads", "key_dim", "depth_multiplier"}
+
 
 @contextmanager
 def mended_hdf5(path: Path) -> Iterator[Path]:
@@ -55,6 +58,7 @@ def mended_hdf5(path: Path) -> Iterator[Path]:
             "give --architecture FILE.py:function, or save the whole model",
         )
     config = json.loads(_text(raw))
+    bounded(config, path)
     if version.startswith("3"):
         yield path
         return
@@ -80,6 +84,7 @@ def mended_archive(path: Path) -> Iterator[Path]:
                 "this is no model for a small device",
             )
         about = json.loads(stored.read("metadata.json")) if "metadata.json" in sizes else {}
+        bounded(json.loads(stored.read("config.json")), path)
         if str(about.get("keras_version", "3")).startswith("3"):
             yield path
             return
@@ -94,7 +99,30 @@ def mended_archive(path: Path) -> Iterator[Path]:
                 out.writestr("config.json", json.dumps(config))
                 out.writestr("metadata.json", json.dumps(about))
                 out.write(weights, "model.weights.h5")
+                for name in sizes:
+                    # vocabularies; Keras itself looks where each would be unpacked
+                    if name.startswith("assets/") and not name.endswith("/"):
+                        out.writestr(name, stored.read(name))
             yield twin
+
+
+def bounded(config: Any, path: Path) -> None:
+    """Raise ModelError for a config that asks for layers no device holds, before they are made."""
+    waiting = [config]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list):
+            waiting += value
+        if not isinstance(value, dict):
+            continue
+        waiting += value.values()
+        for name in _SIZES & value.keys():
+            if isinstance(value[name], int) and value[name] > MOST_UNITS:
+                raise ModelError(
+                    f"{path} has a layer with {name} {value[name]:,}",
+                    f"at most {MOST_UNITS:,}",
+                    "this is no model for a small device",
+                )
 
 
 def _renamed_groups(weights: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.errors import ModelError
-from toolkit.models.legacy import mended, register
+from toolkit.models.legacy import bounded, mended, register
 
 METADATA = "keras_metadata.pb"
 
@@ -34,6 +34,7 @@ def open_saved(folder: Path, objects: dict[str, Any], *, safe: bool) -> Any:
             "a Sequential or functional model",
             "export it as .onnx",
         )
+    bounded(config, folder)
     register()
     legacy_config = saving_options.keras_option_scope(use_legacy_config=True)
     with legacy_config, serialization_lib.SafeModeScope(safe_mode=safe):

@@ -10,7 +10,7 @@ import numpy as np
 from toolkit.errors import RecipeError, near
 from toolkit.glossary import Data, Doubles, Fit, Floats, Stage, Step
 from toolkit.models.heads import Head, head_of, softmax
-from toolkit.models.reference import MODELS, build
+from toolkit.models.reference import MODELS, build, usual
 from toolkit.passes.base import Pass, positive
 from toolkit.training import Settings, fitted, shaped, train
 
@@ -85,8 +85,7 @@ class Distill(Pass):
     def _cast(self, base: Any, fit: Fit, seed: int) -> tuple[Any, Any, dict[str, Any]]:
         """The teacher, trained, and the student as it starts."""
         data = fit.train
-        large = "cnn-large" if data.kind == "image" else "tabular-large"
-        small = "cnn" if data.kind == "image" else "tabular"
+        _, large, small = usual(data.kind)
         name = self.teacher
         if name == "auto":
             fresh = build(large, data, seed=seed)

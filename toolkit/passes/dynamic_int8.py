@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from toolkit.glossary import Fit, Stage, Step
 from toolkit.passes.base import Pass
 
-_KINDS = ["MatMul", "Gemm", "LSTM", "Attention"]
+_KINDS = ["MatMul", "Gemm", "LSTM", "Attention", "Gather"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import string
+
 import numpy as np
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from toolkit.glossary import Attribution, Decision, Layer
 from toolkit.report import charts, pictures
 from toolkit.report.compression import findings, provenance
-from toolkit.report.quantities import plain
+from toolkit.report.quantities import plain, signed
 from toolkit.report.templates import rendered
 from toolkit.report.words import reasons
 from toolkit.run import Run
@@ -105,6 +107,7 @@ def _card(run: Run, decision: Decision) -> dict[str, object]:
         "label": named[decision.label],
         "target": named[ours[0].target] if ours else "",
         "input": _input(decision),
+        "text": decision.text,
         "table": _table(run, decision),
         "predictions": predictions,
         "differ": len({answer for _, answer, _, _ in predictions}) > 1,
@@ -127,7 +130,7 @@ def _input(decision: Decision) -> Markup | None:
 
 
 def _table(run: Run, decision: Decision) -> list[tuple[str, str]]:
-    if decision.segments is not None:
+    if decision.segments is not None or decision.text is not None:
         return []
     categories = run.data.get("categories", {})
     values = [
@@ -145,7 +148,42 @@ def _drawn(decision: Decision, a: Attribution, most: float) -> Markup:
         return pictures.image(
             pictures.enlarged(shown, 140), f"{label}: {best} counts most, see the colours"
         )
+    if decision.text is not None:
+        return _coloured(decision, a, most) + _foremost(decision, a, most, label)
     return charts.bars(decision.players, a.values, a.stderr, most, label)
+
+
+_FOREMOST = 10
+
+
+def _foremost(decision: Decision, a: Attribution, most: float, label: str) -> Markup:
+    """The words that count most, as bars."""
+    first = np.argsort(-np.abs(a.values), kind="stable")[:_FOREMOST]
+    names = [decision.players[i] for i in first]
+    return charts.bars(names, a.values[first], a.stderr[first], most, label)
+
+
+def _coloured(decision: Decision, a: Attribution, most: float) -> Markup:
+    """The text with each word on the colour of its value; the title tells the value."""
+    place = {name: i for i, name in enumerate(decision.players)}
+    parts = []
+    for word in (decision.text or "").split():
+        bare = word.lower().translate(_BARE)
+        player = next((place[form] for form in (word, word.lower(), bare) if form in place), None)
+        if player is None:
+            parts.append(escape(word))
+            continue
+        value = float(a.values[player])
+        r, g, b = pictures.diverging(np.array([0.75 * value]), most)[0]
+        parts.append(
+            Markup('<mark style="background:rgb({},{},{})" title="{}">{}</mark>').format(
+                r, g, b, signed(value), word
+            )
+        )
+    return Markup('<p class="words">{}</p>').format(Markup(" ").join(parts))
+
+
+_BARE = str.maketrans("", "", string.punctuation)
 
 
 def _weights(layer: Layer) -> list[tuple[str, Markup]]:

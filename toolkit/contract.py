@@ -1,0 +1,116 @@
+"""Whether rows mean to a model what they meant in its training: their range, their classes."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from toolkit.errors import MatchError
+from toolkit.glossary import Data, Finding, Floats, Predictor
+from toolkit.metrics import accuracy, accuracy_drop
+
+SURE = 2.0
+"""Points of accuracy by which a wrong range of values is surely told."""
+
+ROWS, _VALUES = 2000, 2**25
+_RANGES = {
+    "divided by 255": (1 / 255, 0.0, "--scale 0.00392157"),
+    "brought to -1..1": (2 / 255, -1.0, "--scale 0.00784314 --offset -1"),
+    "times 255": (255.0, 0.0, "--scale 255"),
+}
+
+
+def suspected(predict: Predictor, rows: Data) -> tuple[Finding, ...]:
+    """What is likely wrong between a model and data: U1 the range, U2 the order of the classes.
+
+    rows: training rows. Raises MatchError when the model is surely better, by more than `SURE`
+    points, with pictures in another range.
+    """
+    most = min(ROWS, max(_VALUES // math.prod(rows.x.shape[1:]), 64))
+    # a file may be sorted by class
+    spread = np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(int)
+    rows = rows.rows(spread)
+    x = np.asarray(rows.x, np.float32)
+    given = predict(x)
+    found: list[Finding] = []
+    if rows.kind == "image":
+        found += _range(predict, x, rows, given)
+    elif rows.kind == "tabular":
+        found += _standardised(predict, x, rows, given)
+    return tuple(found or _order(predict.name, given, rows))
+
+
+def _range(predict: Predictor, x: Floats, rows: Data, given: Floats) -> list[Finding]:
+    wide = float(np.abs(x).max()) > 1.0
+    best: tuple[float, str, str, Floats] | None = None
+    for name, (scale, offset, fix) in _RANGES.items():
+        if wide == (scale > 1):
+            continue
+        p = predict((x * np.float32(scale) + np.float32(offset)).astype(np.float32))
+        right = accuracy(p, rows.y).value
+        if best is None or right > best[0]:
+            best = (right, name, fix, p)
+    if best is None:
+        return []
+    right, name, fix, p = best
+    gain = accuracy_drop(p, given, rows.y)
+    said = (
+        f"{predict.name} is right in {100 * accuracy(given, rows.y).value:.0f} % of rows as given, "
+        f"in {100 * right:.0f} % {name}"
+    )
+    guessed = np.bincount(rows.y).max() / len(rows)
+    if accuracy(p, rows.y).low <= guessed:
+        # better only because it answers one class alone
+        return []
+    if 100 * gain.low > SURE:
+        raise MatchError(said, "values in the range the model was trained on", f"add {fix}")
+    if gain.low <= 0:
+        return []
+    return [Finding("U1", "warning", predict.name, f"{said}.", f"If it was trained so, add {fix}.")]
+
+
+def _standardised(predict: Predictor, x: Floats, rows: Data, given: Floats) -> list[Finding]:
+    spread = x.std(axis=0)
+    p = predict(((x - x.mean(axis=0)) / np.where(spread > 0, spread, 1)).astype(np.float32))
+    gain = accuracy_drop(p, given, rows.y)
+    if 100 * gain.low <= SURE:
+        return []
+    return [
+        Finding(
+            "U1",
+            "warning",
+            predict.name,
+            f"{predict.name} is right in {100 * accuracy(given, rows.y).value:.0f} % of rows as "
+            f"given, in {100 * accuracy(p, rows.y).value:.0f} % with each column standardised.",
+            "It was probably trained on standardised columns: give them so, or put the scaling "
+            "into the model.",
+        )
+    ]
+
+
+def _order(name: str, given: Floats, rows: Data) -> list[Finding]:
+    """Whether another order of the classes would fit the answers surely and far better."""
+    k = given.shape[1]
+    counts = np.zeros((k, k))
+    np.add.at(counts, (rows.y, given.argmax(axis=1)), 1)
+    place = counts.argmax(axis=1)
+    if len(set(place.tolist())) < k:
+        return []
+    right = accuracy_drop(given[:, place], given, rows.y)
+    # the best of all orders is better by chance alone: ask for a large and sure gain
+    if 100 * right.low <= 10 * SURE:
+        return []
+    i = int(np.flatnonzero(place != np.arange(k))[0])
+    return [
+        Finding(
+            "U2",
+            "warning",
+            name,
+            f"In another order of the classes {name} would be right in "
+            f"{100 * accuracy(given[:, place], rows.y).value:.0f} % of rows instead of "
+            f"{100 * accuracy(given, rows.y).value:.0f} %: its output {int(place[i])} is probably "
+            f"what the data calls '{rows.classes[i]}'.",
+            "Rename or sort the classes of the data as they were in training.",
+        )
+    ]

@@ -1,0 +1,172 @@
+"""Texts -> the indices of their words, and the vocabulary file that travels with a model."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import string
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from toolkit.errors import DataError
+from toolkit.files import write_text
+from toolkit.glossary import Data, Fit, Floats, Splits, Words
+
+MOST_WORDS = 10_000
+"""The words of our own vocabularies, the commonest first; rarer ones are unknown words."""
+
+LONGEST = 512
+MOST_BYTES = 64 * 2**20
+
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+_BARE = str.maketrans("", "", string.punctuation)
+_FILLED, _UNKNOWN = "", "[UNK]"
+
+
+def tokens(text: str, words: Words) -> list[str]:
+    """The words of a text, as Keras' TextVectorization finds them (ASCII case and punctuation).
+
+    >>> tokens("Isn't it  GOOD?", Words(("", "[UNK]"), 4))
+    ['isnt', 'it', 'good']
+    """
+    if words.lower:
+        text = text.translate(_LOWER)
+    if words.strip:
+        text = text.translate(_BARE)
+    return list(text) if words.characters else text.split()
+
+
+def encoded(texts: Iterable[str], words: Words) -> Floats:
+    """Indices of the words of each text, f32 (n, length), filled up with 0.
+
+    >>> encoded(["good film"], Words(("", "[UNK]", "film"), 3))
+    array([[1., 2., 0.]], dtype=float32)
+    """
+    place = {word: i for i, word in enumerate(words.vocabulary)}
+    rows = [
+        [i for i in (place.get(t, words.unknown) for t in tokens(text, words)) if i is not None]
+        for text in texts
+    ]
+    out = np.zeros((len(rows), words.length), np.float32)
+    for row, found in zip(out, rows, strict=True):
+        kept = found[: words.length] if words.cut == "post" else found[-words.length :]
+        if words.padding == "post":
+            row[: len(kept)] = kept
+        elif kept:
+            row[-len(kept) :] = kept
+    return out
+
+
+def fitted(texts: Sequence[str]) -> Words:
+    """A vocabulary of the words that come at least twice, and a length that holds most texts.
+
+    >>> fitted(["a good film", "a bad film"]).vocabulary
+    ('', '[UNK]', 'a', 'film')
+    """
+    draft = Words((_FILLED, _UNKNOWN), LONGEST)
+    counts: Counter[str] = Counter()
+    lengths = []
+    for text in texts:
+        found = tokens(text, draft)
+        counts.update(found)
+        lengths.append(len(found))
+    often = sorted((word for word, n in counts.items() if n > 1), key=lambda w: (-counts[w], w))
+    length = int(np.quantile(lengths, 0.98)) if lengths else 1
+    vocabulary = (_FILLED, _UNKNOWN, *often[: MOST_WORDS - 2])
+    return replace(draft, vocabulary=vocabulary, length=min(max(length, 1), LONGEST))
+
+
+def reworded(splits: Splits, words: Words, length: int | None = None) -> Splits:
+    """The same texts as indices into another vocabulary; `length` None keeps that of `words`.
+
+    Raises DataError when the data holds no texts.
+    """
+    if splits.test.texts is None:
+        raise DataError(
+            f"{splits.name} holds no texts", "data with a text in each row", "check --data"
+        )
+    words = replace(words, length=length or words.length)
+
+    def again(data: Data) -> Data:
+        return replace(
+            data, x=encoded(data.texts if data.texts is not None else (), words), words=words
+        )
+
+    fit = splits.fit
+    parts = Fit(again(fit.train), again(fit.validation), again(fit.calibration))
+    return replace(splits, fit=parts, test=again(splits.test))
+
+
+def write(path: Path, words: Words) -> Path:
+    """Write the vocabulary and its settings as JSON, whole or not at all."""
+    return write_text(path, json.dumps({"format": 1, **dataclasses.asdict(words)}, indent=0) + "\n")
+
+
+def read(path: Path, length: int | None = None) -> Words:
+    """Read a vocabulary: what `write` wrote, a word a line, or {word: index} as JSON.
+
+    A line's number is the index of its word, from 0. In JSON also what Keras' Tokenizer wrote:
+    these texts are filled up and cut at their beginning and drop unknown words, as Keras does.
+    length: of the model's input, for files that do not tell it.
+    Raises DataError for what is none of these.
+    """
+    if not path.is_file() or path.stat().st_size > MOST_BYTES:
+        what = "is too large" if path.is_file() else "does not exist"
+        raise DataError(f"{path} {what}", "a vocabulary, .txt or .json", "check the path")
+    try:
+        text = path.read_text(encoding="utf-8")
+        told = path.suffix == ".json" or text.startswith("{")
+        found = _from_json(json.loads(text)) if told else _from_lines(text)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise DataError(
+            f"{path} is not a vocabulary ({str(error)[:100]})",
+            "one word a line, or {word: index} as JSON",
+            "write it so",
+        ) from error
+    if len(found.vocabulary) < 2:
+        raise DataError(f"{path} holds no words", "one word a line", "check the file")
+    return replace(found, length=length or found.length)
+
+
+def beside(model: Path) -> Path | None:
+    """The vocabulary file that lies beside a model, NAME.vocabulary.json or vocabulary.json."""
+    for name in (f"{model.stem}.vocabulary", "vocabulary"):
+        for suffix in (".json", ".txt"):
+            if (model.parent / f"{name}{suffix}").is_file():
+                return model.parent / f"{name}{suffix}"
+    return None
+
+
+def _from_lines(text: str) -> Words:
+    lines = text.removesuffix("\n").split("\n")
+    vocabulary = tuple(line.rstrip("\r") for line in lines)
+    if vocabulary[0] not in (_FILLED, "[PAD]", "<pad>", "<PAD>"):
+        # Keras' own vocabulary files leave out the filling
+        start = (_FILLED,) if vocabulary[0] in ("[UNK]", "<unk>", "<UNK>") else (_FILLED, _UNKNOWN)
+        vocabulary = (*start, *vocabulary)
+    return Words(vocabulary, LONGEST)
+
+
+def _from_json(raw: Any) -> Words:
+    if isinstance(raw, list):
+        return Words(tuple(str(word) for word in raw), LONGEST)
+    if raw.get("format") == 1 and "vocabulary" in raw:
+        fields = {f.name: raw[f.name] for f in dataclasses.fields(Words)}
+        return Words(**{**fields, "vocabulary": tuple(str(w) for w in fields["vocabulary"])})
+    config = raw.get("config") if isinstance(raw.get("config"), dict) else {}
+    index = config.get("word_index", raw)
+    index = json.loads(index) if isinstance(index, str) else index
+    places = {str(word): int(i) for word, i in index.items()}
+    most = config.get("num_words") or max(places.values()) + 1
+    if min(places.values()) < 0 or max(places.values()) > 10 * len(places) + 100:
+        raise ValueError("indices that are not those of words")
+    vocabulary = [_FILLED] * (max(places.values()) + 1)
+    for word, i in places.items():
+        vocabulary[i] = word
+    unknown = places.get(config.get("oov_token") or _UNKNOWN)
+    return Words(tuple(vocabulary[:most]), LONGEST, unknown, padding="pre", cut="pre")
