@@ -135,7 +135,8 @@ def test_adult_from_its_own_file(more_data):
     splits = load(more_data / "adult.data")
     assert splits.test.classes == ("<=50K", ">50K")
     assert len(splits.test.categories) == 8
-    assert splits.facts["duplicates"] == 24
+    seen = [line.rpartition(",")[0] for line in (more_data / "adult.data").read_text().split("\n")]
+    assert splits.facts["duplicates"] == len(seen) - len(set(seen))
 
 
 def test_parquet_says_the_same_as_csv(tmp_path):

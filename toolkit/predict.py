@@ -101,7 +101,7 @@ class KerasPredictor:
         from toolkit.models.heads import head_of
         from toolkit.models.vocabulary import parted
 
-        model, self.words = parted(model)
+        model, _ = parted(model)
 
         self.name, self._tensor = name, tf.constant
         self._head = head_of(model)

@@ -57,10 +57,11 @@ def compress(
     splits = options.loaded(
         data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=size
     )
-    opened, own = parted(
-        open_model(model, custom=custom or (), trust=trust, architecture=architecture)
+    opened, words = parted(
+        open_model(model, custom=custom or (), trust=trust, architecture=architecture),
+        options.vocabulary_of(model, vocabulary),
     )
-    splits = options.in_words(splits, model, tuple(opened.inputs[0].shape[1:]), own, vocabulary)
+    splits = options.in_words(splits, model, tuple(opened.inputs[0].shape[1:]), words)
     with screen.progress():
         frontier = search(opened, splits, recipes, budget=budget, out=out, seed=seed)
     found = checked(frontier.run)

@@ -51,7 +51,8 @@ def explain(
     from toolkit.checks import checked
     from toolkit.errors import OutputError, RecipeError
     from toolkit.files import writable_folder
-    from toolkit.models.opening import kind_of, open_model
+    from toolkit.models import open_model, parted
+    from toolkit.models.opening import kind_of
     from toolkit.predict import fitting, predictor
     from toolkit.study import METHODS, study
 
@@ -68,6 +69,7 @@ def explain(
     )
     writable_folder(out.parent)
     same = against is not None and against.stem == model.stem
+    words = options.vocabulary_of(model, vocabulary)
     predictors = []
     first: Any = None
     for path, kind in zip((model, against), kinds, strict=False):
@@ -75,12 +77,14 @@ def explain(
             continue
         opened: Any = path
         if kind != "onnx":
-            opened = open_model(path, custom=custom or (), trust=trust, architecture=architecture)
+            opened, own = parted(
+                open_model(path, custom=custom or (), trust=trust, architecture=architecture), words
+            )
+            words = own or words
             first = opened if path == model else first
         name = str(path) if same else path.stem
         predictors.append(predictor(opened, name))
-    own = getattr(predictors[0], "words", None)
-    splits = options.in_words(splits, model, predictors[0].shape, own, vocabulary)
+    splits = options.in_words(splits, model, predictors[0].shape, words)
     for one in predictors:
         fitting(one, splits.test)
     with screen.progress():

@@ -52,8 +52,8 @@ def measure(
         data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=size
     )
     first = next(iter(named.values()))
-    shape = predictor(first).shape if splits.test.texts is not None or vocabulary else ()
-    splits = options.in_words(splits, first, shape, None, vocabulary)
+    words = options.vocabulary_of(first, vocabulary)
+    splits = options.in_words(splits, first, predictor(first).shape, words)
     with screen.progress():
         measured, confusions = take(named, splits.test, rounds=rounds, seed=seed)
     run = Run(

@@ -47,29 +47,30 @@ def loaded(
     return load(data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=pixels)
 
 
+def vocabulary_of(model: Path, given: Path | None) -> Words | None:
+    """The words of a model: those given, or those that lie beside it."""
+    from toolkit.data import words
+
+    found = given or words.beside(model)
+    return words.read(found) if found else None
+
+
 def in_words(
-    splits: Splits,
-    model: Path,
-    shape: tuple[int | None, ...],
-    own: Words | None,
-    given: Path | None,
+    splits: Splits, model: Path, shape: tuple[int | None, ...], found: Words | None
 ) -> Splits:
-    """Texts as indices into the vocabulary of the model, its own, the one given, or one beside it.
+    """Texts as indices into the vocabulary of the model; other data as it is.
 
     shape: of one row of the model. Raises ModelError when texts come without a vocabulary.
     """
-    from toolkit.data import reworded, words
+    from toolkit.data import reworded
     from toolkit.errors import ModelError
 
-    if splits.test.texts is None and own is None and given is None:
+    if splits.test.texts is None:
         return splits
-    found = given or words.beside(model)
-    if own is None and found is None:
+    if found is None:
         raise ModelError(
             f"no vocabulary for {model}",
             "the words whose indices it was trained on",
             "add --vocabulary FILE, one word a line or {word: index} as JSON",
         )
-    length = shape[0] if len(shape) == 1 else None
-    vocabulary = words.read(found) if own is None and found is not None else own
-    return reworded(splits, vocabulary, length) if vocabulary is not None else splits
+    return reworded(splits, found, shape[0] if len(shape) == 1 else None)

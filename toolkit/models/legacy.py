@@ -312,6 +312,10 @@ def _without_slashes(config: dict[str, Any]) -> None:
         config[ends] = renamed(config.get(ends, []))
 
 
+_LOOKUP = {"vocabulary_size", "has_input_vocabulary"}
+"""Settings that a TextVectorization of either Keras passes on without naming them."""
+
+
 def _unknown_keys(node: Node) -> None:
     """Keys that Keras 3 does not take; refused where they would change what is computed."""
     import keras
@@ -330,7 +334,7 @@ def _unknown_keys(node: Node) -> None:
     layer = getattr(keras.layers, kind, None)
     if not isinstance(layer, type) or kind in ("InputLayer", "Sequential", *_FUNCTIONAL):
         return
-    for name in sorted(set(config) - _accepted(layer)):
+    for name in sorted(set(config) - _accepted(layer) - _LOOKUP):
         only_training = kind.startswith(("Random", "Gaussian")) or "Dropout" in kind
         only_training |= name.endswith(("_initializer", "_regularizer", "_constraint"))
         if not (only_training or name in _HARMLESS or not config[name]):

@@ -16,8 +16,10 @@ def takes_text(model: Any) -> bool:
     return len(model.inputs or ()) == 1 and str(model.inputs[0].dtype) == "string"
 
 
-def parted(model: Any) -> tuple[Any, Words | None]:
-    """The model from word indices on, and its vocabulary; any other model as it is, and None.
+def parted(model: Any, given: Words | None = None) -> tuple[Any, Words | None]:
+    """The model from word indices on, and its vocabulary; any other model as it is, and `given`.
+
+    given: a vocabulary for a model that has none of its own, or whose file lost it.
 
     ONNX has no text: the device looks words up in the vocabulary beside the model and sends
     f32 (n, length) indices. Raises ModelError when the vocabulary is not in the file or the layer
@@ -26,7 +28,7 @@ def parted(model: Any) -> tuple[Any, Words | None]:
     import keras
 
     if not takes_text(model):
-        return model, None
+        return model, given
     layer = next(
         (one for one in model.layers if isinstance(one, keras.layers.TextVectorization)), None
     )
@@ -36,7 +38,7 @@ def parted(model: Any) -> tuple[Any, Words | None]:
             "TextVectorization first, then an Embedding",
             "give the part that takes word indices, with --vocabulary FILE",
         )
-    words = _words(layer)
+    words = _words(layer, given)
     first = keras.Input(tuple(layer.compute_output_shape((None, 1)))[1:], name="input")
     try:
         if isinstance(model, keras.Sequential):
@@ -57,7 +59,7 @@ def parted(model: Any) -> tuple[Any, Words | None]:
     return twin, words
 
 
-def _words(layer: Any) -> Words:
+def _words(layer: Any, given: Words | None) -> Words:
     config = layer.get_config()
     for name, allowed in (
         ("output_mode", ("int",)),
@@ -72,6 +74,8 @@ def _words(layer: Any) -> Words:
                 "give the part after it, with data in the form it takes",
             )
     vocabulary = tuple(str(word) for word in layer.get_vocabulary())
+    if len(vocabulary) <= 2 and given is not None:
+        vocabulary = given.vocabulary
     if len(vocabulary) <= 2:
         raise ModelError(
             f"the vocabulary of {layer.name} is not in the file",
