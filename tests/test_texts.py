@@ -340,3 +340,19 @@ def test_files_of_keras_2_that_take_text(kind, tmp_path):
         parted(open_model(tmp_path / "m"))
     rest, found = parted(open_model(tmp_path / "m"), own)
     assert np.abs(rest(words.encoded(GOOD + BAD, found)) - wanted).max() < 1e-6
+
+
+def test_rows_of_indices_get_their_words_back(reviews, tmp_path):
+    """A file of indices, of words or of parts of words, is explained by word as well."""
+    splits = load(reviews)
+    fit, vocabulary = splits.fit, splits.test.words
+    parts = (fit.train, fit.validation, fit.calibration, splits.test)
+    x, y = np.concatenate([p.x for p in parts]), np.concatenate([p.y for p in parts])
+    np.savez(tmp_path / "i.npz", x_train=x.astype(np.int32), y_train=y)
+    found = reworded(load(tmp_path / "i.npz"), vocabulary)
+    assert found.test.kind == "text"
+    row = found.test.x[0]
+    assert found.test.texts[0].split() == [vocabulary.vocabulary[int(i)] for i in row if i]
+    np.savez(tmp_path / "i.npz", x_train=x + 10_000, y_train=y)
+    with pytest.raises(DataError, match="neither texts nor indices"):
+        reworded(load(tmp_path / "i.npz"), vocabulary)

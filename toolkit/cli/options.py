@@ -58,14 +58,14 @@ def vocabulary_of(model: Path, given: Path | None) -> Words | None:
 def in_words(
     splits: Splits, model: Path, shape: tuple[int | None, ...], found: Words | None
 ) -> Splits:
-    """Texts as indices into the vocabulary of the model; other data as it is.
+    """Texts as indices into the vocabulary of the model, and indices with their words.
 
     shape: of one row of the model. Raises ModelError when texts come without a vocabulary.
     """
     from toolkit.data import reworded
     from toolkit.errors import ModelError
 
-    if splits.test.texts is None:
+    if splits.test.texts is None and found is None:
         return splits
     if found is None:
         raise ModelError(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from toolkit.errors import DataError
 from toolkit.files import write_text
@@ -84,15 +85,16 @@ def fitted(texts: Sequence[str]) -> Words:
 def reworded(splits: Splits, words: Words, length: int | None = None) -> Splits:
     """The same texts as indices into another vocabulary; `length` None keeps that of `words`.
 
-    Raises DataError when the data holds no texts.
+    Rows that are indices already (of words or of parts of words) get their texts back.
+    Raises DataError when the data holds neither.
     """
-    if splits.test.texts is None:
-        raise DataError(
-            f"{splits.name} holds no texts", "data with a text in each row", "check --data"
-        )
     words = replace(words, length=length or words.length)
+    if splits.test.texts is None:
+        words = replace(words, length=splits.test.x.shape[1])
 
     def again(data: Data) -> Data:
+        if data.texts is None:
+            return replace(data, kind="text", words=words, texts=_decoded(data, words), features=())
         return replace(
             data, x=encoded(data.texts if data.texts is not None else (), words), words=words
         )
@@ -100,6 +102,21 @@ def reworded(splits: Splits, words: Words, length: int | None = None) -> Splits:
     fit = splits.fit
     parts = Fit(again(fit.train), again(fit.validation), again(fit.calibration))
     return replace(splits, fit=parts, test=again(splits.test))
+
+
+def _decoded(data: Data, words: Words) -> NDArray[Any]:
+    """The words of rows of indices, as texts; the filling is left out."""
+    known = len(words.vocabulary)
+    whole = data.kind == "tabular" and not data.categories and bool((data.x % 1 == 0).all())
+    if not whole or data.x.min(initial=0) < 0 or data.x.max(initial=0) >= known:
+        raise DataError(
+            "the rows are neither texts nor indices of words",
+            f"texts, or whole numbers from 0 to {known - 1:,}",
+            "check --data and --vocabulary",
+        )
+    out = np.empty(len(data), dtype=object)
+    out[:] = [" ".join(words.vocabulary[int(i)] for i in row if i) for row in data.x]
+    return out
 
 
 def write(path: Path, words: Words) -> Path:
