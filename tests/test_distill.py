@@ -4,6 +4,7 @@ import pytest
 from toolkit.errors import RecipeError
 from toolkit.models import build
 from toolkit.passes.distill import Distill
+from toolkit.passes.tuning import loss_of
 from toolkit.predict import predictor
 
 
@@ -35,10 +36,11 @@ def test_the_loss_is_hintons(digits):
     logits = rng.normal(size=(6, 3)).astype(np.float32)
     soft = softmax(rng.normal(size=(6, 3))).astype(np.float32)
     hard = np.eye(3, dtype=np.float32)[[0, 1, 2, 0, 1, 2]]
-    step = Distill(temperature=3.0, weight=0.25)
     targets = np.concatenate([hard, soft], axis=1)
-    ours = np.asarray(step._loss(3, "logits")(targets, logits))
-    by_softmax = np.asarray(step._loss(3, "softmax")(targets, softmax(logits).astype(np.float32)))
+    ours = np.asarray(loss_of(3, "logits", 3.0, 0.25)(targets, logits))
+    by_softmax = np.asarray(
+        loss_of(3, "softmax", 3.0, 0.25)(targets, softmax(logits).astype(np.float32))
+    )
     p, q = softmax(logits), softmax(logits / 3.0)
     by_hand = -0.75 * (hard * np.log(p)).sum(1) + 0.25 * 9 * (soft * np.log(soft / q)).sum(1)
     assert np.allclose(ours, by_hand, atol=1e-5)

@@ -14,7 +14,7 @@ ROOT = Path(toolkit.__file__).parent
 FLOORS = [
     {"errors", "glossary", "progress"},
     {
-        "explainers.players", "files", "metrics", "models.heads", "provenance",
+        "augmentation", "explainers.players", "files", "metrics", "models.heads", "provenance",
         "report.pictures", "report.quantities", "seeding", "shapes",
     },
     {"data", "explainers.base", "models", "report.charts", "run"},
@@ -22,7 +22,7 @@ FLOORS = [
         "artifact", "checks", "contract", "explainers", "faithfulness", "fidelity", "predict",
         "report.words", "training",
     },
-    {"explanation", "export", "layers", "measurement", "passes.base", "report.templates"},
+    {"bridge", "explanation", "export", "layers", "measurement", "passes.base", "report.templates"},
     {"passes", "report.sections"},
     {"recipe", "report", "study"},
     {"search"},

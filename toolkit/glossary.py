@@ -8,6 +8,7 @@ All types are frozen; what is made from them is new.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -82,11 +83,17 @@ class Data:
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """What a pass may see: rows to train on, to stop and choose by, to calibrate ranges with."""
+    """What a pass may see: rows to train on, to stop and choose by, to calibrate ranges with.
+
+    base: what the recipe began with, f32 (n, ...) -> f32 (n, k) probabilities; it teaches what
+    came of it. unlabelled: more rows, f32 (n, ...), to learn from a teacher alone.
+    """
 
     train: Data
     validation: Data
     calibration: Data
+    base: Callable[[Floats], Floats] | None = None
+    unlabelled: Floats | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from toolkit.glossary import (
     Artifact,
     Facts,
     Finding,
+    Fit,
     History,
     Measurement,
     Splits,
@@ -110,6 +111,8 @@ def compress(
 
     base_step = export(model, splits.fit.validation, name="base")
     base = artifact.save(base_step.model, "base", folder, facts=(base_step.facts,))
+    # whatever a recipe does to the base, the base can teach what came of it
+    fit = replace(splits.fit, base=predictor(base.path, "base"))
     made: dict[tuple[Any, ...], Step] = {}
     artifacts: list[Artifact] = []
     failed: dict[str, str] = {}
@@ -117,7 +120,7 @@ def compress(
     for done, current in enumerate(chosen):
         tell("compress", done, len(chosen))
         try:
-            small, facts = _follow(current, model, base_step, splits, made=made, seed=seed)
+            small, facts = _follow(current, model, base_step, fit, made=made, seed=seed)
         except ToolkitError as error:
             failed[current.name] = str(error)
             last = error
@@ -169,7 +172,7 @@ def _follow(
     current: Recipe,
     model: Any,
     exported: Step,
-    splits: Splits,
+    fit: Fit,
     *,
     made: dict[tuple[Any, ...], Step],
     seed: int,
@@ -182,14 +185,14 @@ def _follow(
         if not _is_onnx(now) and (step is None or step.stage == "onnx"):
             key = (*done, "export")
             if key not in made:
-                rows = splits.fit.validation
-                made[key] = exported if not done else export(now, rows, name=current.name)
+                same = not done
+                made[key] = exported if same else export(now, fit.validation, name=current.name)
             now = made[key].model
             facts.append(made[key].facts)
         if step is not None:
             done = (*done, step)
             if done not in made:
-                made[done] = apply(step, now, splits.fit, seed)
+                made[done] = apply(step, now, fit, seed)
             now = made[done].model
             facts.append(made[done].facts)
     return now, tuple(facts)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +20,9 @@ from toolkit.shapes import in_shape, matching
 
 LOSSES = ("crossentropy", "mse")
 OPTIMIZERS = ("adam", "sgd")
+Prepare = Callable[[Any, Any, np.random.Generator], tuple[Any, Any]]
+"""Rows and targets of one batch -> what is trained on."""
+
 _RATES = {"adam": 1e-3, "sgd": 1e-2}
 
 
@@ -112,8 +117,8 @@ def train(
 
 def fitted(
     model: Any,
-    train_rows: tuple[NDArray[Any], NDArray[Any]],
-    validation_rows: tuple[NDArray[Any], NDArray[Any]],
+    train_rows: tuple[Any, NDArray[Any]],
+    validation_rows: tuple[Any, NDArray[Any]],
     loss: Any,
     settings: Settings,
     *,
@@ -121,17 +126,20 @@ def fitted(
     seed: int,
     accuracy: Any = "accuracy",
     decay: bool = False,
+    prepare: Prepare | None = None,
+    library: Any = None,
 ) -> tuple[Any, History]:
-    """Fit a copy of `model` to given targets with a given Keras loss; `train` is the usual door.
+    """Fit a model to given targets with a given loss; `train` is the usual door.
 
-    accuracy: a Keras metric that reads these targets. decay: the learning rate falls to 0 along
-    half a cosine (Loshchilov and Hutter 2017).
+    accuracy: a metric that reads these targets. decay: the learning rate falls to 0 along half a
+    cosine (Loshchilov and Hutter 2017). prepare: changes each batch of training rows. A copy of
+    the model is trained; with library, the other Keras that the model is of, the model itself.
     """
     import keras
 
-    optimizer = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}[settings.optimizer]
+    of = library or keras
 
-    class Watch(keras.callbacks.Callback):  # type: ignore[misc]
+    class Watch(of.callbacks.Callback):  # type: ignore[misc, name-defined]
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             value = (logs or {}).get("loss", math.nan)
             done = settings.stop_below is not None and value < settings.stop_below
@@ -139,29 +147,22 @@ def fitted(
                 self.model.stop_training = True
             tell(f"train {subject}", settings.epochs if done else epoch + 1, settings.epochs)
 
+    steps = math.ceil(len(train_rows[0]) / settings.batch)
     rate: Any = settings.rate
     if decay:
-        steps = settings.epochs * -(-len(train_rows[0]) // settings.batch)
-        rate = keras.optimizers.schedules.CosineDecay(rate, steps)
+        rate = of.optimizers.schedules.CosineDecay(rate, settings.epochs * steps)
     with seeded(seed):
-        trained = copied(model)
-        trained.compile(
-            optimizer=optimizer(rate),
-            loss=loss,
-            metrics=[accuracy],
-        )
-        given: Any = train_rows
-        held: Any = validation_rows
-        streamed = not isinstance(train_rows[0], np.ndarray)
-        if streamed:
-            given = (_batches(*train_rows, settings.batch, seed),)
-            held = _batches(*validation_rows, settings.batch)
+        trained = model if library else copied(model)
+        optimizer = {"adam": of.optimizers.Adam, "sgd": of.optimizers.SGD}[settings.optimizer]
+        trained.compile(optimizer=optimizer(rate), loss=loss, metrics=[accuracy])
         log = trained.fit(
-            *given,
-            batch_size=None if streamed else settings.batch,
+            _batches(*train_rows, settings.batch, seed, prepare),
+            steps_per_epoch=steps,
             epochs=settings.epochs,
-            validation_data=held,
+            validation_data=_batches(*validation_rows, settings.batch),
+            validation_steps=math.ceil(len(validation_rows[0]) / settings.batch),
             callbacks=[Watch()],
+            shuffle=False,
             verbose=0,
         )
     series = {key: tuple(float(v) for v in values) for key, values in log.history.items()}
@@ -183,29 +184,16 @@ def fitted(
     return trained, History(subject, series, facts)
 
 
-def _batches(x: Any, y: NDArray[Any], batch: int, seed: int | None = None) -> Any:
-    """Rows that stay in their files, read batch by batch, in a new order each epoch if seeded."""
-    import keras
-
-    class Batches(keras.utils.PyDataset):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.rng = np.random.default_rng(seed)
-            self.order = np.arange(len(x))
-            self.on_epoch_end()
-
-        def __len__(self) -> int:
-            return math.ceil(len(x) / batch)
-
-        def __getitem__(self, number: int) -> tuple[Any, Any]:
-            rows = self.order[number * batch : (number + 1) * batch]
-            return x[rows], y[rows]
-
-        def on_epoch_end(self) -> None:
-            if seed is not None:
-                self.rng.shuffle(self.order)
-
-    return Batches()
+def _batches(
+    x: Any, y: NDArray[Any], batch: int, seed: int | None = None, prepare: Prepare | None = None
+) -> Iterator[tuple[Any, Any]]:
+    """Batches without end, in an order of its own each epoch if seeded; x may stay in its files."""
+    for epoch in itertools.count():
+        rng = np.random.default_rng((seed or 0, epoch))
+        order = np.arange(len(x)) if seed is None else rng.permutation(len(x))
+        for start in range(0, len(x), batch):
+            rows = order[start : start + batch]
+            yield (x[rows], y[rows]) if prepare is None else prepare(x[rows], y[rows], rng)
 
 
 def copied(model: Any) -> Any:

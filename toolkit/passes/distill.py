@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
 from toolkit.errors import RecipeError, near
-from toolkit.glossary import Data, Doubles, Fit, Floats, Stage, Step
-from toolkit.models.heads import Head, head_of, softmax
+from toolkit.glossary import Fit, Stage, Step
 from toolkit.models.reference import MODELS, build, usual
 from toolkit.passes.base import Pass, positive
-from toolkit.training import Settings, fitted, shaped, train
+from toolkit.passes.tuning import tune, usual_settings
+from toolkit.predict import KerasPredictor
+from toolkit.training import train
 
 RATE = 3e-3
 """The learning rate of the student at the start."""
@@ -62,23 +61,15 @@ class Distill(Pass):
     def __call__(self, model: Any, fit: Fit, seed: int = 0) -> Step:
         """Give the trained student; facts hold both nets, their sizes and the student's history."""
         teacher, student, facts = self._cast(model, fit, seed)
-        rows = shaped(student, fit.train), shaped(student, fit.validation)
-        # the teacher answers once, not once an epoch
-        soft = [self._softened(teacher, data) for data in (fit.train, fit.validation)]
-        hard = [np.eye(len(d.classes), dtype=np.float32)[d.y] for d in (fit.train, fit.validation)]
-        targets = [np.concatenate(pair, axis=1) for pair in zip(hard, soft, strict=True)]
-        settings = _settings(self.epochs, len(fit.train), many=30, few=60)
-        settings = replace(settings, learning_rate=RATE)
-        trained, history = fitted(
+        trained, history = tune(
             student,
-            (rows[0], targets[0]),
-            (rows[1], targets[1]),
-            self._loss(len(fit.train.classes), head_of(student)),
-            settings,
+            fit,
+            usual_settings(self.epochs, len(fit.train), many=30, few=60, rate=RATE),
+            teacher=KerasPredictor(teacher, "teacher"),
+            temperature=self.temperature,
+            weight=self.weight,
             subject="student",
             seed=seed,
-            accuracy=_accuracy(len(fit.train.classes), head_of(student)),
-            decay=True,
         )
         return Step(trained, {**facts, "history": {k: list(v) for k, v in history.series.items()}})
 
@@ -94,7 +85,7 @@ class Distill(Pass):
         student = base if pupil == "base" else build(pupil, data, seed=seed)
         teacher = base
         if name != "base":
-            settings = _settings(self.teacher_epochs, len(data), many=5, few=15)
+            settings = usual_settings(self.teacher_epochs, len(data), many=5, few=15, rate=1e-3)
             teacher, _ = train(
                 build(name, data, seed=seed), fit, settings, subject="teacher", seed=seed
             )
@@ -108,60 +99,3 @@ class Distill(Pass):
                 "student_parameters": int(student.count_params()),
             },
         )
-
-    def _softened(self, teacher: Any, data: Data) -> Floats:
-        """The teacher's probabilities at the temperature, f32 (n, k)."""
-        from toolkit.predict import KerasPredictor
-
-        p = KerasPredictor(teacher, "teacher")(data.x).astype(np.float64)
-        # the softmax forgets only a constant a row, which the next softmax forgets as well
-        logits: Doubles = np.log(np.maximum(p, 1e-12)) / self.temperature
-        return softmax(logits).astype(np.float32)
-
-    def _loss(self, classes: int, head: Head) -> Any:
-        import keras
-        from keras import ops
-
-        def loss(targets: Any, outputs: Any) -> Any:
-            logits = _logits(outputs, head)
-            hard = keras.losses.categorical_crossentropy(
-                targets[:, :classes], logits, from_logits=True
-            )
-            soft = ops.sum(
-                targets[:, classes:]
-                * (
-                    ops.log(targets[:, classes:] + 1e-12)
-                    - ops.log_softmax(logits / self.temperature, axis=-1)
-                ),
-                axis=-1,
-            )
-            # squared temperature keeps both gradients of one size (Hinton et al. 2015, section 2)
-            return (1 - self.weight) * hard + self.weight * self.temperature**2 * soft
-
-        return loss
-
-
-def _accuracy(classes: int, head: Head) -> Any:
-    from keras import ops
-
-    def accuracy(targets: Any, outputs: Any) -> Any:
-        answer = ops.argmax(_logits(outputs, head), -1)
-        return ops.equal(ops.argmax(targets[:, :classes], -1), answer)
-
-    return accuracy
-
-
-def _logits(outputs: Any, head: Head) -> Any:
-    """Logits (n, k) of a student with any head, up to a constant a row, which softmax forgets."""
-    from keras import ops
-
-    if head == "logits":
-        return outputs
-    p = ops.concatenate([1 - outputs, outputs], axis=-1) if head == "sigmoid" else outputs
-    return ops.log(ops.clip(p, 1e-7, 1.0))
-
-
-def _settings(epochs: int, rows: int, *, many: int, few: int) -> Settings:
-    """Small sets need smaller batches and more epochs for as many steps."""
-    small = rows < 5_000
-    return Settings(epochs=epochs or (few if small else many), batch=32 if small else 128)
