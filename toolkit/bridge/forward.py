@@ -49,7 +49,7 @@ def to_tf_keras(model: Any, *, make: Callable[[Any, str], Any] = built) -> Twin:
     outputs = walk(graph, inputs, call)
     twin = tf_keras.Model(inputs[0] if len(inputs) == 1 else inputs, outputs, name=model.name)
     for name, layer in sources.items():
-        ours, theirs = steady(layer), twin.get_layer(name).weights
+        ours, theirs = steady(layer), own(twin.get_layer(name))
         if len(theirs) < len(ours) and theirs:
             raise cannot(layer, "it has other weights there")
         # a layer without weights there has them in its config (Normalization's mean)
@@ -61,3 +61,13 @@ def to_tf_keras(model: Any, *, make: Callable[[Any, str], Any] = built) -> Twin:
 def steady(layer: Any) -> list[Any]:
     """The weights of a layer without the states of random generators."""
     return [w for w in layer.weights if "seed_generator" not in w.path]
+
+
+def own(layer: Any) -> list[Any]:
+    """The weights of a tf_keras layer in the order of its class; of a TFMOT wrapper, those inside.
+
+    A wrapper takes the weights that it rounds out of the layer it wraps.
+    """
+    rounded = [weight for weight, _, _ in getattr(layer, "_weight_vars", ())]
+    inside = layer.layer.weights if rounded else layer.weights
+    return rounded + [w for w in inside if all(w is not r for r in rounded)]

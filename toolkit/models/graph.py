@@ -91,18 +91,21 @@ class Rebuilding:
         self.made: dict[int, Any] = {}
         self.weights: list[tuple[Any, list[Any]]] = []
 
-    def layer(self, old: Any, **changes: Any) -> Any:
-        """The new layer that stands for `old`, with changed settings; one for each `old`."""
-        if id(old) not in self.made:
-            config = {**old.get_config(), **changes, "name": self.names.free(old.name)}
-            self.made[id(old)] = type(old).from_config(config)
-            self.weights.append((self.made[id(old)], [w.numpy() for w in old.weights]))
-        return self.made[id(old)]
+    def layer(self, old: Any, values: list[Any] | None = None, **changes: Any) -> Any:
+        """The new layer that stands for `old`, with changed settings; one for each `old`.
 
-    def fresh(self, key: Any, make: Callable[[], Any], values: list[Any]) -> Any:
-        """A new layer made once for `key`, and the weights it will get."""
+        values: its weights; those of `old` when not given.
+        """
+        values = [w.numpy() for w in old.weights] if values is None else values
+        config = {**old.get_config(), **changes}
+        return self.fresh(
+            id(old), old.name, lambda name: type(old).from_config({**config, "name": name}), values
+        )
+
+    def fresh(self, key: Any, name: str, make: Callable[[str], Any], values: list[Any]) -> Any:
+        """A new layer, made once for `key` with a free name, and the weights it will get."""
         if key not in self.made:
-            self.made[key] = make()
+            self.made[key] = make(self.names.free(name))
             self.weights.append((self.made[key], values))
         return self.made[key]
 
@@ -115,8 +118,11 @@ class Rebuilding:
             same = self.layer(same)
         return same(*args, **kwargs)
 
-    def model(self, old: Any, call: Call) -> Any:
-        """The model that comes of walking `old` with `call`."""
+    def model(self, old: Any, call: Call, enter: Callable[[Any, Any], Any] | None = None) -> Any:
+        """The model that comes of walking `old` with `call`.
+
+        enter: (old input, new input) -> the tensor that the graph begins with.
+        """
         import keras
 
         graph = graph_of(old)
@@ -124,7 +130,8 @@ class Rebuilding:
             keras.Input(batch_shape=t.shape, dtype=t.dtype, name=self.names.free(t.name))
             for t in graph._inputs
         ]
-        outputs = walk(graph, inputs, call)
+        started = inputs if enter is None else list(map(enter, graph._inputs, inputs))
+        outputs = walk(graph, started, call)
         new = keras.Model(inputs[0] if len(inputs) == 1 else inputs, outputs, name=old.name)
         for layer, values in self.weights:
             for weight, value in zip(layer.weights, values, strict=True):
