@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from toolkit.errors import ModelError
 
 Call = Callable[[Any, Any, Any], Any]
@@ -135,7 +137,7 @@ class Rebuilding:
         new = keras.Model(inputs[0] if len(inputs) == 1 else inputs, outputs, name=old.name)
         for layer, values in self.weights:
             for weight, value in zip(layer.weights, values, strict=True):
-                weight.assign(value.reshape(weight.shape))
+                weight.assign(np.reshape(value, weight.shape))
         return new
 
 

@@ -1,0 +1,245 @@
+"""Quantisation-aware training from Keras to the integers of the file."""
+
+from collections import Counter
+
+import numpy as np
+import onnx
+import pytest
+
+from toolkit.errors import RecipeError
+from toolkit.export import export
+from toolkit.glossary import Data, Fit
+from toolkit.passes.integer_operators import IntegerOperators
+from toolkit.passes.quantise_aware import QuantiseAware
+from toolkit.passes.shorten import Shorten
+from toolkit.predict import OnnxPredictor, predictor
+
+KERNELS = {"Conv1D", "Conv2D", "DepthwiseConv2D", "Dense"}
+INTEGER = {"QLinearConv", "QGemm", "QLinearMatMul", "MatMulIntegerToFloat"}
+
+
+def optimised(model, tmp_path):
+    """The operators that onnxruntime runs, counted in the graph it has optimised."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return Counter(n.op_type for n in onnx.load(tmp_path / "optimised.onnx").graph.node)
+
+    return model(layers)(x)
+
+
+def residual(layers):
+    def net(x):
+        y = layers.BatchNormalization()(layers.Conv2D(8, 3, padding="same", use_bias=False)(x))
+        y = layers.ReLU()(y)
+        z = layers.BatchNormalization()(layers.Conv2D(8, 3, padding="same")(y))
+        y = layers.ReLU()(layers.Add()([y, z]))
+        y = layers.Concatenate()([y, layers.Conv2D(4, 1, activation="swish")(y)])
+        return layers.Dense(3)(layers.GlobalAveragePooling2D()(y))
+
+    return net
+
+
+def depthwise(layers):
+    def net(x):
+        x = layers.Rescaling(1 / 4)(x)
+        x = layers.ZeroPadding2D()(x)
+        x = layers.Conv2D(8, 3, strides=2, use_bias=False)(x)
+        x = layers.ReLU(max_value=6.0)(layers.BatchNormalization()(x))
+        x = layers.DepthwiseConv2D(3, padding="same", use_bias=False)(x)
+        x = layers.ReLU(max_value=6.0)(layers.BatchNormalization()(x))
+        x = layers.SeparableConv2D(8, 3, activation="relu")(x)
+        x = layers.Dropout(0.2)(layers.MaxPooling2D()(x))
+        return layers.Dense(3, "softmax")(layers.Flatten()(x))
+
+    return net
+
+
+def squeezed(layers):
+    """Squeeze and excitation, hard swish, and a head of a model of its own."""
+    import keras
+
+    def net(x):
+        x = layers.Conv2D(8, 3, activation="hard_silu")(x)
+        s = layers.GlobalAveragePooling2D(keepdims=True)(x)
+        s = layers.Conv2D(8, 1, activation="sigmoid")(layers.Conv2D(4, 1, activation="relu")(s))
+        x = layers.Flatten()(layers.AveragePooling2D(2)(layers.Multiply()([x, s])))
+        head = keras.Sequential([layers.Dense(6, "tanh"), layers.Dense(3), layers.Softmax()])
+        return head(x)
+
+    return net
+
+
+def in_time(layers):
+    def net(x):
+        x = layers.Reshape((8, 24))(x)
+        x = layers.BatchNormalization()(layers.Conv1D(8, 3, padding="same")(x))
+        x = layers.MaxPooling1D()(layers.ReLU()(x))
+        x = layers.LSTM(6)(x)
+        return layers.Dense(3, "softmax")(layers.Dense(5, "relu")(x))
+
+    return net
+
+
+NETS = {f.__name__: f for f in (residual, depthwise, squeezed, in_time)}
+
+
+@pytest.fixture(scope="module")
+def stripes():
+    """Pictures of three kinds of stripes, f32 (n, 8, 8, 3), which any net learns at once."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, 1600)
+    grid = np.stack(np.meshgrid(np.arange(8), np.arange(8), indexing="ij"))
+    waves = np.stack([np.sin(grid[0]), np.sin(grid[1]), np.sin(grid.sum(0))])
+    x = (waves[y][..., None] + rng.normal(size=(1600, 8, 8, 3))).astype(np.float32)
+    data = Data(x, y, ("a", "b", "c"), kind="image")
+    parts = (slice(0, 400), slice(400, 500), slice(500, 600))
+    return Fit(*(data.rows(p) for p in parts)), data.rows(slice(600, 1600))
+
+
+@pytest.fixture(scope="module")
+def made(stripes):
+    """Each net trained, then trained on with rounding, and as a file."""
+    import keras
+    from keras import layers
+
+    from toolkit.training import Settings, train
+
+    fit, _ = stripes
+    found = {}
+    for name, net in NETS.items():
+        first = keras.Input((8, 8, 3))
+        base, _ = train(keras.Model(first, net(layers)(first)), fit, Settings(epochs=4, batch=32))
+        step = QuantiseAware(epochs=1)(base, fit)
+        found[name] = (base, step, export(step.model, fit.validation))
+    return found
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_the_file_answers_as_the_trained_model(name, made, stripes):
+    """At least 999 of 1,000 rows, in onnxruntime's exact integer mode."""
+    _, step, exported = made[name]
+    x = stripes[1].x
+    small = OnnxPredictor(exported.model.SerializeToString(), name, exact=True)
+    wanted, given = predictor(step.model)(x), small(x)
+    assert (wanted.argmax(1) == given.argmax(1)).mean() >= 0.999
+    assert np.abs(wanted - given).mean() < 1e-3
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_every_kernel_runs_on_integers(name, made, tmp_path):
+    _, step, exported = made[name]
+    kernels = sum(type(layer).__name__ in KERNELS for layer in step.model.layers)
+    found = optimised(exported.model, tmp_path)
+    assert sum(found[kind] for kind in INTEGER) == kernels
+    assert not any("FakeQuant" in n.op_type for n in exported.model.graph.node)
+    assert exported.facts["float_layers"] == {}
+    assert not any(found[kind] for kind in ("Conv", "FusedConv", "Gemm", "MatMul"))
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_written_as_integer_operators_it_answers_the_same(name, made, stripes, tmp_path):
+    _, _, exported = made[name]
+    fit, test = stripes
+    small = Shorten()(IntegerOperators()(exported.model, fit).model, fit).model
+    before, after = (predictor(m.SerializeToString())(test.x) for m in (exported.model, small))
+    assert np.array_equal(before, after)
+    assert small.ByteSize() < Shorten()(exported.model, fit).model.ByteSize()
+    wanted = sum(optimised(exported.model, tmp_path)[kind] for kind in INTEGER)
+    assert sum(optimised(small, tmp_path)[kind] for kind in INTEGER) == wanted
+
+
+def test_weights_have_seven_bits_and_a_step_a_channel(made):
+    model = made["residual"][2].model
+    held = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
+    kernels = [v for v in held.values() if v.dtype == np.int8 and v.ndim > 1]
+    assert len(kernels) == 4
+    assert max(int(np.abs(k.astype(int)).max()) for k in kernels) == 63
+    nodes = [n for n in model.graph.node if n.op_type == "DequantizeLinear"]
+    steps = {held[n.input[0]].shape: held[n.input[1]].shape for n in nodes if n.input[0] in held}
+    assert steps[(8, 3, 3, 3)] == (8,)
+
+
+def test_what_has_no_rule_stays_float_and_is_named(made):
+    step = made["in_time"][1]
+    assert set(step.facts["skipped"]) == {"lstm"}
+    assert "LSTM" in step.facts["skipped"]["lstm"]
+    assert made["residual"][1].facts["skipped"] == {}
+
+
+def test_ranges_are_set_before_training(made, stripes):
+    """Without a step of training the rounded model is already near the base."""
+    from toolkit import bridge
+    from toolkit.models.quantised import folded, prepared
+
+    base, (fit, test) = made["depthwise"][0], stripes
+    ready = prepared(base, fit.calibration.x)
+    trained, steps = bridge.from_training(bridge.to_training(ready.model, 7), ready.model)
+    p, q = predictor(base)(test.x), predictor(folded(trained, steps))(test.x)
+    assert (p.argmax(1) == q.argmax(1)).mean() > 0.97
+
+
+def test_batch_normalisation_is_folded(made):
+    base, step, _ = made["residual"]
+    assert sum("Batch" in type(layer).__name__ for layer in base.layers) == 2
+    assert not any("Batch" in type(layer).__name__ for layer in step.model.layers)
+
+
+def test_four_bits_and_eight(digits, cnn):
+    for bits, most in ((4, 7), (8, 127)):
+        step = QuantiseAware(bits=bits, epochs=1)(cnn, digits.fit)
+        file = export(step.model, digits.fit.validation).model
+        held = [onnx.numpy_helper.to_array(t) for t in file.graph.initializer]
+        assert max(int(np.abs(v.astype(int)).max()) for v in held if v.dtype == np.int8) == most
+        answers = (predictor(m)(digits.test.x) for m in (step.model, file.SerializeToString()))
+        p, q = (a.argmax(1) for a in answers)
+        assert (p == q).mean() >= 0.99
+
+
+def test_zeros_and_shared_values_are_kept(digits, cnn):
+    """A pruned and clustered net stays so, in Keras and in the integers of the file."""
+    import keras
+
+    sparse = keras.models.clone_model(cnn)
+    for new, old in zip(sparse.layers, cnn.layers, strict=True):
+        if hasattr(old, "kernel"):
+            kernel = old.kernel.numpy()
+            values = np.quantile(kernel, [0.05, 0.2, 0.8, 0.95])
+            nearest = values[np.abs(kernel[..., None] - values).argmin(-1)]
+            kernel = np.where(np.abs(kernel) < np.quantile(np.abs(kernel), 0.5), 0.0, nearest)
+            new.set_weights([kernel.astype(np.float32), old.bias.numpy()])
+    step = QuantiseAware(epochs=2)(sparse, digits.fit)
+    for layer in (layer for layer in step.model.layers if hasattr(layer, "kernel")):
+        before, after = sparse.get_layer(layer.name).kernel.numpy(), layer.kernel.numpy()
+        assert ((after == 0) >= (before == 0)).all()
+        assert len(np.unique(after)) <= 5
+        assert not np.allclose(np.unique(after), np.unique(before))  # clusters were trained
+    file = export(step.model, digits.fit.validation).model
+    for tensor in file.graph.initializer:
+        values = onnx.numpy_helper.to_array(tensor)
+        if values.dtype == np.int8 and values.ndim > 1:
+            assert len(np.unique(values)) <= 5
+            assert (values == 0).mean() >= 0.49
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"bits": 1}, {"bits": 9}, {"rate": 0.0}, {"weight": 2.0}, {"teacher": "bse"}]
+)
+def test_wrong_settings(wrong):
+    with pytest.raises(RecipeError):
+        QuantiseAware(**wrong)
+
+
+def test_a_saved_model_keeps_its_rounding(made, stripes, tmp_path):
+    from toolkit.models import open_model
+
+    step = made["residual"][1]
+    step.model.save(tmp_path / "rounded.keras")
+    again = open_model(tmp_path / "rounded.keras")
+    x = stripes[1].x[:50]
+    assert np.array_equal(predictor(again)(x), predictor(step.model)(x))
