@@ -38,7 +38,7 @@ class IntegerOperators(Pass):
         made = work.finished()
         _declare(made)
         kinds = [n.op_type for n in made.graph.node]
-        changed = {k: kinds.count(k) for k in sorted(set(kinds)) if k.startswith("Q")}
+        changed = {k: kinds.count(k) for k in sorted(set(kinds)) if k.startswith("Q") or "Integer" in k}
         return Step(made, {"changed": changed, "skipped": _left(made)})
 
 
@@ -58,6 +58,10 @@ def _written(work: Graph, node: Any) -> None:
         _replace(work, node, out, "QGemm", [*inputs, *(out.input[1:] if out else ())], ours=True)
     elif kind == "MatMul" and all(ins) and out is not None:
         _replace(work, node, out, "QLinearMatMul", [*ins[0], *ins[1], *out.input[1:]])
+    elif kind == "MatMul" and all(ins) and work.value(ins[1][0]) is not None:
+        (x, x_step, x_zero), (w, w_step, w_zero) = ins
+        inputs = [x, w, x_step, w_step, x_zero, w_zero]
+        _replace(work, node, None, "MatMulIntegerToFloat", inputs, ours=True)
     elif kind in _BOTH and all(ins) and out is not None:
         inputs = [*ins[0], *ins[1], *out.input[1:]]
         _replace(work, node, out, _BOTH[kind], inputs, ours=True)

@@ -1,0 +1,140 @@
+"""ResNet-8 of MLPerf Tiny on CIFAR-10: our files beside the benchmark's own TFLite files.
+
+TOOLKIT_DATA=FOLDER TOOLKIT_MODELS=FOLDER python benchmarks/resnet8.py [--quick]
+    [--teacher FILE.keras] [--out FOLDER] [--more IMAGES.npz]
+
+TOOLKIT_DATA has cifar10.npz, TOOLKIT_MODELS pretrainedResnet.h5 and its two .tflite files, which
+run on ai-edge-litert (without that package the peers are left out). teacher: what
+benchmarks/cifar_teacher.py made; without it the base teaches. more: further test images, as x_test
+and y_test. --quick: 2,000 training rows and one epoch each, to see that all of it runs. In full:
+44,000 training rows, 5,000 to choose by, 1,000 to calibrate; seed 0.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+
+import numpy as np
+from beside import interleaved, ratio
+
+from toolkit import compress, load, predictor
+from toolkit.metrics import accuracy
+from toolkit.passes import PASSES
+from toolkit.predict import session
+from toolkit.recipe import Recipe
+
+asked = argparse.ArgumentParser()
+asked.add_argument("--quick", action="store_true")
+asked.add_argument("--teacher", default="base")
+asked.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()) / "resnet8")
+asked.add_argument("--more", type=Path)
+args = asked.parse_args()
+MODELS = Path(os.environ["TOOLKIT_MODELS"])
+start = time.perf_counter()
+
+splits = load(str(Path(os.environ["TOOLKIT_DATA"]) / "cifar10.npz"))
+if args.quick:
+    small = splits.fit.train.rows(slice(2_000))
+    splits = replace(splits, fit=replace(splits.fit, train=small))
+
+
+def whole(bits, epochs, teacher):
+    """Rounded training, and the file of integers that comes of it."""
+    epochs = 1 if args.quick else epochs
+    tuned = PASSES["quantise_aware"](bits=bits, epochs=epochs, teacher=teacher, weight=0.9)
+    packed = (PASSES["pack"](),) if bits == 4 else ()
+    return tuned, PASSES["integer_operators"](), *packed, PASSES["shorten"]()
+
+
+distilled = PASSES["distill"](
+    teacher=args.teacher,
+    student="base",
+    temperature=4.0,
+    weight=0.9,
+    epochs=1 if args.quick else 12,
+)
+taught = () if args.teacher == "base" else (distilled,)
+recipes = [
+    Recipe("float16", (PASSES["float16"](), PASSES["shorten"]())),
+    Recipe("int8", (PASSES["static_int8"](), PASSES["integer_operators"](), PASSES["shorten"]())),
+    Recipe("int8-qat", whole(7, 3, "base")),
+    Recipe("distil-int8-qat", (*taught, *whole(7, 4, args.teacher))),
+    Recipe("distil-int4-qat", (*taught, *whole(4, 8, args.teacher))),
+]
+found = compress(MODELS / "pretrainedResnet.h5", splits, recipes, out=args.out)
+files = {a.name: a.path for a in (found.base, *found.candidates)}
+for name, why in found.misses.items():
+    print(f"{name}: {why}")
+
+tests = {"1,000 test images": (splits.test.x, splits.test.y)}
+if args.more:
+    with np.load(args.more, allow_pickle=False) as more:
+        x, y = more["x_test"].astype(np.float32), more["y_test"].reshape(-1).astype(np.int64)
+        tests[f"{len(x):,} further images"] = (x, y)
+
+row = splits.test.x[:1]
+answers, runs, sizes = {}, {}, {}
+for name, path in files.items():
+    opened = session(path, threads=1)
+    answers[name] = predictor(path)
+    runs[name] = lambda opened=opened: opened.run(None, {"input": row})
+    sizes[name] = path.stat().st_size
+
+try:
+    from ai_edge_litert.interpreter import Interpreter
+except ImportError:
+    print("ai-edge-litert is not installed: the peers are left out")
+else:
+
+    def tflite(path):
+        """A TFLite file as a function of rows, and one run of it on one row."""
+        peer = Interpreter(str(path), num_threads=1)
+        peer.allocate_tensors()
+        first, last = peer.get_input_details()[0], peer.get_output_details()[0]
+        whole = first["dtype"] == np.int8
+
+        def ready(x):
+            return (x - 128).astype(np.int8) if whole else x
+
+        def run(given):
+            peer.set_tensor(first["index"], given)
+            peer.invoke()
+
+        def answer(x):
+            out = []
+            for i in range(len(x)):
+                run(ready(x[i : i + 1]))
+                out.append(peer.get_tensor(last["index"])[0])
+            return np.array(out, np.float32)
+
+        return answer, partial(run, ready(row))
+
+    for name, file in (
+        ("TFLite float", "pretrainedResnet.tflite"),
+        ("TFLite int8", "pretrainedResnet_quant.tflite"),
+    ):
+        answers[name], runs[name] = tflite(MODELS / file)
+        sizes[name] = (MODELS / file).stat().st_size
+
+times = interleaved(runs)
+quicker = min((n for n in runs if "TFLite" in n), key=lambda n: np.median(times[n]), default="base")
+print(f"times beside base and beside {quicker}; 95 % intervals; one thread, one row")
+print(f"{'file':16} {'bytes':>8}  {'us':>6}  {'x base':20} {'x quicker peer':20} right, %")
+for name in runs:
+    ours, peers = (ratio(times[name], times[other]) for other in ("base", quicker))
+    right = [accuracy(answers[name](x), y) for x, y in tests.values()]
+    print(
+        f"{name:16} {sizes[name]:8,}  {1e6 * np.median(times[name]):6.1f}  "
+        + "  ".join(f"{v:.2f} ({low:.2f} to {high:.2f})" for v, low, high in (ours, peers))
+        + "  "
+        + ", ".join(f"{100 * r.value:.2f} ({100 * r.low:.1f} to {100 * r.high:.1f})" for r in right)
+    )
+print("right of: " + ", ".join(tests))
+print(f"{time.perf_counter() - start:.0f} s; files in {args.out}", file=sys.stderr)
