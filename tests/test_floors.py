@@ -14,10 +14,10 @@ ROOT = Path(toolkit.__file__).parent
 FLOORS = [
     {"errors", "glossary", "progress"},
     {
-        "augmentation", "explainers.players", "files", "metrics", "models.heads", "provenance",
-        "report.pictures", "report.quantities", "seeding", "shapes",
+        "augmentation", "constants", "explainers.players", "files", "metrics", "models.heads",
+        "provenance", "report.pictures", "report.quantities", "seeding", "shapes",
     },
-    {"data", "explainers.base", "models", "report.charts", "run"},
+    {"data", "explainers.base", "models", "report.charts", "run", "sparsity"},
     {
         "artifact", "checks", "contract", "explainers", "faithfulness", "fidelity", "predict",
         "report.words", "training",

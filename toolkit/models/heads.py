@@ -65,9 +65,10 @@ def softmax(logits: Floats | Doubles) -> Doubles:
 
 def _last_activation(model: Any) -> str:
     """The activation that produced the output, looked up through nested models and reshapes."""
-    layer = model.outputs[0]._keras_history.operation  # the operation that made this tensor
+    layer = model.outputs[0]._keras_history[0]  # the operation that made this tensor
     while getattr(layer, "layers", None):
-        layer = layer.outputs[0]._keras_history.operation
+        layer = layer.outputs[0]._keras_history[0]
+    layer = getattr(layer, "layer", layer)  # what a wrapper wraps says how it ends
     kind = type(layer).__name__
     if kind in ("Softmax", "Sigmoid"):
         return kind.lower()

@@ -12,7 +12,7 @@ from toolkit.passes.base import Pass
 
 @dataclass(frozen=True, kw_only=True)
 class Shorten(Pass):
-    """Drop node names, documentation and inferred shapes, share equal weights, shorten names.
+    """Drop node names, documentation, inferred shapes, unused opsets; share weights, shorten names.
 
     Outputs stay bit-identical. Input, output and metadata keep their names. Graphs with inner
     graphs (loops, branches) keep their tensor names, which the inner graphs may use.
@@ -29,6 +29,7 @@ class Shorten(Pass):
         graph = short.graph
         short.doc_string = graph.doc_string = ""
         del graph.value_info[:]
+        _only_used_opsets(short)
         inner = any(a.HasField("g") or a.graphs for n in graph.node for a in n.attribute)
         for node in graph.node:
             node.name = node.doc_string = ""
@@ -36,6 +37,17 @@ class Shorten(Pass):
             _share(graph)
             _rename(graph, _short_names(graph))
         return Step(short, {"bytes_before": model.ByteSize(), "bytes_after": short.ByteSize()})
+
+
+def _only_used_opsets(model: Any) -> None:
+    """Drop the operator sets that no node is of; quantisers and exporters name many."""
+    if any(a.HasField("g") or a.graphs for n in model.graph.node for a in n.attribute):
+        return
+    used = {n.domain for n in model.graph.node} | {"", "ai.onnx"}
+    used |= {n.domain for f in model.functions for n in f.node}
+    kept = [type(o).FromString(o.SerializeToString()) for o in model.opset_import]
+    del model.opset_import[:]
+    model.opset_import.extend(o for o in kept if o.domain in used)
 
 
 def _share(graph: Any) -> None:
