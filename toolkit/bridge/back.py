@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from toolkit.bridge.configs import objects
-from toolkit.bridge.forward import Twin, _weights
+from toolkit.bridge.forward import Twin, steady
 from toolkit.errors import ModelError
 from toolkit.training import copied
 
@@ -44,7 +44,7 @@ def weights_back(twin: Twin, trained: Any, model: Any) -> Any:
     made = copied(model)
     places = {id(old): new for old, new in zip(_layers(model), _layers(made), strict=True)}
     for name, layer in twin.layers.items():
-        ours = _weights(places[id(layer)])
+        ours = steady(places[id(layer)])
         theirs = trained.get_layer(name).weights
         if len(ours) != len(theirs):
             continue  # statistics that the twin keeps in its config do not change

@@ -32,7 +32,7 @@ def built(layer: Any, name: str) -> Any:
     kind = type(layer).__name__
     theirs = getattr(tf_keras.layers, kind, None)
     if theirs is None or not type(layer).__module__.startswith("keras."):
-        raise _cannot(layer, "it has no such layer")
+        raise cannot(layer, "it has no such layer")
     config = {**_plain(layer, layer.get_config()), "name": name}
     if kind == "Normalization":
         config = {
@@ -57,7 +57,7 @@ def built(layer: Any, name: str) -> Any:
         at_default = standard is not None and standard.default == config[setting]
         at_default |= setting == "data_format" and config[setting] == "channels_last"
         if setting not in _SILENT and not at_default and config[setting]:
-            raise _cannot(layer, f"it has no setting {setting} = {config[setting]}")
+            raise cannot(layer, f"it has no setting {setting} = {config[setting]}")
         config.pop(setting)
     return theirs(**config)
 
@@ -128,7 +128,7 @@ def _plain(layer: Any, config: dict[str, Any]) -> dict[str, Any]:
             else:
                 name = str(value)
             if not name:
-                raise _cannot(layer, "its activation is a layer or a function of its own")
+                raise cannot(layer, "its activation is a layer or a function of its own")
             found[setting] = activation(name)
             continue
         found[setting] = value
@@ -151,7 +151,8 @@ def _accepted(kind: type) -> set[str]:
     return found
 
 
-def _cannot(layer: Any, why: str) -> ModelError:
+def cannot(layer: Any, why: str) -> ModelError:
+    """The error that names a layer which stays on this side, and why."""
     return ModelError(
         f"layer {layer.name} ({type(layer).__name__}) has no twin in tf_keras: {why}",
         "layers that both Kerases have",

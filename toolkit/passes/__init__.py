@@ -11,8 +11,10 @@ from toolkit.passes.cluster import Cluster
 from toolkit.passes.distill import Distill
 from toolkit.passes.dynamic_int8 import DynamicInt8
 from toolkit.passes.float16 import Float16
+from toolkit.passes.integer_operators import IntegerOperators
 from toolkit.passes.pack import Pack
 from toolkit.passes.prune import Prune
+from toolkit.passes.quantise_aware import QuantiseAware
 from toolkit.passes.shorten import Shorten
 from toolkit.passes.static_int8 import StaticInt8
 
@@ -23,8 +25,10 @@ PASSES: dict[str, type[Pass]] = {
     "distill": Distill,
     "dynamic_int8": DynamicInt8,
     "float16": Float16,
+    "integer_operators": IntegerOperators,
     "pack": Pack,
     "prune": Prune,
+    "quantise_aware": QuantiseAware,
     "shorten": Shorten,
     "static_int8": StaticInt8,
 }

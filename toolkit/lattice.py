@@ -1,0 +1,228 @@
+"""Trained rounding -> an integer graph: weights int8, biases int32, activations uint8.
+
+A model of `models.quantised` comes out of the converter with QuantizeLinear and DequantizeLinear
+around its activations and float weights that are multiples of one step a channel. The steps are
+read off the weights, so that nothing is rounded a second time.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.glossary import Floats
+from toolkit.onnx_graph import Graph
+
+MOVING = ("Flatten", "Identity", "MaxPool", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
+"""Operators that only move or pick values: they do the same to integers."""
+
+MOST = 127
+_NEAR = 2e-4
+"""How far a multiple may be from a whole number: folding in float32 errs by 1e-4 at 127."""
+
+
+def is_rounded(model: Any) -> bool:
+    """Whether an onnx.ModelProto has activations that were rounded in training."""
+    return any(node.op_type == "QuantizeLinear" for node in model.graph.node)
+
+
+def compiled(model: Any) -> tuple[Any, dict[str, str]]:
+    """Give the onnx.ModelProto with integer weights and biases, and which layers stay float, why.
+
+    In QDQ form (QuantizeLinear and DequantizeLinear around each operator), which onnxruntime turns
+    into integer kernels.
+    """
+    work = Graph(model)
+    _scales_taken_in(work)
+    _clips_taken_in(work)
+    left: dict[str, str] = {}
+    for node in list(work.nodes):
+        if node.op_type in ("Conv", "MatMul", "Gemm"):
+            why = _compile(work, node)
+            if why:
+                left[node.name or node.output[0]] = why
+    return work.finished(), left
+
+
+def grid(weights: Floats, axis: int) -> tuple[NDArray[np.int8], Floats] | None:
+    """The whole numbers and the step a channel of which `weights` are made, or None if of none.
+
+    >>> whole, step = grid(np.float32([[0.2, -0.3], [0.5, 0.0]]), 0)
+    >>> whole.tolist(), step.round(3).tolist()
+    ([[2, -3], [1, 0]], [0.10000000149011612, 0.5])
+    """
+    rows = np.moveaxis(weights, axis, 0).reshape(weights.shape[axis], -1).astype(np.float64)
+    peaks = np.abs(rows).max(axis=1)
+    factors = np.arange(1, MOST + 1)
+    most = np.zeros(len(rows), np.int64)
+    for i, (row, peak) in enumerate(zip(rows, peaks, strict=True)):
+        if peak == 0:
+            continue
+        multiples = row[None] / peak * factors[:, None]
+        fits = np.abs(multiples - np.round(multiples)).max(axis=1) <= _NEAR * 2
+        if not fits.any():
+            return None
+        most[i] = factors[fits.argmax()]
+    most = _aligned(rows, peaks, most)
+    # the step of a channel of zeros is anything that lets its bias be exact
+    some = float(np.median(peaks[most > 0] / most[most > 0])) if (most > 0).any() else 1.0
+    step = np.where(most > 0, peaks / np.maximum(most, 1), some)
+    shape = [1] * weights.ndim
+    shape[axis] = -1
+    whole = np.round(weights / step.reshape(shape)).astype(np.int8)
+    return whole, step.astype(np.float32)
+
+
+def _aligned(rows: Any, peaks: Any, most: Any) -> Any:
+    """Channels whose numbers have a common divisor follow the numbers of the others.
+
+    Clusters are the same whole numbers in every channel; {-20, 10} alone would be read as {-2, 1}.
+    """
+    used = most > 0
+    if not used.any():
+        return most
+    numbers = [
+        np.round(r / p * m) if m else r * 0 for r, p, m in zip(rows, peaks, most, strict=True)
+    ]
+    common = np.unique(np.concatenate(numbers))
+    if len(common) <= 16:
+        return most
+    counts = [len(set(n)) for n in numbers]
+    richest = int(np.argmax(counts))
+    for i in np.flatnonzero(used):
+        known = np.unique(np.concatenate([numbers[richest], *(numbers[j] for j in range(i))]))
+        for factor in range(1, MOST // int(most[i]) + 1):
+            if np.isin(numbers[i] * factor, known).all():
+                most[i], numbers[i] = most[i] * factor, numbers[i] * factor
+                break
+    return most
+
+
+def source(work: Graph, tensor: str) -> Any:
+    """The DequantizeLinear that a tensor comes from, through what only moves values, or None."""
+    node = work.maker(tensor)
+    while node is not None and node.op_type in MOVING:
+        node = work.maker(node.input[0])
+    return node if node is not None and node.op_type == "DequantizeLinear" else None
+
+
+def _compile(work: Graph, node: Any) -> str:
+    """Give one operator integer weights; says why where it cannot."""
+    weights = work.value(node.input[1])
+    given = source(work, node.input[0])
+    if weights is None or weights.dtype != np.float32:
+        return "its weights are no constant"
+    if given is None:
+        return "its input is not rounded"
+    transposed = node.op_type == "Gemm" and any(a.name == "transB" and a.i for a in node.attribute)
+    axis = 0 if node.op_type == "Conv" or transposed else weights.ndim - 1
+    found = grid(weights, axis)
+    if found is None:
+        return "its weights were not rounded in training"
+    whole, step = found
+    entry = _direct(work, node.input[0], given)
+    scale = work.value(given.input[1])
+    steps = (step.astype(np.float64) * float(np.asarray(scale).reshape(()))).astype(np.float32)
+    names = [work.constant(v, f"{node.input[1]}/{n}") for n, v in (("int8", whole), ("step", step))]
+    zero = work.constant(np.zeros(len(step), np.int8), "zero")
+    kernel = work.add(
+        "DequantizeLinear", [*names, zero], work.free(f"{node.input[1]}/kernel"), axis=axis
+    )
+    kind, output = node.op_type, node.output[0]
+    bias = work.value(node.input[2]) if len(node.input) > 2 else None
+    after = work.only_reader(output)
+    if kind == "MatMul" and weights.ndim == 2 and _is_bias(work, after, output, weights.shape[1]):
+        # a dense layer: one operator with its bias
+        bias = next(v for i in after.input if (v := work.value(i)) is not None)
+        if _rank_two(work, node):
+            kind, output = "Gemm", after.output[0]
+            work.drop(after)
+        else:
+            bias = None
+    inputs = [entry, kernel]
+    if bias is not None:
+        total = np.round(bias.reshape(-1).astype(np.float64) / steps.astype(np.float64))
+        names = [
+            work.constant(np.clip(total, -(2**31), 2**31 - 1).astype(np.int32), f"{kernel}/bias"),
+            work.constant(steps, f"{kernel}/bias_step"),
+        ]
+        inputs.append(work.add("DequantizeLinear", names, work.free(f"{kernel}/offset"), axis=0))
+    work.drop(node)
+    work.add(kind, inputs, output)
+    work.nodes[-1].attribute.extend(node.attribute)
+    return ""
+
+
+def _rank_two(work: Graph, node: Any) -> bool:
+    """Gemm takes matrices only; a dense layer over sequences keeps MatMul."""
+    maker = work.maker(node.input[0])
+    while maker is not None and maker.op_type in ("QuantizeLinear", "DequantizeLinear", "Identity"):
+        maker = work.maker(maker.input[0])
+    shapes = {v.name: len(v.type.tensor_type.shape.dim) for v in work.model.graph.value_info}
+    shapes |= {v.name: len(v.type.tensor_type.shape.dim) for v in work.model.graph.input}
+    rank = shapes.get(node.input[0]) or shapes.get(node.output[0])
+    return rank == 2
+
+
+def _is_bias(work: Graph, node: Any, tensor: str, width: int) -> bool:
+    if node is None or node.op_type != "Add":
+        return False
+    other = [work.value(i) for i in node.input if i != tensor]
+    return len(other) == 1 and other[0] is not None and other[0].size == width
+
+
+def _direct(work: Graph, tensor: str, given: Any) -> str:
+    """The tensor as what a DequantizeLinear gives, rounded anew where values were only moved."""
+    if work.maker(tensor) is given:
+        return tensor
+    ends = list(given.input[1:])
+    known = [n for n in work.readers(tensor) if n.op_type == "QuantizeLinear"]
+    if known:
+        return str(work.readers(known[0].output[0])[0].output[0])
+    held = work.add("QuantizeLinear", [tensor, *ends], work.free(f"{tensor}/uint8"))
+    return work.add("DequantizeLinear", [held, *ends], work.free(f"{tensor}/moved"))
+
+
+def _scales_taken_in(work: Graph) -> None:
+    """What is multiplied by a and rounded by steps of s is rounded by steps of s / a."""
+    for node in [n for n in work.nodes if n.op_type == "QuantizeLinear"]:
+        while True:
+            before = work.maker(node.input[0])
+            if before is None or before.op_type not in ("Add", "Mul"):
+                break
+            if work.only_reader(node.input[0]) is not node:
+                break
+            factor = work.value(before.input[1])
+            if factor is None or factor.size != 1:
+                break
+            value = float(factor.reshape(()))
+            if value != 0 if before.op_type == "Add" else value <= 0:
+                break
+            if before.op_type == "Mul":
+                scale = np.asarray(work.value(node.input[1]))
+                node.input[1] = work.constant(np.float32(scale / value), f"{node.input[1]}/scaled")
+            node.input[0] = before.input[0]
+            work.drop(before)
+
+
+def _clips_taken_in(work: Graph) -> None:
+    """A ReLU before rounding to steps that begin at 0 does nothing, nor a cap above the last."""
+    for node in [n for n in work.nodes if n.op_type == "QuantizeLinear"]:
+        before = work.maker(node.input[0])
+        if before is None or before.op_type not in ("Relu", "Clip"):
+            continue
+        if work.only_reader(node.input[0]) is not node:
+            continue
+        scale, zero = work.value(node.input[1]), work.value(node.input[2])
+        if scale is None or zero is None or zero.reshape(()) != 0:
+            continue
+        if before.op_type == "Clip":
+            low, high = (work.value(i) for i in before.input[1:3])
+            last = 255 * float(scale.reshape(()))
+            # half a step: what is capped rounds to the last step all the same
+            if low is None or low != 0 or high is None or last > float(high) * (1 + 0.5 / 255):
+                continue
+        node.input[0] = before.input[0]
+        work.drop(before)

@@ -1,0 +1,126 @@
+"""An ONNX graph that can be read by tensor and changed node by node."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Graph:
+    """A copy of a model: who makes and who reads each tensor, its constants, and new nodes.
+
+    Nodes may be added in any order: `finished` sorts them and drops what nobody reads.
+    """
+
+    def __init__(self, model: Any) -> None:
+        """Copy the onnx.ModelProto; it stays as it is."""
+        self.model = type(model)()
+        self.model.CopyFrom(model)
+        graph = self.model.graph
+        self.nodes: list[Any] = list(graph.node)
+        self.constants: dict[str, Any] = {t.name: t for t in graph.initializer}
+        self.ends = [o.name for o in graph.output]
+        self.taken = {*self.constants, *(i.name for i in graph.input)}
+        self.taken |= {o for node in self.nodes for o in node.output}
+
+    def maker(self, tensor: str) -> Any:
+        """The node that makes a tensor, or None for inputs and constants."""
+        return next((n for n in self.nodes if tensor in n.output), None)
+
+    def readers(self, tensor: str) -> list[Any]:
+        """The nodes that read a tensor."""
+        return [n for n in self.nodes if tensor in n.input]
+
+    def only_reader(self, tensor: str) -> Any:
+        """The single node that reads a tensor which is no output of the graph, or None."""
+        found = self.readers(tensor)
+        return found[0] if len(found) == 1 and tensor not in self.ends else None
+
+    def value(self, tensor: str) -> NDArray[Any] | None:
+        """The values of a constant, or None."""
+        from onnx import numpy_helper
+
+        held = self.constants.get(tensor)
+        return None if held is None else np.asarray(numpy_helper.to_array(held))
+
+    def constant(self, values: Any, name: str) -> str:
+        """Hold an array under a free name like `name`, and say which."""
+        from onnx import numpy_helper
+
+        name = self.free(name)
+        self.constants[name] = numpy_helper.from_array(np.asarray(values), name)
+        return name
+
+    def free(self, name: str) -> str:
+        """A tensor name that is not taken yet."""
+        found, number = name, 1
+        while found in self.taken:
+            number += 1
+            found = f"{name}/{number}"
+        self.taken.add(found)
+        return found
+
+    def add(
+        self, kind: str, inputs: list[str], output: str, domain: str = "", **settings: Any
+    ) -> str:
+        """A new node that makes one tensor, whose name comes back."""
+        from onnx import helper
+
+        self.nodes.append(helper.make_node(kind, inputs, [output], domain=domain, **settings))
+        return output
+
+    def drop(self, node: Any) -> None:
+        """Take a node out."""
+        self.nodes = [n for n in self.nodes if n is not node]
+
+    def swap(self, old: str, new: str) -> None:
+        """Let whoever reads `old` read `new`."""
+        for node in self.readers(old):
+            for i, tensor in enumerate(node.input):
+                if tensor == old:
+                    node.input[i] = new
+
+    def finished(self) -> Any:
+        """The changed model: nodes in order, nothing that is not read."""
+        kept = self._sorted()
+        read = {i for node in kept for i in node.input} | set(self.ends)
+        graph = self.model.graph
+        nodes = [type(n).FromString(n.SerializeToString()) for n in kept]
+        held = [
+            type(t).FromString(t.SerializeToString())
+            for name, t in self.constants.items()
+            if name in read
+        ]
+        del graph.node[:], graph.initializer[:], graph.value_info[:]
+        graph.node.extend(nodes)
+        graph.initializer.extend(held)
+        return self.model
+
+    def _sorted(self) -> list[Any]:
+        """Each node after those it reads from, and only those from which the outputs come."""
+        makers = {o: n for n in self.nodes for o in n.output}
+        done: set[int] = set()
+        order: list[Any] = []
+        waiting = [(makers[e], False) for e in reversed(self.ends) if e in makers]
+        while waiting:
+            node, ready = waiting.pop()
+            if id(node) in done:
+                continue
+            if ready:
+                done.add(id(node))
+                order.append(node)
+                continue
+            waiting.append((node, True))
+            waiting += [(makers[i], False) for i in reversed(_reads(node)) if i in makers]
+        return order
+
+
+def _reads(node: Any) -> list[str]:
+    """The tensors that a node reads, those of graphs inside it among them."""
+    found = [i for i in node.input if i]
+    for attribute in node.attribute:
+        for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+            found += [i for n in inner.node for i in _reads(n)] + [o.name for o in inner.output]
+    return found

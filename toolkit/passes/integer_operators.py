@@ -1,0 +1,162 @@
+"""Integer operators written out: each rounded operator and the rounding around it as one node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from toolkit.glossary import Fit, Stage, Step
+from toolkit.lattice import MOVING
+from toolkit.onnx_graph import Graph
+from toolkit.passes.base import Pass
+
+MICROSOFT = "com.microsoft"
+"""onnxruntime's own operators; the file then runs on onnxruntime alone."""
+
+_BOTH = {"Add": "QLinearAdd", "Mul": "QLinearMul"}
+_POOLS = {"AveragePool": "QLinearAveragePool", "GlobalAveragePool": "QLinearGlobalAveragePool"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntegerOperators(Pass):
+    """Write QDQ form as integer operators: fewer bytes, and the file loads in less time.
+
+    onnxruntime makes the same kernels of QDQ form each time it loads a file; here they are made
+    once. What it has no integer operator for stays as it is, between its roundings.
+    """
+
+    stage: ClassVar[Stage] = "onnx"
+
+    def __call__(self, model: Any, fit: Fit, seed: int = 0) -> Step:  # noqa: ARG002
+        """Give the model of integer operators; facts count the operators by kind."""
+        work = Graph(model)
+        for node in list(work.nodes):
+            if any(node is kept for kept in work.nodes):
+                _written(work, node)
+        made = work.finished()
+        _declare(made)
+        kinds = [n.op_type for n in made.graph.node]
+        changed = {k: kinds.count(k) for k in sorted(set(kinds)) if k.startswith("Q")}
+        return Step(made, {"changed": changed, "skipped": _left(made)})
+
+
+def _written(work: Graph, node: Any) -> None:
+    kind = node.op_type
+    ins = [_whole(work, i) for i in node.input]
+    if kind in MOVING and ins[0]:
+        _moved(work, node, ins[0])
+        return
+    out = _out(work, node)
+    if kind == "Conv" and all(ins) and out is not None:
+        inputs = [*ins[0], *_kernel(work, ins[1]), *out.input[1:]]
+        inputs += [ins[2][0]] if len(ins) > 2 else []
+        _replace(work, node, out, "QLinearConv", inputs)
+    elif kind == "Gemm" and all(ins):
+        inputs = [*ins[0], *ins[1], ins[2][0] if len(ins) > 2 else ""]
+        _replace(work, node, out, "QGemm", [*inputs, *(out.input[1:] if out else ())], ours=True)
+    elif kind == "MatMul" and all(ins) and out is not None:
+        _replace(work, node, out, "QLinearMatMul", [*ins[0], *ins[1], *out.input[1:]])
+    elif kind in _BOTH and all(ins) and out is not None:
+        inputs = [*ins[0], *ins[1], *out.input[1:]]
+        _replace(work, node, out, _BOTH[kind], inputs, ours=True)
+    elif kind in _POOLS and ins[0] and out is not None:
+        _replace(
+            work,
+            node,
+            out,
+            _POOLS[kind],
+            [*ins[0], *out.input[1:]],
+            ours=True,
+            channels_last=0,
+        )
+    elif kind == "Concat" and all(ins) and out is not None:
+        inputs = [*out.input[1:], *(e for i in ins for e in i)]
+        _replace(work, node, out, "QLinearConcat", inputs, ours=True)
+
+
+def _kernel(work: Graph, kernel: list[str]) -> list[str]:
+    """The ends of a kernel, its zero points as one where all are 0."""
+    whole, step, *zeros = kernel
+    values = work.value(zeros[0]) if zeros else np.zeros(1, np.int8)
+    if values is not None and not values.any():
+        return [whole, step, work.constant(np.zeros((), values.dtype), "zero")]
+    return [whole, step, *zeros]
+
+
+def _whole(work: Graph, tensor: str) -> list[str]:
+    """A tensor's integers, scale and zero point, when a DequantizeLinear makes it, else nothing."""
+    maker = work.maker(tensor)
+    rounded = maker is not None and maker.op_type == "DequantizeLinear"
+    return list(maker.input) if rounded else []
+
+
+def _out(work: Graph, node: Any) -> Any:
+    """The QuantizeLinear that alone reads a node, or None."""
+    reader = work.only_reader(node.output[0])
+    return reader if reader is not None and reader.op_type == "QuantizeLinear" else None
+
+
+def _moved(work: Graph, node: Any, given: list[str]) -> None:
+    """Move the integers instead of what they stand for."""
+    old = node.output[0]
+    held = work.free(f"{old}/whole")
+    node.input[0], node.output[0] = given[0], held
+    for reader in work.readers(old):
+        if reader.op_type == "QuantizeLinear" and _same(work, list(reader.input[1:]), given[1:]):
+            work.swap(reader.output[0], held)
+            work.drop(reader)
+    work.add("DequantizeLinear", [held, *given[1:]], old)
+
+
+def _same(work: Graph, one: list[str], other: list[str]) -> bool:
+    pairs = [(work.value(a), work.value(b)) for a, b in zip(one, other, strict=True)]
+    return one == other or all(
+        a is not None and b is not None and np.array_equal(a, b) for a, b in pairs
+    )
+
+
+def _replace(
+    work: Graph,
+    node: Any,
+    out: Any,
+    kind: str,
+    inputs: list[str],
+    *,
+    ours: bool = False,
+    **more: Any,
+) -> None:
+    work.drop(node)
+    if out is not None:
+        work.drop(out)
+    work.add(
+        kind,
+        inputs,
+        out.output[0] if out is not None else node.output[0],
+        MICROSOFT if ours else "",
+        **more,
+    )
+    # a dense layer has alpha and beta 1; padding is written out beside auto_pad
+    passed = ("transA", "transB") if kind == "QGemm" else [a.name for a in node.attribute]
+    work.nodes[-1].attribute.extend(a for a in node.attribute if a.name in passed)
+
+
+def _declare(model: Any) -> None:
+    from onnx import helper
+
+    used = {n.domain for n in model.graph.node}
+    kept = [o for o in model.opset_import if o.domain in used]
+    if MICROSOFT in used and all(o.domain != MICROSOFT for o in kept):
+        kept.append(helper.make_opsetid(MICROSOFT, 1))
+    kept = [helper.make_opsetid(o.domain, o.version) for o in kept]
+    del model.opset_import[:]
+    model.opset_import.extend(kept)
+
+
+def _left(model: Any) -> dict[str, str]:
+    found = {}
+    for node in model.graph.node:
+        if node.op_type in ("Conv", "Gemm", "MatMul"):
+            found[node.output[0]] = f"{node.op_type} stays as it is: not all of it is rounded"
+    return found
