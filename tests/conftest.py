@@ -57,6 +57,45 @@ def tabular(wine: Any) -> Any:
 
 
 @pytest.fixture(scope="session")
+def residual(digits: Any) -> Any:
+    """A trained net with what pruning and packing meet: batch norms, a sum, a depthwise layer."""
+    import keras
+    from keras import layers
+
+    from toolkit import training
+
+    def convolved(x: Any, **settings: Any) -> Any:
+        x = layers.Conv2D(16, 3, padding="same", use_bias=False, **settings)(x)
+        return layers.BatchNormalization(momentum=0.8)(x)
+
+    keras.utils.set_random_seed(0)
+    first = layers.Input((8, 8, 1))
+    x = layers.ReLU()(convolved(layers.Rescaling(1 / 16)(first), name="conv_a"))
+    x = layers.ReLU()(layers.Add()([x, convolved(x, name="conv_b")]))
+    x = layers.DepthwiseConv2D(3, name="depthwise")(x)
+    x = layers.Conv2D(32, 1, activation="relu", name="conv_c")(x)
+    last = layers.Dense(10, "softmax", name="classes")(layers.Flatten()(x))
+    settings = training.Settings(epochs=4, batch=32)
+    return training.train(keras.Model(first, last), digits.fit, settings)[0]
+
+
+@pytest.fixture(scope="session")
+def sparse(residual: Any, digits: Any) -> Any:
+    """The step that pruned it to 60 %."""
+    from toolkit.passes import PASSES, apply
+
+    return apply(PASSES["prune"](sparsity=0.6, epochs=2), residual, digits.fit)
+
+
+@pytest.fixture(scope="session")
+def clustered(sparse: Any, digits: Any) -> Any:
+    """The step that clustered what was pruned."""
+    from toolkit.passes import PASSES, apply
+
+    return apply(PASSES["cluster"](epochs=1), sparse.model, digits.fit)
+
+
+@pytest.fixture(scope="session")
 def saved(tmp_path_factory: Any, mlp: Any) -> Path:
     """The MLP as a .keras file."""
     path = tmp_path_factory.mktemp("saved") / "mlp.keras"

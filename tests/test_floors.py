@@ -14,11 +14,11 @@ ROOT = Path(toolkit.__file__).parent
 FLOORS = [
     {"errors", "glossary", "progress"},
     {
-        "augmentation", "explainers.players", "files", "metrics", "models.heads",
+        "augmentation", "constants", "explainers.players", "files", "metrics", "models.heads",
         "onnx_graph", "provenance",
         "report.pictures", "report.quantities", "seeding", "shapes",
     },
-    {"data", "explainers.base", "lattice", "models", "report.charts", "run"},
+    {"data", "explainers.base", "lattice", "models", "report.charts", "run", "sparsity"},
     {
         "artifact", "checks", "contract", "explainers", "faithfulness", "fidelity", "predict",
         "report.words", "training",

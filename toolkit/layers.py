@@ -1,4 +1,4 @@
-"""What the layers of a float `.onnx` learnt: weights of the first and the last, activations."""
+"""What the layers of an `.onnx` learnt: weights of the first and the last, activations."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from toolkit.constants import constants
 from toolkit.errors import ModelError
 from toolkit.glossary import Floats, Layer
 from toolkit.shapes import in_shape
@@ -22,7 +23,7 @@ def weights(path: Path, subject: str, image: tuple[int, ...] | None = None) -> t
     image: the shape (h, w, c) of a row, when rows are pictures; a first dense layer over all of
     its values is then shown as pictures. Raises ModelError for a file that is no ONNX.
     """
-    found = _learnt(_model(path).graph)
+    found = _learnt(_model(path))
     layers = []
     for place, (name, values) in enumerate(found):
         if place not in (0, len(found) - 1):
@@ -68,10 +69,10 @@ def _model(path: Path) -> Any:
         raise ModelError(f"cannot read {path} as ONNX", "a .onnx file", "check the path") from error
 
 
-def _learnt(graph: Any) -> list[tuple[str, Floats]]:
-    stored = _stored(graph)
+def _learnt(model: Any) -> list[tuple[str, Floats]]:
+    stored = constants(model)
     found = []
-    for node in graph.node:
+    for node in model.graph.node:
         if node.op_type not in _LEARNT or node.input[1] not in stored:
             continue
         values = np.asarray(stored[node.input[1]], np.float32)
@@ -81,26 +82,6 @@ def _learnt(graph: Any) -> list[tuple[str, Floats]]:
             values = values.T
         found.append((_short(node.input[1]), values))
     return found
-
-
-def _stored(graph: Any) -> dict[str, Any]:
-    """Every constant array by its name, also behind a Constant, Identity, Cast or Transpose."""
-    from onnx import helper, numpy_helper
-
-    stored = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
-    for node in graph.node:
-        settings = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-        if node.op_type == "Constant" and "value" in settings:
-            stored[node.output[0]] = numpy_helper.to_array(settings["value"])
-        elif node.op_type in ("Identity", "Cast", "Transpose") and node.input[0] in stored:
-            values = stored[node.input[0]]
-            turned = node.op_type == "Transpose"
-            stored[node.output[0]] = values.transpose(settings.get("perm")) if turned else values
-        elif node.op_type == "Reshape" and set(node.input) <= stored.keys():
-            shape = stored[node.input[1]].tolist()
-            if 0 not in shape:  # 0 copies a length in ONNX; exporters write it for inputs alone
-                stored[node.output[0]] = stored[node.input[0]].reshape(shape)
-    return stored
 
 
 def _short(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -128,12 +128,14 @@ def fitted(
     decay: bool = False,
     prepare: Prepare | None = None,
     library: Any = None,
+    callbacks: Sequence[Any] = (),
 ) -> tuple[Any, History]:
     """Fit a model to given targets with a given loss; `train` is the usual door.
 
     accuracy: a metric that reads these targets. decay: the learning rate falls to 0 along half a
     cosine (Loshchilov and Hutter 2017). prepare: changes each batch of training rows. A copy of
     the model is trained; with library, the other Keras that the model is of, the model itself.
+    callbacks: more of them, of that Keras.
     """
     import keras
 
@@ -161,7 +163,7 @@ def fitted(
             epochs=settings.epochs,
             validation_data=_batches(*validation_rows, settings.batch),
             validation_steps=math.ceil(len(validation_rows[0]) / settings.batch),
-            callbacks=[Watch()],
+            callbacks=[*callbacks, Watch()],
             shuffle=False,
             verbose=0,
         )

@@ -68,6 +68,7 @@ def _last_activation(model: Any) -> str:
     layer = model.outputs[0]._keras_history[0]  # the operation that made this tensor
     while getattr(layer, "layers", None):
         layer = layer.outputs[0]._keras_history[0]
+    layer = getattr(layer, "layer", layer)  # what a wrapper wraps says how it ends
     kind = type(layer).__name__
     if kind in ("Softmax", "Sigmoid"):
         return kind.lower()

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from toolkit.errors import RecipeError
 from toolkit.glossary import Facts, Fit, Stage, Step
+from toolkit.sparsity import told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +33,10 @@ class Pass(ABC):
 
 
 def apply(step: Pass, model: Any, fit: Fit, seed: int = 0) -> Step:
-    """Run one pass; its facts begin with its name and settings and end with the seconds it took.
+    """Run one pass; its facts begin with its name and settings, then its own, then the seconds.
 
+    After a keras pass facts also say how sparse and clustered each kernel is, where any was: a pass
+    that undoes what came before it is seen.
     Raises RecipeError when the model is of the other stage.
     """
     stage = "onnx" if hasattr(model, "SerializeToString") else "keras"
@@ -46,7 +49,8 @@ def apply(step: Pass, model: Any, fit: Fit, seed: int = 0) -> Step:
     start = time.perf_counter()
     done = step(model, fit, seed)
     facts: Facts = {"pass": step.name, "settings": dataclasses.asdict(step), **done.facts}
-    return Step(done.model, {**facts, "seconds": round(time.perf_counter() - start, 3)})
+    facts["seconds"] = round(time.perf_counter() - start, 3)
+    return Step(done.model, {**facts, **(told(model, done.model) if stage == "keras" else {})})
 
 
 def positive(owner: str, **values: float) -> None:

@@ -48,6 +48,7 @@ class Shorten(Pass):
         del short.metadata_props[:]
         short.metadata_props.extend(said)
         versions = {o.domain: o.version for o in short.opset_import}
+        _only_used_opsets(short)
         inner = any(a.HasField("g") or a.graphs for n in graph.node for a in n.attribute)
         for node in graph.node:
             node.ClearField("name")
@@ -59,6 +60,17 @@ class Shorten(Pass):
             _share(graph)
             _rename(graph, _short_names(graph))
         return Step(short, {"bytes_before": model.ByteSize(), "bytes_after": short.ByteSize()})
+
+
+def _only_used_opsets(model: Any) -> None:
+    """Drop the operator sets that no node is of; quantisers and exporters name many."""
+    if any(a.HasField("g") or a.graphs for n in model.graph.node for a in n.attribute):
+        return
+    used = {n.domain for n in model.graph.node} | {"", "ai.onnx"}
+    used |= {n.domain for f in model.functions for n in f.node}
+    kept = [type(o).FromString(o.SerializeToString()) for o in model.opset_import]
+    del model.opset_import[:]
+    model.opset_import.extend(o for o in kept if o.domain in used)
 
 
 def _say_less(node: Any, versions: dict[str, int]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -29,13 +29,14 @@ def tune(
     subject: str,
     seed: int = 0,
     library: Any = None,
+    callbacks: Sequence[Any] = (),
 ) -> tuple[Any, History]:
     """Train a copy of `model` on labels and on a teacher's softened answers (Hinton et al. 2015).
 
     teacher: None trains on labels alone. weight: the share of the teacher in the loss. Pictures
     are moved and mirrored as far as the teacher hardly minds, and it answers to what the student
     sees (Beyer et al. 2022). Unlabelled rows of `fit` are learnt from the teacher alone.
-    library: tf_keras for a model of it, which is then trained in place.
+    library: tf_keras for a model of it, which is then trained in place, with more callbacks.
     """
     classes, head = len(fit.train.classes), head_of(model)
     shape = tuple(model.inputs[0].shape[1:])
@@ -71,6 +72,7 @@ def tune(
         decay=True,
         prepare=prepare,
         library=library,
+        callbacks=callbacks,
     )
     facts = {"mirror": change.mirror, "shift": change.shift, "taught": teacher is not None}
     return trained, replace(history, facts={**history.facts, **facts})

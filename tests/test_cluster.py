@@ -1,0 +1,84 @@
+"""Few values a kernel, in Keras and in the file, and the zeros of a pruned model kept."""
+
+import pytest
+
+from toolkit import sparsity
+from toolkit.errors import RecipeError
+from toolkit.export import export
+from toolkit.passes import PASSES, apply
+from toolkit.passes.cluster import Cluster
+from toolkit.predict import predictor
+
+FOLDED = ("conv_a", "conv_b")
+"""Kernels that the exporter multiplies by a number an output, that of the batch norm after them."""
+
+
+def test_every_kernel_has_few_values(clustered):
+    for name, kernel in sparsity.kernels(clustered.model).items():
+        if "depthwise" in name:
+            assert sparsity.distinct(kernel) > 16
+        else:
+            assert sparsity.distinct(kernel) <= 16
+            assert clustered.facts["distinct"][name] == sparsity.distinct(kernel)
+    assert clustered.facts["skipped"] == {"depthwise": "DepthwiseConv2D is not clustered"}
+
+
+def test_zeros_stay_zeros(sparse, clustered):
+    before, after = (sparsity.kernels(step.model) for step in (sparse, clustered))
+    for name, kernel in after.items():
+        assert not kernel[before[name] == 0].any()
+        assert clustered.facts["sparsity"][name] >= sparse.facts["sparsity"][name]
+
+
+@pytest.mark.parametrize("quantiser", [(), ("float16",), ("static_int8",)])
+def test_the_file_has_few_values_and_the_same_zeros(quantiser, clustered, digits):
+    small = export(clustered.model, digits.fit.validation).model
+    for name in (*quantiser, "pack", "shorten"):
+        small = PASSES[name]()(small, digits.fit).model
+    ours, theirs = sparsity.kernels(clustered.model), sparsity.kernels(small)
+    for (name, mine), stored in zip(ours.items(), theirs.values(), strict=True):
+        assert mine.shape == stored.shape
+        assert not stored[mine == 0].any()
+        if "depthwise" in name:
+            continue
+        assert sparsity.distinct_an_output(stored) <= 16
+        whole = quantiser != ("static_int8",) and not name.startswith(FOLDED)
+        if whole:  # int8 has a scale an output
+            assert sparsity.distinct(stored) <= 16
+
+
+def test_a_dense_model_stays_dense_and_classifies(cnn, digits):
+    step = apply(Cluster(epochs=1), cnn, digits.fit)
+    assert "sparsity" not in step.facts
+    assert set(step.facts["distinct"].values()) == {16}
+    answers = predictor(step.model)(digits.test.x).argmax(axis=1)
+    assert (answers == digits.test.y).mean() > 0.8
+
+
+def test_a_kernel_with_few_weights_is_left(cnn, digits):
+    step = Cluster(clusters=100, epochs=1)(cnn, digits.fit)
+    assert step.facts["skipped"] == {"conv_1a": "it has 72 weights, no more than 100"}
+
+
+def test_a_nearly_empty_kernel_can_be_clustered(tabular, wine):
+    """Fewer weights than centroids on one side of zero."""
+    bare = PASSES["prune"](sparsity=0.97, epochs=1)(tabular, wine.fit).model
+    step = apply(Cluster(epochs=1), bare, wine.fit)
+    before, after = sparsity.kernels(bare), sparsity.kernels(step.model)
+    for name, kernel in after.items():
+        assert sparsity.distinct(kernel) <= 16
+        assert not kernel[before[name] == 0].any()
+
+
+def test_the_same_seed_gives_the_same_weights(tabular, wine):
+    step = Cluster(epochs=1)
+    one, two = (step(tabular, wine.fit, 3).model.get_weights() for _ in range(2))
+    assert all((a == b).all() for a, b in zip(one, two, strict=True))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"clusters": 1}, {"clusters": 257}, {"epochs": -1}, {"rate": 0.0}, {"teacher": ""}]
+)
+def test_wrong_settings(wrong):
+    with pytest.raises(RecipeError):
+        Cluster(**wrong)

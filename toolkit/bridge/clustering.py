@@ -1,0 +1,51 @@
+"""Weight clustering with tensorflow-model-optimization: every kernel shares a few values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from toolkit.bridge.back import weights_back
+from toolkit.bridge.forward import to_tf_keras
+from toolkit.bridge.pruning import CHANGED, Train, has_matrix, keeping, main_kernel
+from toolkit.glossary import History
+
+
+def clustered(model: Any, train: Train, *, clusters: int) -> tuple[Any, History, dict[str, str]]:
+    """A copy of `model` with at most `clusters` values a kernel, its history, and layers left out.
+
+    Values and what belongs to which are learnt while `train` trains. Where a kernel has zeros, one
+    of its values is 0 and zeros stay zeros. Depthwise kernels lose too much and stay as they are.
+    """
+    import tf_keras
+    from tensorflow_model_optimization.clustering import keras as few
+
+    twin = to_tf_keras(model)
+    skipped = {}
+
+    def wrapped(layer: Any) -> Any:
+        if not has_matrix(layer):
+            return layer
+        if type(layer).__name__ not in CHANGED:
+            skipped[layer.name] = f"{type(layer).__name__} is not clustered"
+            return layer
+        values = main_kernel(layer).numpy()
+        if values.size <= clusters:
+            skipped[layer.name] = f"it has {values.size} weights, no more than {clusters}"
+            return layer
+        # k-means++ draws its centroids among the weights and needs enough of them on each side of 0
+        enough = np.count_nonzero(values) > 2 * clusters
+        start = few.CentroidInitialization
+        return few.cluster_weights(
+            layer,
+            number_of_clusters=clusters,
+            cluster_centroids_init=start.KMEANS_PLUS_PLUS if enough else start.LINEAR,
+            preserve_sparsity=bool((values == 0).any()),
+        )
+
+    # the wrapped layers lose their kernel as a variable: what is held is found before
+    held = keeping(twin.model)
+    wrapper = tf_keras.models.clone_model(twin.model, clone_function=wrapped)
+    _, history = train(wrapper, library=tf_keras, callbacks=[held])
+    return weights_back(twin, few.strip_clustering(wrapper), model), history, skipped
