@@ -126,12 +126,15 @@ def folded(model: Any, scales: dict[str, Floats]) -> Any:
             return building.again(node, args, kwargs)
         kernel = layer.kernel.numpy()
         bias = layer.bias.numpy() if layer.use_bias else np.zeros(len(scales[layer.name]), "f")
-        step = scales[layer.name]
+        step, factor = scales[layer.name], np.ones(len(bias), np.float32)
         norm = look.norm_after(node)
         if norm is not None:
             factor, shift = _affine(norm.operation)
-            kernel = kernel * (factor.reshape(kernel.shape[2:]) if "Depthwise" in kind else factor)
-            bias, step = bias * factor + shift, step * np.abs(factor)
+            bias = bias * factor + shift
+        ends = kernel.shape[2:] if "Depthwise" in kind else kernel.shape[-1:]
+        whole = np.round(kernel / step.reshape(ends)) * np.sign(factor).reshape(ends)
+        step = _short(step * np.abs(factor))
+        kernel = (whole * step.reshape(ends)).astype(np.float32)
         given = look.step_before(node)
         if given is not None:
             grid = np.where(step > 0, given * step, 1.0)
@@ -337,6 +340,12 @@ def _ranges(model: Any, places: list[Any], rows: Floats) -> list[tuple[float, fl
         found.append([(float(np.min(a)), float(np.max(a))) for a in answers])
     means = np.mean(found, axis=0)
     return [(min(low, 0.0), max(high, low + 1e-3, 1e-3)) for low, high in means]
+
+
+def _short(steps: Floats) -> Floats:
+    """Steps that 16 bits hold, where float16 has all its digits; they take half the bytes."""
+    half = steps.astype(np.float16).astype(np.float32)
+    return np.where(steps >= float(np.finfo(np.float16).smallest_normal), half, steps)
 
 
 def _affine(norm: Any) -> tuple[Floats, Floats]:

@@ -26,7 +26,7 @@ _FEW = 16
 
 @dataclass
 class Form:
-    """One way to write a weight. four: it holds UINT4 and needs opset 21."""
+    """One way to write a weight. four: it holds values of four bits and needs opset 21."""
 
     kind: str
     names: Iterator[str]
@@ -109,6 +109,8 @@ def forms(
     names = iter(names)
     book, codes = np.unique(values, return_inverse=True)
     codes = codes.reshape(values.shape)
+    if opset21 and values.dtype == np.int8 and book[0] >= -8 and book[-1] <= 7:
+        yield _nibbles(values, names)
     if len(book) <= 256:
         yield from _coded("codebook", names, codes, book, opset21=opset21)
     mask = values != 0
@@ -140,6 +142,19 @@ def forms(
             codes = np.moveaxis(places.reshape(moved.shape), 0, axis)
             scales = scales.reshape(lengths)
             yield from _coded("scaled codebook", names, codes, book, scales=scales, opset21=opset21)
+
+
+def _nibbles(values: Array, names: Iterator[str]) -> Form:
+    """Whole numbers from -8 to 7 as INT4, without a codebook."""
+    from onnx import TensorProto, helper
+
+    form = Form("four bits", names, four=True)
+    flat = np.append(values.ravel(), np.zeros(values.size % 2, np.int8)).astype(np.uint8) & 15
+    name = next(names)
+    packed = (flat[0::2] | (flat[1::2] << 4)).tobytes()
+    form.tensors.append(helper.make_tensor(name, TensorProto.INT4, values.shape, packed, raw=True))
+    form.make("Cast", name, to=TensorProto.INT8)
+    return form
 
 
 def _coded(

@@ -38,7 +38,8 @@ class IntegerOperators(Pass):
         made = work.finished()
         _declare(made)
         kinds = [n.op_type for n in made.graph.node]
-        changed = {k: kinds.count(k) for k in sorted(set(kinds)) if k.startswith("Q") or "Integer" in k}
+        whole = sorted({k for k in kinds if k.startswith("Q") or "Integer" in k})
+        changed = {k: kinds.count(k) for k in whole}
         return Step(made, {"changed": changed, "skipped": _left(made)})
 
 
@@ -73,7 +74,6 @@ def _written(work: Graph, node: Any) -> None:
             _POOLS[kind],
             [*ins[0], *out.input[1:]],
             ours=True,
-            channels_last=0,
         )
     elif kind == "Concat" and all(ins) and out is not None:
         inputs = [*out.input[1:], *(e for i in ins for e in i)]
@@ -107,6 +107,11 @@ def _moved(work: Graph, node: Any, given: list[str]) -> None:
     old = node.output[0]
     held = work.free(f"{old}/whole")
     node.input[0], node.output[0] = given[0], held
+    before = work.maker(given[0])
+    if node.op_type == "Flatten" and before is not None and before.op_type == "Reshape":
+        shape = work.value(before.input[1])
+        if shape is not None and shape[0] == -1:
+            node.input[0] = before.input[0]  # both keep the rows apart
     for reader in work.readers(old):
         if reader.op_type == "QuantizeLinear" and _same(work, list(reader.input[1:]), given[1:]):
             work.swap(reader.output[0], held)
@@ -129,7 +134,6 @@ def _replace(
     inputs: list[str],
     *,
     ours: bool = False,
-    **more: Any,
 ) -> None:
     work.drop(node)
     if out is not None:
@@ -139,7 +143,6 @@ def _replace(
         inputs,
         out.output[0] if out is not None else node.output[0],
         MICROSOFT if ours else "",
-        **more,
     )
     # a dense layer has alpha and beta 1; padding is written out beside auto_pad
     passed = ("transA", "transB") if kind == "QGemm" else [a.name for a in node.attribute]

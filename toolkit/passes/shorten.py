@@ -15,7 +15,6 @@ from toolkit.passes.base import Pass
 _CONVOLUTIONS = ("Conv", "ConvInteger", "QLinearConv")
 _CAST = 28
 """Bytes that a Cast takes in a file, about."""
-_INT16 = 32767
 _LETTERS = string.ascii_letters + string.digits
 
 
@@ -98,19 +97,22 @@ def _say_less(node: Any, versions: dict[str, int]) -> None:
 
 
 def _narrow(graph: Any) -> None:
-    """Biases of 32 bits that fit in 16 take these; onnxruntime widens them once, as it loads."""
+    """Biases and steps that 16 bits hold exactly take these; a runtime widens them as it loads."""
     from onnx import TensorProto, helper, numpy_helper
 
+    halves = {TensorProto.INT32: np.int16, TensorProto.FLOAT: np.float16}
     casts = []
     for tensor in graph.initializer:
-        if tensor.data_type != TensorProto.INT32:
-            continue
         values = numpy_helper.to_array(tensor)
-        if 2 * values.size <= _CAST or np.abs(values.astype(np.int64)).max() > _INT16:
+        if tensor.data_type not in halves or 2 * values.size <= _CAST:
             continue
-        name = tensor.name
-        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.int16), f"{name}/16"))
-        casts.append(helper.make_node("Cast", [f"{name}/16"], [name], to=TensorProto.INT32))
+        with np.errstate(over="ignore"):
+            half = values.astype(halves[tensor.data_type])
+        if not np.array_equal(half.astype(values.dtype), values):
+            continue
+        name, wide = tensor.name, tensor.data_type
+        tensor.CopyFrom(numpy_helper.from_array(half, f"{name}/16"))
+        casts.append(helper.make_node("Cast", [f"{name}/16"], [name], to=wide))
     nodes = [*casts, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
