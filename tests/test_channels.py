@@ -116,7 +116,8 @@ def in_time():
 
     return stack(
         (16, 3), k.Conv1D(6, 3, activation="relu", padding="causal"), k.BatchNormalization(),
-        k.MaxPooling1D(), k.DepthwiseConv1D(3), k.SeparableConv1D(5, 3),
+        k.MaxPooling1D(), k.DepthwiseConv1D(3, depth_multiplier=2),
+        k.SeparableConv1D(5, 3, depth_multiplier=2),
         k.ZeroPadding1D(1), k.Cropping1D(1), k.SpatialDropout1D(0.1), k.GlobalMaxPooling1D(),
     )  # fmt: skip
 
