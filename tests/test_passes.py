@@ -13,7 +13,9 @@ from toolkit.predict import predictor
 # what would take long is asked for less of
 QUICK = {
     "cluster": {"epochs": 1},
+    "channels": {"steps": 1, "epochs": 1},
     "distill": {"epochs": 2, "teacher_epochs": 1},
+    "low_rank": {"energy": 0.6, "epochs": 1},
     "prune": {"epochs": 1},
     "quantise_aware": {"epochs": 1},
 }

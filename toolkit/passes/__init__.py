@@ -7,11 +7,13 @@ line in `PASSES`, and a test beside the others. The contract test finds it by it
 from __future__ import annotations
 
 from toolkit.passes.base import Pass, apply
+from toolkit.passes.channels import Channels
 from toolkit.passes.cluster import Cluster
 from toolkit.passes.distill import Distill
 from toolkit.passes.dynamic_int8 import DynamicInt8
 from toolkit.passes.float16 import Float16
 from toolkit.passes.integer_operators import IntegerOperators
+from toolkit.passes.low_rank import LowRank
 from toolkit.passes.pack import Pack
 from toolkit.passes.prune import Prune
 from toolkit.passes.quantise_aware import QuantiseAware
@@ -22,12 +24,14 @@ __all__ = ["PASSES", "Pass", "apply"]
 
 PASSES: dict[str, type[Pass]] = {
     "cluster": Cluster,
+    "channels": Channels,
     "distill": Distill,
     "dynamic_int8": DynamicInt8,
     "float16": Float16,
     "integer_operators": IntegerOperators,
     "pack": Pack,
     "prune": Prune,
+    "low_rank": LowRank,
     "quantise_aware": QuantiseAware,
     "shorten": Shorten,
     "static_int8": StaticInt8,

@@ -1,0 +1,152 @@
+"""Structured pruning: whole channels go for good, so that the net is smaller and quicker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from toolkit.errors import RecipeError, near
+from toolkit.glossary import Doubles, Facts, Fit, Ints, Stage, Step
+from toolkit.models.channels import ChannelMap, Kept, cut, traced
+from toolkit.models.graph import flat
+from toolkit.passes import teachers
+from toolkit.passes.base import Pass, positive
+from toolkit.passes.ranking import RANKINGS
+from toolkit.passes.tuning import tune, usual_settings
+
+LEAST = 8
+"""Of every layer at least one channel in so many stays."""
+
+ROWS = 5000
+"""Training rows that a ranking looks at, at most."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Channels(Pass):
+    """Remove channels until a `share` of the multiplications is gone, then train what is left.
+
+    ranking: what a channel is worth. taylor: the change of the loss when it goes; batchnorm: its
+    scale there; l1: the size of its weights. steps: remove a part, train, remove the next, each
+    the same share of what is left. epochs: of each step; 0 means 10, or 20 below 5,000 rows.
+    """
+
+    stage: ClassVar[Stage] = "keras"
+    share: float = 0.5
+    ranking: str = "taylor"
+    steps: int = 2
+    epochs: int = 0
+    rate: float = 1e-3
+    teacher: str = "base"
+
+    def __post_init__(self) -> None:
+        """Refuse settings that cannot work."""
+        positive(self.name, steps=self.steps, rate=self.rate)
+        if not 0 < self.share < 1:
+            raise RecipeError(
+                f"{self.name} has share {self.share}", "above 0 and below 1", "0.5 halves the work"
+            )
+        if self.ranking not in RANKINGS:
+            raise RecipeError(f"unknown ranking '{self.ranking}'", near(self.ranking, RANKINGS))
+        if self.epochs < 0:
+            raise RecipeError(
+                f"{self.name} has epochs {self.epochs}", "0, which chooses, or more", "correct it"
+            )
+        teachers.checked(self.name, self.teacher)
+
+    def __call__(self, model: Any, fit: Fit, seed: int = 0) -> Step:
+        """Give the smaller net; facts hold multiplications, parameters and channels of each layer.
+
+        skipped: layers whose channels stay, and why.
+        """
+        now = start = flat(model)
+        before = first = traced(start)
+        teacher, about = teachers.teacher_of(self.teacher, model, fit, seed=seed)
+        settings = usual_settings(self.epochs, len(fit.train), many=10, few=20, rate=self.rate)
+        sizes = {makers: len(groups) for makers, groups in first.blocks().items()}
+        whole, series = first.macs(first.all()), dict[str, list[float]]()
+        training: Facts = {}
+        some = fit.train.rows(np.random.default_rng(seed).permutation(len(fit.train))[:ROWS])
+        for step in range(1, self.steps + 1):
+            most = whole * (1 - self.share) ** (step / self.steps)
+            scores = RANKINGS[self.ranking](now, before, some)
+            smaller = cut(now, before, chosen(before, scores, most, sizes))
+            now, history = tune(
+                smaller, fit, settings, teacher=teacher, subject="fewer channels", seed=seed
+            )
+            before, training = traced(now), history.facts
+            for name, values in history.series.items():
+                series.setdefault(name, []).extend(values)
+        left = before.macs(before.all())
+        skipped = dict(first.skipped)
+        if left > whole * (1 - self.share):
+            skipped["share"] = f"{1 - left / whole:.2f} is all that can go"
+        facts = {
+            **about,
+            "macs": [whole, left],
+            "parameters": [int(start.count_params()), int(now.count_params())],
+            "channels": {
+                name: [len(groups), len(before.makers[name])]
+                for name, groups in first.makers.items()
+            },
+            "skipped": skipped,
+            "history": series,
+            "training": training,
+        }
+        return Step(now, facts)
+
+
+def chosen(channels: ChannelMap, scores: Doubles, most: float, sizes: dict[Any, int]) -> Kept:
+    """Keep the channels that matter, until at most `most` multiplications are left.
+
+    scores: f64 (channels,), by group. They are compared among all layers after each block was
+    divided by its mean: divided by its norm, the widest layers would all but vanish (half of a
+    ResNet-8 by l1). sizes: block -> how many channels it had at first.
+    """
+    queues = {}
+    for makers, groups in channels.blocks().items():
+        worth = scores[groups] / max(float(scores[groups].mean()), 1e-30)
+        queues[makers] = portions(groups, worth, sizes[makers])
+    gone: list[int] = []
+    kept = channels.all()
+    while channels.macs(kept) > most and any(queues.values()):
+        cheapest = min((q for q in queues.values() if q), key=lambda q: q[0][0])
+        gone += cheapest.pop(0)[1].tolist()
+        kept = channels.without(np.asarray(gone))
+    return kept
+
+
+def portions(groups: Ints, worth: Doubles, size: int) -> list[tuple[float, Ints]]:
+    """What goes together, the least worth first: (mean worth, groups).
+
+    size: of the block at first. After each portion the number left is a multiple of `unit`, since
+    kernels run in blocks of 8; `least` stay.
+
+    >>> [len(p[1]) for p in portions(np.arange(18), np.arange(18.0), 18)]
+    [2, 4, 4, 4]
+    """
+    order, found = groups[np.argsort(worth, kind="stable")], []
+    worths, start = np.sort(worth, kind="stable"), 0
+    step, floor = unit(size), least(size)
+    while len(groups) - start > floor:
+        end = start + ((len(groups) - start) % step or step)
+        if len(groups) - end < floor:
+            break
+        found.append((float(worths[start:end].mean()), order[start:end]))
+        start = end
+    return found
+
+
+def least(count: int) -> int:
+    """How many of `count` channels stay at least."""
+    return -(-count // LEAST)
+
+
+def unit(count: int) -> int:
+    """The power of two, at most 8, that goes at least four times into `count` channels.
+
+    >>> [unit(n) for n in (3, 10, 16, 24, 32, 512)]
+    [1, 2, 4, 4, 8, 8]
+    """
+    return int(min(8, 2 ** np.floor(np.log2(max(count // 4, 1)))))
