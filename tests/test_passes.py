@@ -11,7 +11,11 @@ from toolkit.passes import PASSES, apply
 from toolkit.predict import predictor
 
 # what would take long is asked for less of
-QUICK = {"distill": {"epochs": 2, "teacher_epochs": 1}}
+QUICK = {
+    "distill": {"epochs": 2, "teacher": "base"},
+    "distill_features": {"epochs": 2, "teacher": "base"},
+}
+TRAINED = ("distill", "distill_features")
 
 
 def made(name):
@@ -86,13 +90,13 @@ def test_the_wrong_stage_is_refused(name, inputs, digits):
         apply(step, other, digits.fit)
 
 
-@pytest.mark.parametrize("name", sorted(set(PASSES) - {"distill"}))
+@pytest.mark.parametrize("name", sorted(set(PASSES) - {*TRAINED}))
 def test_metadata_stays(name, steps):
     props = {p.key: p.value for p in steps[name][0].model.metadata_props}
     assert props["classes"].startswith("0\n1")
 
 
-@pytest.mark.parametrize("name", sorted(set(PASSES) - {"distill"}))
+@pytest.mark.parametrize("name", sorted(set(PASSES) - {*TRAINED}))
 def test_the_same_input_gives_the_same_file(name, steps, inputs, digits):
     again = apply(made(name), inputs["onnx"], digits.fit)
     assert again.model.SerializeToString() == steps[name][0].model.SerializeToString()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from toolkit.passes.base import Pass, apply
 from toolkit.passes.distill import Distill
+from toolkit.passes.distill_features import DistillFeatures
 from toolkit.passes.dynamic_int8 import DynamicInt8
 from toolkit.passes.float16 import Float16
 from toolkit.passes.shorten import Shorten
@@ -17,6 +18,7 @@ __all__ = ["PASSES", "Pass", "apply"]
 
 PASSES: dict[str, type[Pass]] = {
     "distill": Distill,
+    "distill_features": DistillFeatures,
     "dynamic_int8": DynamicInt8,
     "float16": Float16,
     "shorten": Shorten,
