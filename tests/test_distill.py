@@ -8,6 +8,7 @@ from toolkit.glossary import Fit
 from toolkit.models import build
 from toolkit.models.derived import derived
 from toolkit.passes.distill import Distill
+from toolkit.passes.students import student_of
 from toolkit.passes.tuning import loss_of
 from toolkit.predict import KerasPredictor, predictor
 
@@ -83,12 +84,6 @@ def test_the_soft_loss_is_that_of_keras():
     assert ours == pytest.approx(float(theirs), abs=1e-5)
 
 
-def test_the_same_seed_gives_the_same_student(tabular, wine):
-    step = Distill(student="base*0.5", assistant="base*0.75", teacher="base", epochs=2)
-    one, two = (step(tabular, wine.fit, 3).model.get_weights() for _ in range(2))
-    assert all((a == b).all() for a, b in zip(one, two, strict=True))
-
-
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -108,39 +103,33 @@ def test_wrong_settings(wrong):
         Distill(**wrong)
 
 
-def test_an_assistant_stands_between(tabular, wine):
-    step = Distill(teacher="base", assistant="base*0.5", student="base*0.25", epochs=10)
-    facts = step(tabular, wine.fit).facts
-    sizes = [facts[f"{role}_parameters"] for role in ("student", "assistant", "teacher")]
+def test_an_assistant_stands_between_and_teaches(tabular, wine):
+    """All weight on who teaches: the student is bit for bit that of its assistant, taught alone."""
+    told = {"weight": 1.0, "epochs": 2, "teacher": "base"}
+    through = Distill(assistant="base*0.5", student="base*0.25", **told)(tabular, wine.fit)
+    sizes = [through.facts[f"{role}_parameters"] for role in ("student", "assistant", "teacher")]
     assert sizes == sorted(sizes)
     assert len(set(sizes)) == 3
-    assert 0 <= facts["assistant_agreement"] <= 1
-    with pytest.raises(RecipeError, match="size between"):
-        Distill(teacher="base", assistant="base*0.25", student="base*0.5")(tabular, wine.fit)
-
-
-def test_the_assistant_teaches_and_not_the_teacher(tabular, wine):
-    """All weight on who teaches: the student is that of its assistant, taught by it alone."""
-    two = Distill(teacher="base", assistant="base*0.5", student="base*0.25", weight=1.0, epochs=6)
-    one = Distill(teacher="base", student="base*0.5", weight=1.0, epochs=6)
-    helper = one(tabular, wine.fit).model
+    assert 0 <= through.facts["assistant_agreement"] <= 1
+    helper = Distill(student="base*0.5", **told)(tabular, wine.fit).model
     fit = dataclasses.replace(wine.fit, base=KerasPredictor(helper, "helper"))
-    by_hand = Distill(teacher="base", student="base*0.25", weight=1.0, epochs=6)(tabular, fit)
-    through = two(tabular, wine.fit)
+    by_hand = Distill(student="base*0.25", **told)(tabular, fit)
     for a, b in zip(through.model.get_weights(), by_hand.model.get_weights(), strict=True):
         assert np.array_equal(a, b)
+    with pytest.raises(RecipeError, match="size between"):
+        Distill(assistant="base*0.25", student="base*0.5", **told)(tabular, wine.fit)
 
 
 def test_born_again(tabular, wine):
     """A fresh student of the same build begins elsewhere; "base" goes on from the base."""
     shapes = [tuple(w.shape) for w in tabular.weights]
+    moved = {}
     for student in ("fresh", "base"):
-        step = Distill(teacher="base", student=student, epochs=1)(tabular, wine.fit)
-        assert [tuple(w.shape) for w in step.model.weights] == shapes
-    start = derived(tabular, seed=0)
-    far = np.abs(start.layers[-1].get_weights()[0] - tabular.layers[-1].get_weights()[0]).mean()
-    near = np.abs(step.model.layers[-1].get_weights()[0] - tabular.layers[-1].get_weights()[0])
-    assert near.mean() < far / 4
+        net = Distill(teacher="base", student=student, epochs=1)(tabular, wine.fit).model
+        assert [tuple(w.shape) for w in net.weights] == shapes
+        last, first = (m.layers[-1].get_weights()[0] for m in (net, tabular))
+        moved[student] = np.abs(last - first).mean()
+    assert 0 < moved["base"] < moved["fresh"] / 3
 
 
 def test_several_teachers_are_averaged(tabular, wine, tmp_path):
@@ -153,8 +142,6 @@ def test_several_teachers_are_averaged(tabular, wine, tmp_path):
     by_hand = (predictor(tabular)(x) + predictor(other)(x)) / 2
     assert np.allclose(both(x), by_hand, atol=1e-6)
     assert facts["teacher_parameters"] == [tabular.count_params(), other.count_params()]
-    step = Distill(teacher=facts["teacher"], student="base*0.5", epochs=1)(tabular, wine.fit)
-    assert step.facts["teacher_parameters"] == facts["teacher_parameters"]
 
 
 def test_unlabelled_rows_are_learnt_from_the_teacher_alone(tabular, wine):
@@ -182,29 +169,32 @@ def test_unlabelled_rows_are_learnt_from_the_teacher_alone(tabular, wine):
     assert all(float(np.abs(g).max()) == 0 for g in gradients)
 
 
-@pytest.mark.parametrize("form", ["a function", "a file", "a budget"])
-def test_students_that_are_given(form, tabular, wine, tmp_path):
-    if form == "a function":
-        code = (
-            "import keras\ndef net(shape, classes):\n    layers = keras.layers\n"
-            "    return keras.Sequential([layers.Input(shape), layers.Dense(5, 'relu'), "
-            "layers.Dense(classes, 'softmax')])\n"
-        )
-        (tmp_path / "mine.py").write_text(code)
-        spec, wanted = f"{tmp_path / 'mine.py'}:net", 13 * 5 + 5 + 5 * 3 + 3
-    elif form == "a file":
-        net = derived(tabular, width=0.25)
-        net.save(tmp_path / "small.keras")
-        spec, wanted = str(tmp_path / "small.keras"), net.count_params()
-    else:
-        spec, wanted = "base in 8000 bytes", None
-    facts = Distill(teacher="base", student=spec, epochs=1)(tabular, wine.fit).facts
-    assert facts["student"] == spec
-    if wanted is None:
-        assert 8000 / 2 < facts["student_bytes"] <= 8000
-        assert 0 < facts["student_width"] < 1
-    else:
-        assert facts["student_parameters"] == wanted
+def test_students_that_are_given(tabular, wine, tmp_path):
+    code = (
+        "import keras\ndef net(shape, classes):\n    layers = keras.layers\n"
+        "    return keras.Sequential([layers.Input(shape), layers.Dense(5, 'relu'), "
+        "layers.Dense(classes, 'softmax')])\n"
+    )
+    (tmp_path / "mine.py").write_text(code)
+    quarter = derived(tabular, width=0.25)
+    quarter.save(tmp_path / "small.keras")
+    for spec, size in (
+        (f"{tmp_path / 'mine.py'}:net", 13 * 5 + 5 + 5 * 3 + 3),
+        (str(tmp_path / "small.keras"), quarter.count_params()),
+        ("base*0.25", quarter.count_params()),
+        ("base", tabular.count_params()),
+    ):
+        net, facts = student_of(spec, tabular, wine.fit)
+        assert facts["student"] == spec
+        assert facts["student_parameters"] == net.count_params() == size
+    _, facts = student_of("base in 8000 bytes", tabular, wine.fit)
+    assert 8000 / 2 < facts["student_bytes"] <= 8000
+    assert 0 < facts["student_width"] < 1
+    # a file is taken with what it has learnt
+    again, _ = student_of(str(tmp_path / "small.keras"), tabular, wine.fit)
+    assert all(
+        (a == b).all() for a, b in zip(again.get_weights(), quarter.get_weights(), strict=True)
+    )
 
 
 def test_a_student_that_does_not_fit_is_refused(tabular, mlp, wine, tmp_path):
