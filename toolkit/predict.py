@@ -67,6 +67,11 @@ class OnnxPredictor:
         """Class probabilities of the rows `x`."""
         return _batched(self._ask, x, self.shape, self.classes)
 
+    @property
+    def parameters(self) -> int:
+        """How many numbers the graph holds as weights."""
+        return sum(math.prod(w.dims) for w in _graph(self._model).initializer)
+
     def logits(self, x: Floats) -> Floats | None:
         """What the last softmax or sigmoid is given, f32 (n, k), or None where the graph has none.
 
@@ -116,6 +121,11 @@ class KerasPredictor:
         # a concrete function: traced once, and never again for another number of rows
         self._call = tf.function(lambda x: model(x, training=False)).get_concrete_function(spec)
         self._model, self._spec = model, spec
+
+    @property
+    def parameters(self) -> int:
+        """How many weights the model has."""
+        return int(self._model.count_params())
 
     def logits(self, x: Floats) -> Floats | None:
         """What the last softmax or sigmoid is given, f32 (n, k), or None where it cannot be told.

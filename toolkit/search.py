@@ -9,6 +9,7 @@ from typing import Any
 
 from toolkit import artifact, contract, provenance, recipe
 from toolkit.data import reworded
+from toolkit.data.unlabelled import fitting
 from toolkit.errors import RecipeError, ToolkitError
 from toolkit.export import export
 from toolkit.files import writable_folder
@@ -86,11 +87,13 @@ def compress(
     out: str | Path,
     seed: int = 0,
     history: History | None = None,
+    unlabelled: Any = None,
 ) -> Frontier:
     """Run recipes on a Keras classifier, measure what comes out, and choose.
 
     model: a keras.Model or the path of one. recipes: names, TOML files or Recipes; none means all
-    that come with the toolkit. Into `out` go base.onnx, one .onnx a recipe and manifest.json.
+    that come with the toolkit. unlabelled: more rows, f32 (n, ...), for passes with a teacher to
+    learn from it alone. Into `out` go base.onnx, one .onnx a recipe and manifest.json.
     Raises BadInput before anything is trained, ExportError for what ONNX cannot hold.
     """
     chosen = [r if isinstance(r, Recipe) else recipe.load(r) for r in recipes or recipe.known()]
@@ -106,13 +109,15 @@ def compress(
         splits = reworded(splits, words)
     units = max(int(model.outputs[0].shape[-1]), 2)
     matching(tuple(model.inputs[0].shape[1:]), units, splits.test)
+    if unlabelled is not None:
+        unlabelled = fitting(unlabelled, splits.fit.train)
     suspected = contract.suspected(predictor(model, "base"), splits.fit.train)
     folder = writable_folder(Path(out))
 
     base_step = export(model, splits.fit.validation, name="base")
     base = artifact.save(base_step.model, "base", folder, facts=(base_step.facts,))
     # whatever a recipe does to the base, the base can teach what came of it
-    fit = replace(splits.fit, base=predictor(base.path, "base"))
+    fit = replace(splits.fit, base=predictor(base.path, "base"), unlabelled=unlabelled)
     made: dict[tuple[Any, ...], Step] = {}
     artifacts: list[Artifact] = []
     failed: dict[str, str] = {}

@@ -132,8 +132,8 @@ def fitted(
 ) -> tuple[Any, History]:
     """Fit a model to given targets with a given loss; `train` is the usual door.
 
-    accuracy: a metric that reads these targets. decay: the learning rate falls to 0 along half a
-    cosine (Loshchilov and Hutter 2017). prepare: changes each batch of training rows. A copy of
+    accuracy: a metric that reads these targets, or several. decay: the learning rate falls to 0
+    along half a cosine (Loshchilov and Hutter 2017). prepare: changes each batch of training rows. A copy of
     the model is trained; with library, the other Keras that the model is of, the model itself.
     callbacks: more of them, of that Keras.
     """
@@ -156,7 +156,8 @@ def fitted(
     with seeded(seed):
         trained = model if library else copied(model)
         optimizer = {"adam": of.optimizers.Adam, "sgd": of.optimizers.SGD}[settings.optimizer]
-        trained.compile(optimizer=optimizer(rate), loss=loss, metrics=[accuracy])
+        metrics = accuracy if isinstance(accuracy, list) else [accuracy]
+        trained.compile(optimizer=optimizer(rate), loss=loss, metrics=metrics)
         log = trained.fit(
             _batches(*train_rows, settings.batch, seed, prepare),
             steps_per_epoch=steps,

@@ -24,6 +24,9 @@ def compress(
     ] = None,
     max_bytes: Annotated[int | None, typer.Option(help="Largest file allowed.")] = None,
     max_latency: Annotated[float | None, typer.Option(help="Most ms a row on one thread.")] = None,
+    unlabelled: Annotated[
+        str, typer.Option(help="More rows, without labels, to learn from a teacher alone.")
+    ] = "",
     custom: options.Custom = None,
     trust: options.Trust = False,
     architecture: options.Architecture = "",
@@ -44,6 +47,7 @@ def compress(
     """
     from toolkit import report, run
     from toolkit.checks import checked
+    from toolkit.data.unlabelled import rows as rows_of
     from toolkit.recipe import load as recipe_named
     from toolkit.search import Budget
     from toolkit.search import compress as search
@@ -62,8 +66,13 @@ def compress(
         options.vocabulary_of(model, vocabulary),
     )
     splits = options.in_words(splits, model, tuple(opened.inputs[0].shape[1:]), words)
+    more = None
+    if unlabelled:
+        more = rows_of(unlabelled, splits.fit.train, scale=scale, offset=offset)
     with screen.progress():
-        frontier = search(opened, splits, recipes, budget=budget, out=out, seed=seed)
+        frontier = search(
+            opened, splits, recipes, budget=budget, out=out, seed=seed, unlabelled=more
+        )
     found = checked(frontier.run)
     run.save(found, out / "run.json")
     pages = report.write(found, out)

@@ -14,9 +14,6 @@ from toolkit.glossary import Splits
 
 __all__ = ["NAMED", "load", "reworded", "scaled", "words"]
 
-TABLES = (".csv", ".tsv", ".data", ".parquet")
-"""Files that are read as tables; all others are taken for an `.npz`."""
-
 NAMED: tuple[str, ...] = tuple(sorted(named.SETS))
 """The names `load` knows; digits, breast_cancer and wine need no network."""
 
@@ -62,7 +59,7 @@ def _raw(spec: str, label: str, text: str, size: tuple[int, ...] | None) -> Raw:
     if "," in spec and not path.exists():
         return texts.read_lines(tuple(Path(part) for part in spec.split(",")))
     if path.is_file():
-        if path.suffix.lower() in TABLES:
+        if path.suffix.lower() in tables.TABLES:
             return tables.read(path, label, text)
         return texts.read_labelled(path) if path.suffix.lower() == ".txt" else npz.read(path)
     if path.is_dir():

@@ -69,6 +69,24 @@ def read(folder: Path, size: tuple[int, ...] | None = None) -> Raw:
     )
 
 
+def unsorted(folder: Path, shape: tuple[int, ...]) -> Any:
+    """All pictures below a folder, whatever its folders are called, as rows of `shape`.
+
+    Large sets stay in their files. Raises DataError for none, or a shape that is no picture's.
+    """
+    found = [p for p in sorted(folder.rglob("*")) if p.suffix.lower() in SUFFIXES and p.is_file()]
+    if not found or len(shape) not in (2, 3):
+        raise DataError(
+            f"{folder} holds {len(found)} pictures, for rows of shape {shape}",
+            f"pictures ({', '.join(SUFFIXES)}) for rows that are pictures",
+            "check the folder",
+        )
+    size, channels = (shape[0], shape[1]), shape[2] if len(shape) == 3 else 1
+    total = 4 * len(found) * size[0] * size[1] * channels
+    gather: Any = _stacked if total <= IN_MEMORY else Pictures
+    return gather(tuple(found), size, channels)
+
+
 def _files(folder: Path, classes: tuple[str, ...]) -> tuple[list[Path], list[int]]:
     """Every picture and its class; other folders are refused, other files passed over."""
     there = {c.name for c in folder.iterdir() if c.is_dir() and c.name[0] != "."}

@@ -119,6 +119,35 @@ def read_pair(x: Path, y: Path) -> Raw:
     return Raw(x.stem, arrays[0], arrays[1])
 
 
+def rows(path: Path) -> NDArray[Any]:
+    """The rows alone of an `.npz` or an `.npy`, labelled or not.
+
+    Raises DataError as `read` and `read_pair` do.
+    """
+    if path.suffix not in {".npz", ".npy"}:
+        raise DataError(f"{path} as unlabelled rows", "an .npz or .npy", "save it with numpy")
+    if not path.is_file():
+        raise DataError(f"no file at {path}", "an .npz or .npy", "check the path")
+    if path.suffix == ".npy":
+        return read_pair(path, path).x
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > MOST_BYTES:
+            raise ValueError(f"it unpacks to {size / 2**30:.1f} GiB")
+        _check_headers(path)
+        with np.load(path, allow_pickle=False) as arrays:
+            found = _pick(arrays, _NAMES["x"])
+            there = ", ".join(arrays.files) or "nothing"
+    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
+        raise DataError(
+            f"cannot read {path} ({error})", "plain arrays, nothing pickled", "save it again"
+        ) from error
+    if found is None:
+        raise DataError(f"{path} holds {there}", "an array x", "rename the array")
+    return found
+
+
 def _pick(arrays: Any, names: tuple[str, ...]) -> NDArray[Any] | None:
     return next((arrays[name] for name in names if name in arrays.files), None)
 

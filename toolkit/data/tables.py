@@ -10,6 +10,10 @@ import numpy as np
 
 from toolkit.data.splits import Raw
 from toolkit.errors import DataError, near
+from toolkit.glossary import Data, Floats
+
+TABLES = (".csv", ".tsv", ".data", ".parquet")
+"""Files that are read as tables."""
 
 MOST_COLUMNS = 10_000
 MOST_CATEGORIES = 1_000
@@ -70,6 +74,37 @@ def read(path: Path, label: str = "", text: str = "") -> Raw:
         facts=facts,
         categories=categories,
     )
+
+
+def unlabelled(path: Path, like: Data) -> Floats:
+    """The rows of a table in the columns of `like`, f32 (n, columns); other columns are left out.
+
+    Texts become the codes they have there. Raises DataError for a missing column and for a text
+    that is no category there.
+    """
+    frame = _frame(path)
+    frame.columns = [str(name).strip() for name in frame.columns]
+    out = np.zeros((len(frame), len(like.features)), np.float32)
+    for place, name in enumerate(like.features):
+        if name not in frame.columns:
+            raise DataError(
+                f"{path} has no column '{name}'", near(name, frame.columns), "give all columns"
+            )
+        values, found = _column(frame[name], name)
+        names = like.categories.get(place, ())
+        if bool(found) != bool(names):
+            raise DataError(f"column '{name}' of {path} is of another kind", "as in --data", "mend")
+        if found:
+            strange = [n for n in found if n not in names]
+            if strange:
+                raise DataError(
+                    f"column '{name}' of {path} holds '{strange[0]}'", near(strange[0], names)
+                )
+            values = np.array([names.index(n) for n in found], np.float32)[values.astype(int)]
+        elif place in like.fill:
+            values = np.where(np.isnan(values), np.float32(like.fill[place]), values)
+        out[:, place] = values
+    return out
 
 
 def _is_prose(values: Any) -> bool:

@@ -37,13 +37,22 @@ def read_lines(paths: tuple[Path, ...]) -> Raw:
         text, encoding = _read(path)
         if encoding != "utf-8":
             facts["encoding"] = encoding
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
-        if not lines:
+        inside = [line.strip() for line in text.splitlines() if line.strip()]
+        if not inside:
             raise DataError(f"{path} is empty", "one text a line", "check the file")
-        found += lines
-        labels += [label] * len(lines)
+        found += inside
+        labels += [label] * len(inside)
     stem = paths[0].stem if len({path.stem for path in paths}) == 1 else "texts"
     return Raw(stem, _objects(found), np.array(labels), classes=tuple(names), facts=facts)
+
+
+def lines(path: Path) -> list[str]:
+    """The texts of a file, one a line. Raises DataError where there is none."""
+    text, _ = _read(path)
+    found = [line.strip() for line in text.splitlines() if line.strip()]
+    if not found:
+        raise DataError(f"{path} is empty", "one text a line", "check the file")
+    return found
 
 
 def read_labelled(path: Path) -> Raw:

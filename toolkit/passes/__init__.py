@@ -10,6 +10,7 @@ from toolkit.passes.base import Pass, apply
 from toolkit.passes.channels import Channels
 from toolkit.passes.cluster import Cluster
 from toolkit.passes.distill import Distill
+from toolkit.passes.distill_features import DistillFeatures
 from toolkit.passes.dynamic_int8 import DynamicInt8
 from toolkit.passes.float16 import Float16
 from toolkit.passes.integer_operators import IntegerOperators
@@ -26,6 +27,7 @@ PASSES: dict[str, type[Pass]] = {
     "cluster": Cluster,
     "channels": Channels,
     "distill": Distill,
+    "distill_features": DistillFeatures,
     "dynamic_int8": DynamicInt8,
     "float16": Float16,
     "integer_operators": IntegerOperators,

@@ -6,6 +6,7 @@ import dataclasses
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 from toolkit.errors import RecipeError
@@ -58,6 +59,15 @@ def positive(owner: str, **values: float) -> None:
     for name, value in values.items():
         if not value > 0:
             raise RecipeError(f"{owner} has {name} {value}", "a number above 0", "correct it")
+
+
+def is_path(spec: str) -> bool:
+    """Whether a setting names a model file.
+
+    >>> is_path("base.onnx"), is_path("cnn-large")
+    (True, False)
+    """
+    return Path(spec).suffix in (".keras", ".h5", ".hdf5", ".onnx") or "/" in spec
 
 
 def _snake(name: str) -> str:

@@ -2,100 +2,171 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from toolkit.errors import RecipeError, near
-from toolkit.glossary import Fit, Stage, Step
-from toolkit.models.reference import MODELS, build, usual
+from toolkit.errors import RecipeError
+from toolkit.glossary import Facts, Fit, History, Stage, Step
+from toolkit.models.reference import build, usual
+from toolkit.passes import students, teachers
 from toolkit.passes.base import Pass, positive
-from toolkit.passes.tuning import tune, usual_settings
+from toolkit.passes.tuning import Teacher, tune, usual_settings
 from toolkit.predict import KerasPredictor
-from toolkit.training import train
 
-RATE = 3e-3
+RATE = 5e-3
 """The learning rate of the student at the start."""
+
+TEMPERATURE, WEIGHT = 1.0, 0.9
+"""Small students did best on answers that are hardly softened and on few labels beside them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Distill(Pass):
     """Train a student on hard labels and on a teacher's probabilities softened by `temperature`.
 
-    teacher: a reference model that is trained first, "base" for the model given, or "auto": the
-    large reference model where the base is smaller than it, else the base. student: a reference
-    model, "base" for the base itself, which goes on learning, or "auto": "base" under a larger
-    teacher, else the small reference model. weight: the share of the teacher in the loss.
-    epochs, teacher_epochs: 0 means 30 and 5, or 60 and 15 below 5,000 rows, where epochs are short.
+    teacher: "base", a reference model that is trained first, a model file, several joined by "+",
+    which are averaged, or "auto": the large reference model where the base is smaller and no
+    better on validation rows, else the base. assistant: "none", or a net of a size between that
+    the teacher teaches first and that then teaches the student (Mirzadeh et al. 2020).
+    student, assistant: "base", which goes on learning, "fresh", the same build with new weights
+    (taught by the base: born again, Furlanello et al. 2018), "base*0.5" with half of every hidden
+    width, "base/2" with one of two repeated blocks, "base*0.5/2", "base in 20000 bytes" or
+    "base in 1000000 macs", the widest that fits, a reference model, FILE.py:function or a model
+    file; "auto" is the base under another teacher and else "base*0.5".
+    weight: the share of the teacher in the loss. epochs: 0 means 30, or 60 below 5,000 rows, where
+    epochs are short; a reference model that teaches is trained for about a quarter of them.
     """
 
     stage: ClassVar[Stage] = "keras"
     teacher: str = "auto"
+    assistant: str = "none"
     student: str = "auto"
-    temperature: float = 2.0
-    weight: float = 0.5
+    temperature: float = TEMPERATURE
+    weight: float = WEIGHT
     epochs: int = 0
-    teacher_epochs: int = 0
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot work."""
-        positive(self.name, temperature=self.temperature)
-        if self.epochs < 0 or self.teacher_epochs < 0:
-            raise RecipeError(
-                f"{self.name} has {self.epochs} and {self.teacher_epochs} epochs",
-                "0, which chooses, or more",
-                "correct it",
-            )
-        if not 0 <= self.weight <= 1:
-            raise RecipeError(f"{self.name} has weight {self.weight}", "from 0 to 1", "correct it")
-        for role in ("teacher", "student"):
-            value = getattr(self, role)
-            if value not in MODELS and value not in ("auto", "base"):
-                raise RecipeError(
-                    f"unknown {role} '{value}'", near(value, [*MODELS, "auto", "base"])
-                )
-        if self.teacher == self.student == "base":
-            raise RecipeError(
-                "distill with teacher and student both base", "two different nets", "change one"
-            )
+        checked(self)
+        if self.assistant != "none":
+            students.checked(self.name, "assistant", self.assistant)
 
     def __call__(self, model: Any, fit: Fit, seed: int = 0) -> Step:
-        """Give the trained student; facts hold both nets, their sizes and the student's history."""
-        teacher, student, facts = self._cast(model, fit, seed)
-        trained, history = tune(
-            student,
-            fit,
-            usual_settings(self.epochs, len(fit.train), many=30, few=60, rate=RATE),
-            teacher=KerasPredictor(teacher, "teacher"),
-            temperature=self.temperature,
-            weight=self.weight,
-            subject="student",
-            seed=seed,
-        )
-        return Step(trained, {**facts, "history": {k: list(v) for k, v in history.series.items()}})
+        """Give the trained student; facts hold all nets, their sizes and the student's history."""
+        teacher, name, about = teaching(self.teacher, model, fit, epochs=self.epochs, seed=seed)
+        spec = student_named(self.student, name, model, fit)
+        student, facts = students.student_of(spec, model, fit, seed)
+        facts = {**about, **facts}
 
-    def _cast(self, base: Any, fit: Fit, seed: int) -> tuple[Any, Any, dict[str, Any]]:
-        """The teacher, trained, and the student as it starts."""
-        data = fit.train
-        _, large, small = usual(data.kind)
-        name = self.teacher
-        if name == "auto":
-            fresh = build(large, data, seed=seed)
-            name = large if base.count_params() < fresh.count_params() else "base"
-        pupil = self.student if self.student != "auto" else "base" if name != "base" else small
-        student = base if pupil == "base" else build(pupil, data, seed=seed)
-        teacher = base
-        if name != "base":
-            settings = usual_settings(self.teacher_epochs, len(data), many=5, few=15, rate=1e-3)
-            teacher, _ = train(
-                build(name, data, seed=seed), fit, settings, subject="teacher", seed=seed
+        def taught(net: Any, by: Teacher, subject: str) -> tuple[Any, History]:
+            return tune(
+                net,
+                fit,
+                student_settings(self.epochs, fit),
+                teacher=by,
+                temperature=self.temperature,
+                weight=self.weight,
+                subject=subject,
+                seed=seed,
             )
-        return (
-            teacher,
-            student,
-            {
-                "teacher": name,
-                "student": pupil,
-                "teacher_parameters": int(teacher.count_params()),
-                "student_parameters": int(student.count_params()),
-            },
+
+        by = teacher
+        if self.assistant != "none":
+            helper, told = students.student_of(self.assistant, model, fit, seed)
+            sizes = (facts["student_parameters"], told["student_parameters"])
+            _between(self.assistant, *sizes, about["teacher_parameters"])
+            by = KerasPredictor(taught(helper, teacher, "assistant")[0], "assistant")
+            facts |= {"assistant": self.assistant, "assistant_parameters": sizes[1]}
+            facts |= judged(by, teacher, fit, "assistant")
+        trained, history = taught(student, by, "student")
+        facts |= judged(KerasPredictor(trained, "student"), teacher, fit, "student")
+        return Step(trained, {**facts, **told_of(history)})
+
+
+def checked(step: Any) -> None:
+    """Raise RecipeError for settings that no distillation can have."""
+    owner = step.name
+    positive(owner, temperature=step.temperature)
+    if step.epochs < 0:
+        raise RecipeError(
+            f"{owner} has {step.epochs} epochs", "0, which chooses, or more", "correct it"
+        )
+    if not 0 <= step.weight <= 1:
+        raise RecipeError(f"{owner} has weight {step.weight}", "from 0 to 1", "correct it")
+    if step.teacher == "none":
+        raise RecipeError(f"{owner} has teacher 'none'", "a teacher", "leave the setting out")
+    if step.teacher != "auto":
+        teachers.checked(owner, step.teacher)
+    if step.student != "auto":
+        students.checked(owner, "student", step.student)
+
+
+def teaching(
+    spec: str, model: Any, fit: Fit, *, epochs: int, seed: int, inside: bool = False
+) -> tuple[Any, str, Facts]:
+    """The teacher, its name once "auto" is decided, and facts; inside: as a keras.Model."""
+    find: Callable[..., tuple[Any, Facts]] = teachers.teacher_of
+    if inside:
+        find = teachers.keras_teacher_of
+    short = max(epochs // 4, 1) if epochs else 0
+    name, passed = spec, {}
+    if spec == "auto":
+        _, large, _ = usual(fit.train.kind)
+        name = "base"
+        if model.count_params() < build(large, fit.train, seed=seed).count_params():
+            net, facts = find(large, model, fit, epochs=short, seed=seed)
+            ask = KerasPredictor(net, large) if inside else net
+            known: Any = teachers.teacher_of("base", model, fit)[0]
+            right = [teachers.right_of(each, fit) for each in (ask, known)]
+            if right[0] >= right[1]:
+                return net, large, facts
+            why = f"right in {right[0]:.1%} of validation rows, the base in {right[1]:.1%}"
+            passed = {"skipped": {large: why}}
+    found, facts = find(name, model, fit, epochs=short, seed=seed)
+    return found, name, {**facts, **passed}
+
+
+def student_named(spec: str, teacher: str, model: Any, fit: Fit) -> str:
+    """The student's name once "auto" is decided."""
+    if spec != "auto":
+        return spec
+    if teacher != "base":
+        return "base"
+    return "base*0.5" if students.can_be_narrowed(model) else usual(fit.train.kind)[2]
+
+
+def student_settings(epochs: int, fit: Fit) -> Any:
+    """How students and assistants are trained."""
+    return usual_settings(epochs, len(fit.train), many=30, few=60, rate=RATE)
+
+
+def judged(net: Teacher, teacher: Teacher, fit: Fit, role: str) -> Facts:
+    """How a net stands on the validation rows, and how often it answers as its teacher does."""
+    own, other = (ask(fit.validation.x).argmax(axis=1) for ask in (net, teacher))
+    return {
+        "validation_rows": len(fit.validation),
+        "teacher_accuracy": round(float((other == fit.validation.y).mean()), 4),
+        f"{role}_accuracy": round(float((own == fit.validation.y).mean()), 4),
+        f"{role}_agreement": round(float((own == other).mean()), 4),
+    }
+
+
+def told_of(history: History) -> Facts:
+    """What facts tell of a training."""
+    about = ("mirror", "shift", "unlabelled_rows", "epochs")
+    return {
+        "training": {name: history.facts[name] for name in about},
+        "history": {name: list(values) for name, values in history.series.items()},
+    }
+
+
+def _between(assistant: str, student: int, helper: int, teacher: Any) -> None:
+    least = min(teacher) if isinstance(teacher, list) else teacher
+    if helper <= student or (least is not None and helper >= least):
+        raise RecipeError(
+            f"assistant {assistant} has {helper:,} parameters, the student {student:,}, "
+            f"the teacher {least or 0:,}",
+            "a size between the two",
+            "choose another assistant",
         )

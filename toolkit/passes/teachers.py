@@ -9,9 +9,12 @@ import numpy as np
 
 from toolkit.errors import RecipeError, near
 from toolkit.glossary import Facts, Fit, Floats
+from toolkit.models import open_model, parted
+from toolkit.models.opening import kind_of
 from toolkit.models.reference import MODELS, build
+from toolkit.passes.base import is_path
 from toolkit.passes.tuning import Teacher, usual_settings
-from toolkit.predict import KerasPredictor, predictor
+from toolkit.predict import KerasPredictor, fitting, predictor
 from toolkit.training import train
 
 WORDS = ("base", "none")
@@ -20,7 +23,7 @@ WORDS = ("base", "none")
 def checked(owner: str, spec: str) -> None:
     """Raise RecipeError unless every part of `spec` names a teacher."""
     for part in spec.split("+"):
-        if part not in (*WORDS, *MODELS) and not _is_path(part):
+        if part not in (*WORDS, *MODELS) and not is_path(part):
             raise RecipeError(
                 f"{owner} has teacher '{part}'",
                 near(part, [*WORDS, *MODELS]) + ", or a model file",
@@ -41,25 +44,60 @@ def teacher_of(
     if spec == "none":
         return None, {"teacher": spec}
     found = [_one(part, model, fit, epochs, seed) for part in spec.split("+")]
+    sizes = [size_of(ask) for ask in found]
+    facts = {"teacher": spec, "teacher_parameters": sizes if len(sizes) > 1 else sizes[0]}
     if len(found) == 1:
-        return found[0][0], {"teacher": spec, **found[0][1]}
+        return found[0], facts
 
     def mean(x: Floats) -> Floats:
-        return np.asarray(np.mean([ask(x) for ask, _ in found], axis=0), np.float32)
+        return np.asarray(np.mean([ask(x) for ask in found], axis=0), np.float32)
 
-    return mean, {"teacher": spec}
+    return mean, facts
 
 
-def _one(part: str, model: Any, fit: Fit, epochs: int, seed: int) -> tuple[Teacher, Facts]:
+def keras_teacher_of(
+    spec: str, model: Any, fit: Fit, *, epochs: int = 0, seed: int = 0
+) -> tuple[Any, Facts]:
+    """One teacher as a keras.Model, to look inside: `model` for "base", a reference model, a file.
+
+    Raises RecipeError for an .onnx file, whose layers are no longer there.
+    """
+    if spec in MODELS:
+        large = _trained(spec, fit, epochs, seed)
+    elif spec == "base":
+        large = model
+    elif kind_of(Path(spec)) == "onnx":
+        raise RecipeError(
+            f"teacher {spec} is an ONNX file",
+            "a Keras model, to look inside",
+            "give the Keras file",
+        )
+    else:
+        large = parted(open_model(Path(spec)))[0]
+        fitting(KerasPredictor(large, spec), fit.train)
+    return large, {"teacher": spec, "teacher_parameters": int(large.count_params())}
+
+
+def size_of(ask: Teacher) -> int | None:
+    """The numbers that a predictor has learnt, or None of a function that does not say."""
+    found = getattr(ask, "parameters", None)
+    return None if found is None else int(found)
+
+
+def right_of(ask: Teacher, fit: Fit) -> float:
+    """The share of validation rows that a teacher answers rightly."""
+    return float((ask(fit.validation.x).argmax(axis=1) == fit.validation.y).mean())
+
+
+def _one(part: str, model: Any, fit: Fit, epochs: int, seed: int) -> Teacher:
     if part == "base":
-        return fit.base or KerasPredictor(model, "base"), {}
+        return fit.base or KerasPredictor(model, "base")
     if part in MODELS:
-        settings = usual_settings(epochs, len(fit.train), many=5, few=15, rate=1e-3)
-        start = build(part, fit.train, seed=seed)
-        large, _ = train(start, fit, settings, subject=f"teacher {part}", seed=seed)
-        return KerasPredictor(large, part), {"teacher_parameters": int(large.count_params())}
-    return predictor(Path(part), data=fit.train), {}
+        return KerasPredictor(_trained(part, fit, epochs, seed), part)
+    return predictor(Path(part), data=fit.train)
 
 
-def _is_path(part: str) -> bool:
-    return Path(part).suffix in (".keras", ".h5", ".hdf5", ".onnx") or "/" in part
+def _trained(name: str, fit: Fit, epochs: int, seed: int) -> Any:
+    settings = usual_settings(epochs, len(fit.train), many=5, few=15, rate=1e-3)
+    start = build(name, fit.train, seed=seed)
+    return train(start, fit, settings, subject=f"teacher {name}", seed=seed)[0]

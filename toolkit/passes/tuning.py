@@ -11,6 +11,8 @@ import numpy as np
 from toolkit.augmentation import Augmentation, harmless
 from toolkit.glossary import Fit, Floats, History
 from toolkit.models.heads import Head, head_of, softmax
+from toolkit.passes.hints import Hint
+from toolkit.passes.together import Together
 from toolkit.shapes import in_shape
 from toolkit.training import Settings, fitted
 
@@ -30,6 +32,7 @@ def tune(
     seed: int = 0,
     library: Any = None,
     callbacks: Sequence[Any] = (),
+    hint: Hint | None = None,
 ) -> tuple[Any, History]:
     """Train a copy of `model` on labels and on a teacher's softened answers (Hinton et al. 2015).
 
@@ -37,44 +40,63 @@ def tune(
     are moved and mirrored as far as the teacher hardly minds, and it answers to what the student
     sees (Beyer et al. 2022). Unlabelled rows of `fit` are learnt from the teacher alone.
     library: tf_keras for a model of it, which is then trained in place, with more callbacks.
+    hint: what the student learns from inside the teacher besides; the history then has the series
+    "features".
     """
     classes, head = len(fit.train.classes), head_of(model)
     shape = tuple(model.inputs[0].shape[1:])
     change = harmless(fit.validation, teacher, seed) if teacher else Augmentation()
 
-    def taught(x: Floats, hard: Floats) -> Floats:
-        soft = hard if teacher is None else softened(teacher(x), temperature)
-        return np.concatenate([hard, soft], axis=1)
+    def taught(x: Any, hard: Floats) -> Floats:
+        if teacher is None:
+            return np.concatenate([hard, hard], axis=1)
+        answers, features = hint.ask(x) if hint else (teacher(x), hard[:, :0])
+        return np.concatenate([hard, softened(answers, temperature), features], axis=1)
 
     eye = np.eye(classes, dtype=np.float32)
-    x, hard = fit.train.x, eye[fit.train.y]
+    parts: list[tuple[Any, Floats]] = [(fit.train.x, eye[fit.train.y])]
     if fit.unlabelled is not None and teacher is not None:
-        x = np.concatenate([x[:], fit.unlabelled])
-        hard = np.concatenate([hard, np.zeros((len(fit.unlabelled), classes), np.float32)])
+        # no label: the hard loss of such a row is 0
+        parts.append((fit.unlabelled, np.zeros((len(fit.unlabelled), classes), np.float32)))
     # where rows stay what they are the teacher answers once, not once an epoch
-    once = change == Augmentation() and isinstance(x, np.ndarray)
-    targets = taught(x, hard) if once else hard
+    once = change == Augmentation() and not hint and all(type(x) is np.ndarray for x, _ in parts)
+    targets = np.concatenate([taught(x, hard) if once else hard for x, hard in parts])
 
     def prepare(rows: Any, wanted: Any, rng: np.random.Generator) -> tuple[Any, Any]:
         rows = change(rows, rng)
         return in_shape(rows, shape), wanted if once else taught(rows, wanted)
 
-    held = fit.validation.x[:]
+    units = model.outputs[0].shape[-1]
+    loss = loss_of(classes, head, temperature, weight if teacher else 0.0)
+    metrics = [accuracy_of(classes, head)]
+    if hint:
+        metrics = [hint.narrowed(2 * classes, units, metrics[0]), hint.features(2 * classes, units)]
+    student = hint.joined if hint else model
     trained, history = fitted(
-        model,
-        (x, targets),
-        (in_shape(held, shape), taught(held, eye[fit.validation.y])),
-        loss_of(classes, head, temperature, weight if teacher else 0.0),
+        student,
+        (parts[0][0] if len(parts) == 1 else Together(*(x for x, _ in parts)), targets),
+        (
+            in_shape(fit.validation.x, shape),
+            taught(fit.validation.x, eye[fit.validation.y]),
+        ),
+        loss if hint is None else hint.loss(2 * classes, units, loss),
         settings,
         subject=subject,
         seed=seed,
-        accuracy=accuracy_of(classes, head),
+        accuracy=metrics,
         decay=True,
         prepare=prepare,
         library=library,
         callbacks=callbacks,
     )
-    facts = {"mirror": change.mirror, "shift": change.shift, "taught": teacher is not None}
+    if hint:
+        trained = hint.alone(model, trained)
+    facts = {
+        "mirror": change.mirror,
+        "shift": change.shift,
+        "taught": teacher is not None,
+        "unlabelled_rows": len(parts[1][0]) if len(parts) > 1 else 0,
+    }
     return trained, replace(history, facts={**history.facts, **facts})
 
 
@@ -99,12 +121,13 @@ def softened(probabilities: Floats, temperature: float) -> Floats:
 
 def loss_of(classes: int, head: Head, temperature: float, weight: float) -> Any:
     """The loss over targets (n, 2 k): labels as one-hot rows, then the teacher's soft answers."""
-    import keras
     from keras import ops
 
     def loss(targets: Any, outputs: Any) -> Any:
         logits = logits_of(outputs, head)
-        hard = keras.losses.categorical_crossentropy(targets[:, :classes], logits, from_logits=True)
+        # TensorFlow's own crossentropy takes labels for 1 in sum: without one its loss is 0, but
+        # its gradient is not
+        hard = -ops.sum(targets[:, :classes] * ops.log_softmax(logits, axis=-1), axis=-1)
         soft = ops.sum(
             targets[:, classes:]
             * (
@@ -120,12 +143,14 @@ def loss_of(classes: int, head: Head, temperature: float, weight: float) -> Any:
 
 
 def accuracy_of(classes: int, head: Head) -> Any:
-    """The metric "accuracy" over the same targets."""
+    """The metric "accuracy" over the same targets; without a label the teacher is right."""
     from keras import ops
 
     def accuracy(targets: Any, outputs: Any) -> Any:
         answer = ops.argmax(logits_of(outputs, head), -1)
-        return ops.equal(ops.argmax(targets[:, :classes], -1), answer)
+        # a label is 1 and outweighs whatever the teacher answers
+        right = 2 * targets[:, :classes] + targets[:, classes : 2 * classes]
+        return ops.equal(ops.argmax(right, -1), answer)
 
     return accuracy
 
