@@ -17,7 +17,7 @@ FLOORS = [
         "augmentation", "explainers.players", "files", "metrics", "models.heads", "provenance",
         "report.pictures", "report.quantities", "seeding", "shapes",
     },
-    {"data", "explainers.base", "models", "report.charts", "run"},
+    {"checkpoints", "data", "explainers.base", "models", "report.charts", "run"},
     {
         "artifact", "checks", "contract", "explainers", "faithfulness", "fidelity", "predict",
         "report.words", "training",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit import artifact, contract, provenance, recipe
+from toolkit.checkpoints import resuming
 from toolkit.data import reworded
 from toolkit.errors import RecipeError, ToolkitError
 from toolkit.export import export
@@ -27,7 +28,7 @@ from toolkit.measurement import measure
 from toolkit.models import open_model, parted
 from toolkit.passes import apply
 from toolkit.predict import predictor
-from toolkit.progress import tell
+from toolkit.progress import tell, under
 from toolkit.recipe import Recipe
 from toolkit.run import Run
 from toolkit.shapes import matching
@@ -90,7 +91,8 @@ def compress(
     """Run recipes on a Keras classifier, measure what comes out, and choose.
 
     model: a keras.Model or the path of one. recipes: names, TOML files or Recipes; none means all
-    that come with the toolkit. Into `out` go base.onnx, one .onnx a recipe and manifest.json.
+    that come with the toolkit. Into `out` go base.onnx, one .onnx a recipe and manifest.json;
+    trainings that an earlier run into `out` left behind when it was killed go on from there.
     Raises BadInput before anything is trained, ExportError for what ONNX cannot hold.
     """
     chosen = [r if isinstance(r, Recipe) else recipe.load(r) for r in recipes or recipe.known()]
@@ -108,7 +110,24 @@ def compress(
     matching(tuple(model.inputs[0].shape[1:]), units, splits.test)
     suspected = contract.suspected(predictor(model, "base"), splits.fit.train)
     folder = writable_folder(Path(out))
+    with resuming(folder / ".checkpoints"):
+        return _searched(
+            model, splits, chosen, budget, folder, seed=seed, history=history, suspected=suspected
+        )
 
+
+def _searched(
+    model: Any,
+    splits: Splits,
+    recipes: Sequence[Recipe],
+    budget: Budget,
+    folder: Path,
+    *,
+    seed: int,
+    history: History | None,
+    suspected: Sequence[Finding],
+) -> Frontier:
+    """What compress does once its input is known to be right."""
     base_step = export(model, splits.fit.validation, name="base")
     base = artifact.save(base_step.model, "base", folder, facts=(base_step.facts,))
     # whatever a recipe does to the base, the base can teach what came of it
@@ -117,10 +136,11 @@ def compress(
     artifacts: list[Artifact] = []
     failed: dict[str, str] = {}
     last: ToolkitError | None = None
-    for done, current in enumerate(chosen):
-        tell("compress", done, len(chosen))
+    for done, current in enumerate(recipes):
+        tell("compress", done, len(recipes))
         try:
-            small, facts = _follow(current, model, base_step, fit, made=made, seed=seed)
+            with under(current.name):
+                small, facts = _follow(current, model, base_step, fit, made=made, seed=seed)
         except ToolkitError as error:
             failed[current.name] = str(error)
             last = error
@@ -128,7 +148,7 @@ def compress(
         artifacts.append(
             artifact.save(small, current.name, folder, recipe=current.to_toml(), facts=facts)
         )
-    tell("compress", len(chosen), len(chosen))
+    tell("compress", len(recipes), len(recipes))
     if last is not None and not artifacts:
         raise last
     every = (base, *artifacts)

@@ -44,6 +44,7 @@ def train(
 
     Example: toolkit train --data digits --model mlp --epochs 100 --out model.keras
     """
+    from toolkit.checkpoints import resuming
     from toolkit.data import words
     from toolkit.errors import OutputError
     from toolkit.files import sha256, writable_folder, write_with
@@ -69,9 +70,10 @@ def train(
         dropout=dropout,
         seed=seed,
     )
-    with screen.progress():
-        trained, history = fit(start, splits.fit, settings, seed=seed)
-    write_with(out, trained.save)
+    with resuming(out.with_name(f".{out.name}.checkpoints")):
+        with screen.progress():
+            trained, history = fit(start, splits.fit, settings, seed=seed)
+        write_with(out, trained.save)
     if splits.test.words is not None:
         words.write(out.with_suffix(".vocabulary.json"), splits.test.words)
     from toolkit.metrics import accuracy
@@ -98,5 +100,7 @@ def train(
         f"right in {100 * right.value:.1f} % of {right.n:,} test rows "
         f"(95 %: {100 * right.low:.1f} to {100 * right.high:.1f})"
     )
+    if "resumed_from" in history.facts:
+        screen.say(f"went on from epoch {history.facts['resumed_from']} of a run that was killed")
     screen.say(f"next: compress {out} --data {data} --out small")
     return 0

@@ -8,8 +8,10 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from toolkit.checkpoints import deciding
 from toolkit.errors import RecipeError
 from toolkit.glossary import Facts, Fit, Stage, Step
+from toolkit.progress import under
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +46,8 @@ def apply(step: Pass, model: Any, fit: Fit, seed: int = 0) -> Step:
             "reorder the recipe",
         )
     start = time.perf_counter()
-    done = step(model, fit, seed)
+    with under(step.name), deciding(step):
+        done = step(model, fit, seed)
     facts: Facts = {"pass": step.name, "settings": dataclasses.asdict(step), **done.facts}
     return Step(done.model, {**facts, "seconds": round(time.perf_counter() - start, 3)})
 
