@@ -14,8 +14,8 @@ ROOT = Path(toolkit.__file__).parent
 FLOORS = [
     {"errors", "glossary", "progress"},
     {
-        "augmentation", "explainers.players", "files", "metrics", "models.heads", "provenance",
-        "report.pictures", "report.quantities", "seeding", "shapes",
+        "augmentation", "devices", "explainers.players", "files", "metrics", "models.heads",
+        "provenance", "report.pictures", "report.quantities", "replicas", "seeding", "shapes",
     },
     {"checkpoints", "data", "explainers.base", "models", "report.charts", "run"},
     {

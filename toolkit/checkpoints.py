@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.devices import here
 from toolkit.files import write_with
 from toolkit.provenance import versions
 
@@ -68,7 +69,8 @@ def resuming(folder: str | Path) -> Iterator[None]:
         yield
     finally:
         _place.reset(token)
-    shutil.rmtree(folder, ignore_errors=True)
+    if here().chief:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

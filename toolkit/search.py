@@ -10,6 +10,7 @@ from typing import Any
 from toolkit import artifact, contract, provenance, recipe
 from toolkit.checkpoints import resuming
 from toolkit.data import reworded
+from toolkit.devices import written
 from toolkit.errors import RecipeError, ToolkitError
 from toolkit.export import export
 from toolkit.files import writable_folder
@@ -109,7 +110,7 @@ def compress(
     units = max(int(model.outputs[0].shape[-1]), 2)
     matching(tuple(model.inputs[0].shape[1:]), units, splits.test)
     suspected = contract.suspected(predictor(model, "base"), splits.fit.train)
-    folder = writable_folder(Path(out))
+    folder = writable_folder(written(Path(out)))
     with resuming(folder / ".checkpoints"):
         return _searched(
             model, splits, chosen, budget, folder, seed=seed, history=history, suspected=suspected

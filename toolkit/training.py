@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit import replicas
 from toolkit.checkpoints import (
     Checkpoint,
     Saved,
@@ -20,6 +21,7 @@ from toolkit.checkpoints import (
     random_layers,
     variables_of,
 )
+from toolkit.devices import here, shared
 from toolkit.errors import ModelError, near
 from toolkit.glossary import Data, Fit, Floats, History
 from toolkit.models.heads import head_of
@@ -158,49 +160,64 @@ def fitted(
             done = epoch + 1 == settings.epochs or self.model.stop_training
             series = {k: [*now.series.get(k, ()), float(v)] for k, v in logs.items()}
             now = Saved(epoch + 1, series, done)
-            if mark is not None:
+            if mark is not None and place.chief:
                 mark.write(now, variables_of(trained))
             tell(task, settings.epochs if done else epoch + 1, settings.epochs)
 
-    mark, now = (
-        _mark(
-            model,
-            train_rows,
-            validation_rows,
-            loss,
-            settings,
-            (subject, seed, decay, accuracy, prepare),
-        ),
-        Saved(),
-    )
+    # tf_keras models come as they were made, on one device
+    place = replace(here(), strategy=None, mixed=False) if library else here()
+    decisive = (loss, settings, subject, seed, decay, accuracy, prepare, place.name, place.mixed)
+    mark, now = _mark(model, train_rows, validation_rows, *decisive), Saved()
     steps = math.ceil(len(train_rows[0]) / settings.batch)
     rate: Any = settings.rate
     if decay:
         rate = of.optimizers.schedules.CosineDecay(rate, settings.epochs * steps)
-    with seeded(seed):
+    with seeded(seed), place.scope():
         trained = model if library else copied(model)
-        optimizer = {"adam": of.optimizers.Adam, "sgd": of.optimizers.SGD}[settings.optimizer]
-        trained.compile(optimizer=optimizer(rate), loss=loss, metrics=[accuracy])
+        optimizer = {"adam": of.optimizers.Adam, "sgd": of.optimizers.SGD}[settings.optimizer](rate)
+        if place.mixed:
+            optimizer = of.optimizers.LossScaleOptimizer(optimizer)
+            _mix(trained)
+        trained.compile(optimizer=optimizer, loss=loss, metrics=[accuracy])
         trained.optimizer.build(trained.trainable_variables)
         _seed_layers(trained, seed)
         if mark is not None:
-            now = mark.restore(mark.content(), variables_of(trained))
+            now = mark.restore(shared(mark.content()), variables_of(trained))
         start = now.epochs
         task = f"train {subject}" + (" (resumed)" if start else "")
         if start:
             tell(task, settings.epochs if now.finished else start, settings.epochs)
-        if not now.finished:
+        batches = _batches(*train_rows, settings.batch, seed=seed, prepare=prepare, start=start)
+        held = _again(*validation_rows, settings.batch)
+        if place.strategy is not None and not now.finished:
+            replicas.fit(
+                place.strategy,
+                trained,
+                loss,
+                accuracy,
+                batches=batches,
+                validation=held,
+                steps=steps,
+                epochs=range(start, settings.epochs),
+                watch=Watch(),
+            )
+        elif not now.finished:
             trained.fit(
-                _batches(*train_rows, settings.batch, seed=seed, prepare=prepare, start=start),
+                batches,
                 steps_per_epoch=steps,
                 initial_epoch=start,
                 epochs=settings.epochs,
-                validation_data=_again(*validation_rows, settings.batch),
+                validation_data=held,
                 validation_steps=math.ceil(len(validation_rows[0]) / settings.batch),
                 callbacks=[Watch()],
                 shuffle=False,
                 verbose=0,
             )
+    if place.mixed or place.strategy is not None:
+        # float32 and on one device again
+        values = trained.get_weights()
+        trained = copied(model)
+        trained.set_weights(values)
     series = {key: tuple(values) for key, values in now.series.items()}
     if not all(math.isfinite(v) for values in series.values() for v in values):
         raise ModelError(
@@ -217,8 +234,20 @@ def fitted(
         "stopped_early": now.epochs < settings.epochs,
         "seed": seed,
         **({"resumed_from": start} if start else {}),
+        **({"devices": place.name} if place.name else {}),
+        **({"mixed": True} if place.mixed else {}),
     }
     return trained, History(subject, series, facts)
+
+
+def _mix(model: Any) -> None:
+    """Let a Keras 3 model compute in float16 between the scaling in front and the last layer."""
+    last = {id(output._keras_history.operation) for output in model.outputs}
+    begun = False
+    for layer in model._flatten_layers(include_self=False):
+        begun = begun or bool(layer.trainable_variables)
+        if begun and id(layer) not in last:
+            layer.dtype_policy = "mixed_float16"
 
 
 def _seed_layers(model: Any, seed: int) -> None:
@@ -278,6 +307,9 @@ def copied(model: Any) -> Any:
 
     twin = keras.models.clone_model(model)
     twin.set_weights(model.get_weights())
+    for layer in twin._flatten_layers():
+        if hasattr(layer, "adapt_mean"):
+            layer.finalize_state()  # a Normalization computes with what it had when it was built
     return twin
 
 

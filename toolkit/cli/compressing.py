@@ -34,6 +34,8 @@ def compress(
     scale: options.Scale = 1.0,
     offset: options.Offset = 0.0,
     seed: options.Seed = 0,
+    devices: options.Devices = "auto",
+    mixed: options.Mixed = False,
     as_json: options.AsJson = False,
 ) -> int:
     """Compress a Keras classifier into small ONNX files, measured beside the base.
@@ -44,6 +46,7 @@ def compress(
     """
     from toolkit import report, run
     from toolkit.checks import checked
+    from toolkit.devices import here, on
     from toolkit.recipe import load as recipe_named
     from toolkit.search import Budget
     from toolkit.search import compress as search
@@ -54,16 +57,19 @@ def compress(
 
     recipes = [recipe_named(r) for r in recipe or ()]
     kind_of(model)
-    splits = options.loaded(
-        data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=size
-    )
-    opened, words = parted(
-        open_model(model, custom=custom or (), trust=trust, architecture=architecture),
-        options.vocabulary_of(model, vocabulary),
-    )
-    splits = options.in_words(splits, model, tuple(opened.inputs[0].shape[1:]), words)
-    with screen.progress():
-        frontier = search(opened, splits, recipes, budget=budget, out=out, seed=seed)
+    with on(devices, mixed=mixed):
+        splits = options.loaded(
+            data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=size
+        )
+        opened, words = parted(
+            open_model(model, custom=custom or (), trust=trust, architecture=architecture),
+            options.vocabulary_of(model, vocabulary),
+        )
+        splits = options.in_words(splits, model, tuple(opened.inputs[0].shape[1:]), words)
+        with screen.progress():
+            frontier = search(opened, splits, recipes, budget=budget, out=out, seed=seed)
+        if not here().chief:
+            return 0
     found = checked(frontier.run)
     run.save(found, out / "run.json")
     pages = report.write(found, out)

@@ -38,6 +38,8 @@ def train(
     scale: options.Scale = 1.0,
     offset: options.Offset = 0.0,
     seed: options.Seed = 0,
+    devices: options.Devices = "auto",
+    mixed: options.Mixed = False,
     as_json: options.AsJson = False,
 ) -> int:
     """Train a Keras classifier and save it.
@@ -46,6 +48,7 @@ def train(
     """
     from toolkit.checkpoints import resuming
     from toolkit.data import words
+    from toolkit.devices import here, on, written
     from toolkit.errors import OutputError
     from toolkit.files import sha256, writable_folder, write_with
     from toolkit.training import Settings
@@ -54,28 +57,32 @@ def train(
     if out.suffix != ".keras":
         raise OutputError(f"cannot write {out}", "a name that ends in .keras", "rename it")
     settings = Settings(loss, optimizer, learning_rate, batch, epochs, stop_below)
-    splits = options.loaded(
-        data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=size
-    )
-    writable_folder(out.parent)
-    from toolkit.models import build
-    from toolkit.models.reference import usual
+    with on(devices, mixed=mixed):
+        splits = options.loaded(
+            data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=size
+        )
+        out = written(out)
+        writable_folder(out.parent)
+        from toolkit.models import build
+        from toolkit.models.reference import usual
 
-    start = build(
-        model or usual(splits.test.kind)[0],
-        splits.fit.train,
-        activation=activation,
-        l1=l1,
-        l2=l2,
-        dropout=dropout,
-        seed=seed,
-    )
-    with resuming(out.with_name(f".{out.name}.checkpoints")):
-        with screen.progress():
-            trained, history = fit(start, splits.fit, settings, seed=seed)
-        write_with(out, trained.save)
-    if splits.test.words is not None:
-        words.write(out.with_suffix(".vocabulary.json"), splits.test.words)
+        start = build(
+            model or usual(splits.test.kind)[0],
+            splits.fit.train,
+            activation=activation,
+            l1=l1,
+            l2=l2,
+            dropout=dropout,
+            seed=seed,
+        )
+        with resuming(out.with_name(f".{out.name}.checkpoints")):
+            with screen.progress():
+                trained, history = fit(start, splits.fit, settings, seed=seed)
+            write_with(out, trained.save)
+        if splits.test.words is not None:
+            words.write(out.with_suffix(".vocabulary.json"), splits.test.words)
+        if not here().chief:
+            return 0
     from toolkit.metrics import accuracy
     from toolkit.predict import predictor
 
