@@ -13,6 +13,7 @@ import pytest
 
 from toolkit import models
 from toolkit.checkpoints import Checkpoint, Saved, deciding, digest, resuming
+from toolkit.devices import on
 from toolkit.predict import predictor
 from toolkit.progress import listening
 from toolkit.search import compress
@@ -277,7 +278,7 @@ def test_a_compress_that_was_killed_goes_on_where_it_was(tabular, wine, tmp_path
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert len(list((out / ".checkpoints").iterdir())) == 2
     told = []
-    with listening(lambda *said: told.append(said)):
+    with listening(lambda *said: told.append(said)), on("cpu"):  # as the command does
         resumed = compress(tmp_path / "base.keras", wine, [recipe], out=out)
     assert ("short / distill / train teacher (resumed)", 3, 3) in told
     assert ("short / distill / train student (resumed)", 2, 3) in told

@@ -3,7 +3,7 @@ import pytest
 
 from toolkit import models
 from toolkit.errors import MatchError, ModelError
-from toolkit.training import Settings, train
+from toolkit.training import Settings, copied, train
 
 
 def start(splits, **options):
@@ -64,6 +64,16 @@ def test_gradient_descent_is_the_textbook_step(wine):
     )
     assert np.allclose(trained.get_weights()[0], w - 0.5 * x.T @ error, atol=1e-6)
     assert np.allclose(trained.get_weights()[1], b - 0.5 * error.sum(axis=0), atol=1e-6)
+
+
+def test_a_copy_normalises_as_its_model_does(wine):
+    import keras
+
+    layer = keras.layers.Normalization()
+    layer.adapt(wine.fit.train.x)
+    model = keras.Sequential([keras.layers.Input((13,)), layer, keras.layers.Dense(3, "softmax")])
+    rows = wine.test.x
+    assert (copied(model)(rows).numpy() == model(rows).numpy()).all()
 
 
 def test_validation_is_over_all_its_rows_in_every_epoch(digits):

@@ -185,8 +185,7 @@ def fitted(
             now = mark.restore(shared(mark.content()), variables_of(trained))
         start = now.epochs
         task = f"train {subject}" + (" (resumed)" if start else "")
-        if start:
-            tell(task, settings.epochs if now.finished else start, settings.epochs)
+        tell(task, settings.epochs if now.finished else start, settings.epochs)
         batches = _batches(*train_rows, settings.batch, seed=seed, prepare=prepare, start=start)
         held = _again(*validation_rows, settings.batch)
         if place.strategy is not None and not now.finished:
