@@ -14,11 +14,14 @@ ROOT = Path(toolkit.__file__).parent
 FLOORS = [
     {"errors", "glossary", "progress"},
     {
-        "augmentation", "constants", "explainers.players", "files", "metrics", "models.heads",
-        "onnx_graph", "provenance",
-        "report.pictures", "report.quantities", "seeding", "shapes",
+        "augmentation", "constants", "devices", "explainers.players", "files", "metrics",
+        "models.heads", "onnx_graph", "provenance", "report.pictures", "report.quantities",
+        "replicas", "seeding", "shapes",
     },
-    {"data", "explainers.base", "lattice", "models", "report.charts", "run", "sparsity"},
+    {
+        "checkpoints", "data", "explainers.base", "lattice", "models", "report.charts", "run",
+        "sparsity",
+    },
     {
         "artifact", "checks", "contract", "explainers", "faithfulness", "fidelity", "predict",
         "report.words", "training",

@@ -2,8 +2,8 @@ import toolkit
 
 PUBLIC = [
     "Budget", "Frontier", "Recipe", "Run", "Settings", "ToolkitError", "build", "checked",
-    "compress", "explain", "export", "listening", "load", "measure", "open_model", "predictor",
-    "study", "train", "write",
+    "compress", "explain", "export", "listening", "load", "measure", "on", "open_model",
+    "predictor", "resuming", "study", "train", "write",
 ]  # fmt: skip
 
 

@@ -3,7 +3,7 @@ import pytest
 
 from toolkit import models
 from toolkit.errors import MatchError, ModelError
-from toolkit.training import Settings, train
+from toolkit.training import Settings, copied, train
 
 
 def start(splits, **options):
@@ -64,6 +64,30 @@ def test_gradient_descent_is_the_textbook_step(wine):
     )
     assert np.allclose(trained.get_weights()[0], w - 0.5 * x.T @ error, atol=1e-6)
     assert np.allclose(trained.get_weights()[1], b - 0.5 * error.sum(axis=0), atol=1e-6)
+
+
+def test_a_copy_normalises_as_its_model_does(wine):
+    import keras
+
+    layer = keras.layers.Normalization()
+    layer.adapt(wine.fit.train.x)
+    model = keras.Sequential([keras.layers.Input((13,)), layer, keras.layers.Dense(3, "softmax")])
+    rows = wine.test.x
+    assert (copied(model)(rows).numpy() == model(rows).numpy()).all()
+
+
+def test_validation_is_over_all_its_rows_in_every_epoch(digits):
+    """The last val_loss is that of the model that comes out, on these very rows."""
+    start = models.build("mlp", digits.fit.train)
+    model, history = train(start, digits.fit, Settings(batch=32, epochs=3))
+    held = digits.fit.validation
+    assert len(held) > 3 * 32
+    p = model.predict(held.x, verbose=0).astype(np.float64)
+    loss = -np.log(p[np.arange(len(held)), held.y]).mean()
+    # a mean of float32 losses: each is off by some 1e-7 of its size
+    assert history.series["val_loss"][-1] == pytest.approx(loss, rel=1e-5)
+    right = (p.argmax(axis=1) == held.y).mean()
+    assert history.series["val_accuracy"][-1] == pytest.approx(right, abs=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@
     │   ├── ModelError          a model file: missing, not a model, not a classifier
     │   ├── MatchError          model and data do not fit together: shape, classes, range
     │   ├── RecipeError         an unknown recipe, a wrong order of passes, a wrong setting
+    │   ├── DeviceError         a device to train on that is not there
     │   └── OutputError         a folder or file that cannot be written
     └── ExportError             a model that could not be turned into a correct ONNX file
 
@@ -45,6 +46,10 @@ class MatchError(BadInput):
 
 class RecipeError(BadInput):
     """A recipe or a pass that does not exist or cannot be built."""
+
+
+class DeviceError(BadInput):
+    """A device that was asked for and is not there."""
 
 
 class OutputError(BadInput):

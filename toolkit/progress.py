@@ -21,13 +21,29 @@ from contextvars import ContextVar
 Listener = Callable[[str, int, int], None]
 
 _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
+_places: ContextVar[tuple[str, ...]] = ContextVar("places", default=())
 
 
 def tell(task: str, done: int, total: int) -> None:
     """Tell the listener that `done` of `total` steps of `task` are finished."""
     listener = _listener.get()
     if listener is not None:
-        listener(task, done, total)
+        listener(" / ".join((*_places.get(), task)), done, total)
+
+
+@contextmanager
+def under(place: str) -> Iterator[None]:
+    """Name the work inside the block by where it belongs, such as a recipe and its pass.
+
+    >>> with listening(lambda task, done, total: print(task)), under("int8"), under("tune"):
+    ...     tell("train student", 1, 10)
+    int8 / tune / train student
+    """
+    token = _places.set((*_places.get(), place))
+    try:
+        yield
+    finally:
+        _places.reset(token)
 
 
 @contextmanager

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from toolkit import artifact, contract, provenance, recipe
+from toolkit.checkpoints import resuming
 from toolkit.data import reworded
 from toolkit.data.unlabelled import fitting
+from toolkit.devices import written
 from toolkit.errors import RecipeError, ToolkitError
 from toolkit.export import export
 from toolkit.files import writable_folder
@@ -28,7 +30,7 @@ from toolkit.measurement import measure
 from toolkit.models import open_model, parted
 from toolkit.passes import apply
 from toolkit.predict import predictor
-from toolkit.progress import tell
+from toolkit.progress import tell, under
 from toolkit.recipe import Recipe
 from toolkit.run import Run
 from toolkit.shapes import matching
@@ -93,7 +95,8 @@ def compress(
 
     model: a keras.Model or the path of one. recipes: names, TOML files or Recipes; none means all
     that come with the toolkit. unlabelled: more rows, f32 (n, ...), for passes with a teacher to
-    learn from it alone. Into `out` go base.onnx, one .onnx a recipe and manifest.json.
+    learn from it alone. Into `out` go base.onnx, one .onnx a recipe and manifest.json; trainings
+    that an earlier run into `out` left behind when it was killed go on from there.
     Raises BadInput before anything is trained, ExportError for what ONNX cannot hold.
     """
     chosen = [r if isinstance(r, Recipe) else recipe.load(r) for r in recipes or recipe.known()]
@@ -110,22 +113,41 @@ def compress(
     units = max(int(model.outputs[0].shape[-1]), 2)
     matching(tuple(model.inputs[0].shape[1:]), units, splits.test)
     if unlabelled is not None:
-        unlabelled = fitting(unlabelled, splits.fit.train)
+        fit = replace(splits.fit, unlabelled=fitting(unlabelled, splits.fit.train))
+        splits = replace(splits, fit=fit)
     suspected = contract.suspected(predictor(model, "base"), splits.fit.train)
-    folder = writable_folder(Path(out))
+    folder = writable_folder(written(Path(out)))
+    with resuming(folder / ".checkpoints"):
+        return _searched(
+            model, splits, chosen, budget, folder, seed=seed, history=history, suspected=suspected
+        )
 
+
+def _searched(
+    model: Any,
+    splits: Splits,
+    recipes: Sequence[Recipe],
+    budget: Budget,
+    folder: Path,
+    *,
+    seed: int,
+    history: History | None,
+    suspected: Sequence[Finding],
+) -> Frontier:
+    """What compress does once its input is known to be right."""
     base_step = export(model, splits.fit.validation, name="base")
     base = artifact.save(base_step.model, "base", folder, facts=(base_step.facts,))
     # whatever a recipe does to the base, the base can teach what came of it
-    fit = replace(splits.fit, base=predictor(base.path, "base"), unlabelled=unlabelled)
+    fit = replace(splits.fit, base=predictor(base.path, "base"))
     made: dict[tuple[Any, ...], Step] = {}
     artifacts: list[Artifact] = []
     failed: dict[str, str] = {}
     last: ToolkitError | None = None
-    for done, current in enumerate(chosen):
-        tell("compress", done, len(chosen))
+    for done, current in enumerate(recipes):
+        tell("compress", done, len(recipes))
         try:
-            small, facts = _follow(current, model, base_step, fit, made=made, seed=seed)
+            with under(current.name):
+                small, facts = _follow(current, model, base_step, fit, made=made, seed=seed)
         except ToolkitError as error:
             failed[current.name] = str(error)
             last = error
@@ -133,7 +155,7 @@ def compress(
         artifacts.append(
             artifact.save(small, current.name, folder, recipe=current.to_toml(), facts=facts)
         )
-    tell("compress", len(chosen), len(chosen))
+    tell("compress", len(recipes), len(recipes))
     if last is not None and not artifacts:
         raise last
     every = (base, *artifacts)

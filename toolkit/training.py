@@ -5,12 +5,23 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit import replicas
+from toolkit.checkpoints import (
+    Checkpoint,
+    Saved,
+    checkpoint,
+    few,
+    outline,
+    random_layers,
+    variables_of,
+)
+from toolkit.devices import here, shared
 from toolkit.errors import ModelError, near
 from toolkit.glossary import Data, Fit, Floats, History
 from toolkit.models.heads import head_of
@@ -133,8 +144,8 @@ def fitted(
     """Fit a model to given targets with a given loss; `train` is the usual door.
 
     accuracy: a metric that reads these targets, or several. decay: the learning rate falls to 0
-    along half a cosine (Loshchilov and Hutter 2017). prepare: changes each batch of training rows. A copy of
-    the model is trained; with library, the other Keras that the model is of, the model itself.
+    along half a cosine (Loshchilov and Hutter 2017). prepare: changes each batch of training rows.
+    A copy of the model is trained; with library, the other Keras that it is of, the model itself.
     callbacks: more of them, of that Keras.
     """
     import keras
@@ -143,32 +154,73 @@ def fitted(
 
     class Watch(of.callbacks.Callback):  # type: ignore[misc, name-defined]
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            value = (logs or {}).get("loss", math.nan)
-            done = settings.stop_below is not None and value < settings.stop_below
-            if done:
+            nonlocal now
+            logs = logs or {}
+            below = logs.get("loss", math.nan)
+            if settings.stop_below is not None and below < settings.stop_below:
                 self.model.stop_training = True
-            tell(f"train {subject}", settings.epochs if done else epoch + 1, settings.epochs)
+            done = epoch + 1 == settings.epochs or self.model.stop_training
+            series = {k: [*now.series.get(k, ()), float(v)] for k, v in logs.items()}
+            now = Saved(epoch + 1, series, done)
+            if mark is not None and place.chief:
+                mark.write(now, variables_of(trained))
+            tell(task, settings.epochs if done else epoch + 1, settings.epochs)
 
+    # tf_keras models come as they were made, on one device
+    place = replace(here(), strategy=None, mixed=False) if library else here()
+    decisive = (loss, settings, subject, seed, decay, accuracy, prepare, place.name, place.mixed)
+    mark, now = _mark(model, train_rows, validation_rows, *decisive), Saved()
     steps = math.ceil(len(train_rows[0]) / settings.batch)
     rate: Any = settings.rate
     if decay:
         rate = of.optimizers.schedules.CosineDecay(rate, settings.epochs * steps)
-    with seeded(seed):
+    with seeded(seed), place.scope():
         trained = model if library else copied(model)
-        optimizer = {"adam": of.optimizers.Adam, "sgd": of.optimizers.SGD}[settings.optimizer]
+        optimizer = {"adam": of.optimizers.Adam, "sgd": of.optimizers.SGD}[settings.optimizer](rate)
+        if place.mixed:
+            optimizer = of.optimizers.LossScaleOptimizer(optimizer)
+            _mix(trained)
         metrics = accuracy if isinstance(accuracy, list) else [accuracy]
-        trained.compile(optimizer=optimizer(rate), loss=loss, metrics=metrics)
-        log = trained.fit(
-            _batches(*train_rows, settings.batch, seed, prepare),
-            steps_per_epoch=steps,
-            epochs=settings.epochs,
-            validation_data=_batches(*validation_rows, settings.batch),
-            validation_steps=math.ceil(len(validation_rows[0]) / settings.batch),
-            callbacks=[*callbacks, Watch()],
-            shuffle=False,
-            verbose=0,
-        )
-    series = {key: tuple(float(v) for v in values) for key, values in log.history.items()}
+        trained.compile(optimizer=optimizer, loss=loss, metrics=metrics)
+        trained.optimizer.build(trained.trainable_variables)
+        _seed_layers(trained, seed)
+        if mark is not None:
+            now = mark.restore(shared(mark.content()), variables_of(trained))
+        start = now.epochs
+        task = f"train {subject}" + (" (resumed)" if start else "")
+        tell(task, settings.epochs if now.finished else start, settings.epochs)
+        batches = _batches(*train_rows, settings.batch, seed=seed, prepare=prepare, start=start)
+        held = _again(*validation_rows, settings.batch)
+        if place.strategy is not None and not now.finished:
+            replicas.fit(
+                place.strategy,
+                trained,
+                loss,
+                metrics[0],
+                batches=batches,
+                validation=held,
+                steps=steps,
+                epochs=range(start, settings.epochs),
+                watch=Watch(),
+            )
+        elif not now.finished:
+            trained.fit(
+                batches,
+                steps_per_epoch=steps,
+                initial_epoch=start,
+                epochs=settings.epochs,
+                validation_data=held,
+                validation_steps=math.ceil(len(validation_rows[0]) / settings.batch),
+                callbacks=[*callbacks, Watch()],
+                shuffle=False,
+                verbose=0,
+            )
+    if place.mixed or place.strategy is not None:
+        # float32 and on one device again
+        values = trained.get_weights()
+        trained = copied(model)
+        trained.set_weights(values)
+    series = {key: tuple(values) for key, values in now.series.items()}
     if not all(math.isfinite(v) for values in series.values() for v in values):
         raise ModelError(
             f"training of {subject} diverged at learning rate {settings.rate}",
@@ -180,22 +232,74 @@ def fitted(
         "optimizer": settings.optimizer,
         "learning_rate": settings.rate,
         "batch": settings.batch,
-        "epochs": len(log.history["loss"]),
-        "stopped_early": len(log.history["loss"]) < settings.epochs,
+        "epochs": now.epochs,
+        "stopped_early": now.epochs < settings.epochs,
         "seed": seed,
+        **({"resumed_from": start} if start else {}),
+        **({"devices": place.name} if place.name else {}),
+        **({"mixed": True} if place.mixed else {}),
     }
     return trained, History(subject, series, facts)
 
 
+def _mix(model: Any) -> None:
+    """Let a Keras 3 model compute in float16 between the scaling in front and the last layer."""
+    last = {id(output._keras_history.operation) for output in model.outputs}
+    begun = False
+    for layer in model._flatten_layers(include_self=False):
+        begun = begun or bool(layer.trainable_variables)
+        if begun and id(layer) not in last:
+            layer.dtype_policy = "mixed_float16"
+
+
+def _seed_layers(model: Any, seed: int) -> None:
+    """Give the random layers of a tf_keras model a state that can be kept with the weights."""
+    import tensorflow as tf
+
+    for number, layer in enumerate(random_layers(model)):
+        dice = layer._random_generator
+        dice._generator = tf.random.Generator.from_seed(seed + number, alg="philox")
+        dice._rng_type, dice._built = dice.RNG_STATEFUL, True
+
+
+def _mark(
+    model: Any, train_rows: tuple[Any, Any], validation_rows: tuple[Any, Any], *others: Any
+) -> Checkpoint | None:
+    """Where this training is kept, known by all that decides its result, if anybody asked."""
+    rows = [(tuple(x.shape), few(x), y) for x, y in (train_rows, validation_rows)]
+    return checkpoint(outline(model), model.get_weights(), rows, *others)
+
+
+def _again(x: Any, y: NDArray[Any], batch: int) -> Any:
+    """The same batches in the same order each time that they are asked for, as a tf.data.Dataset.
+
+    Keras 3.15 restarts a generator with its first two batches and goes on where it had stopped,
+    so that from the second epoch on a generator would validate on other rows than it holds.
+    """
+    import tensorflow as tf
+
+    forms = [tf.TensorSpec((None, *a.shape[1:]), a[:1].dtype) for a in (x, y)]
+    steps = math.ceil(len(x) / batch)
+    return tf.data.Dataset.from_generator(
+        lambda: itertools.islice(_batches(x, y, batch), steps), output_signature=tuple(forms)
+    )
+
+
 def _batches(
-    x: Any, y: NDArray[Any], batch: int, seed: int | None = None, prepare: Prepare | None = None
+    x: Any,
+    y: NDArray[Any],
+    batch: int,
+    *,
+    seed: int | None = None,
+    prepare: Prepare | None = None,
+    start: int = 0,
 ) -> Iterator[tuple[Any, Any]]:
     """Batches without end, in an order of its own each epoch if seeded; x may stay in its files."""
-    for epoch in itertools.count():
+    for epoch in itertools.count(start):
         rng = np.random.default_rng((seed or 0, epoch))
         order = np.arange(len(x)) if seed is None else rng.permutation(len(x))
-        for start in range(0, len(x), batch):
-            rows = order[start : start + batch]
+        for first in range(0, len(x), batch):
+            rows = order[first : first + batch]
             yield (x[rows], y[rows]) if prepare is None else prepare(x[rows], y[rows], rng)
 
 
@@ -205,6 +309,9 @@ def copied(model: Any) -> Any:
 
     twin = keras.models.clone_model(model)
     twin.set_weights(model.get_weights())
+    for layer in twin._flatten_layers():
+        if hasattr(layer, "adapt_mean"):
+            layer.finalize_state()  # a Normalization computes with what it had when it was built
     return twin
 
 

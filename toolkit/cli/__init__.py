@@ -49,6 +49,9 @@ def explain() -> None:
 def run(names: list[str], arguments: list[str], program: str) -> int:
     """Run one of the commands `names` and give its exit code; every refusal is one line."""
     _quiet()
+    if (names if len(names) == 1 else arguments)[:1] not in (["train"], ["compress"]):
+        # they take --devices; nothing else is worth waking a GPU for
+        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
     app = typer.Typer(
         add_completion=False,
         rich_markup_mode=None,
@@ -105,7 +108,6 @@ def _quiet() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
     warnings.simplefilter("ignore")
     import logging
 

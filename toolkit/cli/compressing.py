@@ -37,6 +37,8 @@ def compress(
     scale: options.Scale = 1.0,
     offset: options.Offset = 0.0,
     seed: options.Seed = 0,
+    devices: options.Devices = "auto",
+    mixed: options.Mixed = False,
     as_json: options.AsJson = False,
 ) -> int:
     """Compress a Keras classifier into small ONNX files, measured beside the base.
@@ -48,6 +50,7 @@ def compress(
     from toolkit import report, run
     from toolkit.checks import checked
     from toolkit.data.unlabelled import rows as rows_of
+    from toolkit.devices import here, on
     from toolkit.recipe import load as recipe_named
     from toolkit.search import Budget
     from toolkit.search import compress as search
@@ -58,21 +61,24 @@ def compress(
 
     recipes = [recipe_named(r) for r in recipe or ()]
     kind_of(model)
-    splits = options.loaded(
-        data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=size
-    )
-    opened, words = parted(
-        open_model(model, custom=custom or (), trust=trust, architecture=architecture),
-        options.vocabulary_of(model, vocabulary),
-    )
-    splits = options.in_words(splits, model, tuple(opened.inputs[0].shape[1:]), words)
-    more = None
-    if unlabelled:
-        more = rows_of(unlabelled, splits.fit.train, scale=scale, offset=offset)
-    with screen.progress():
-        frontier = search(
-            opened, splits, recipes, budget=budget, out=out, seed=seed, unlabelled=more
+    with on(devices, mixed=mixed):
+        splits = options.loaded(
+            data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=size
         )
+        opened, words = parted(
+            open_model(model, custom=custom or (), trust=trust, architecture=architecture),
+            options.vocabulary_of(model, vocabulary),
+        )
+        splits = options.in_words(splits, model, tuple(opened.inputs[0].shape[1:]), words)
+        more = None
+        if unlabelled:
+            more = rows_of(unlabelled, splits.fit.train, scale=scale, offset=offset)
+        with screen.progress():
+            frontier = search(
+                opened, splits, recipes, budget=budget, out=out, seed=seed, unlabelled=more
+            )
+        if not here().chief:
+            return 0
     found = checked(frontier.run)
     run.save(found, out / "run.json")
     pages = report.write(found, out)

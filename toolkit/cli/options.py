@@ -28,6 +28,10 @@ Trust = Annotated[bool, typer.Option("--trust", help="Let code in the model file
 Architecture = Annotated[
     str, typer.Option("--architecture", help="FILE.py:function, for a file of weights only.")
 ]
+Devices = Annotated[
+    str, typer.Option("--devices", help="Train on: auto, cpu, gpu, all; or as TF_CONFIG says.")
+]
+Mixed = Annotated[bool, typer.Option("--mixed", help="Train in float16 on a GPU.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Out = Annotated[Path, typer.Option("--out", help="Where to write.")]
 

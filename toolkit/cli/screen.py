@@ -10,6 +10,9 @@ from typing import Any
 
 from toolkit.progress import listening
 
+RECENT = 6
+"""Finished bars that stay on the screen, so that the running one is never below its edge."""
+
 
 @contextmanager
 def progress() -> Iterator[None]:
@@ -41,7 +44,10 @@ def progress() -> Iterator[None]:
 
     def show(name: str, done: int, total: int) -> None:
         if name not in tasks or bar.tasks[tasks[name]].total != total:
-            tasks[name] = bar.add_task(name, total=total)
+            # what was done before the bar began says nothing of the speed
+            tasks[name] = bar.add_task(name, total=total, completed=done)
+            for old in [t for t in bar.tasks if t.finished][:-RECENT]:
+                bar.update(old.id, visible=False)
         bar.update(tasks[name], completed=done)
 
     with bar, listening(show):

@@ -38,13 +38,17 @@ def train(
     scale: options.Scale = 1.0,
     offset: options.Offset = 0.0,
     seed: options.Seed = 0,
+    devices: options.Devices = "auto",
+    mixed: options.Mixed = False,
     as_json: options.AsJson = False,
 ) -> int:
     """Train a Keras classifier and save it.
 
     Example: toolkit train --data digits --model mlp --epochs 100 --out model.keras
     """
+    from toolkit.checkpoints import resuming
     from toolkit.data import words
+    from toolkit.devices import here, on, written
     from toolkit.errors import OutputError
     from toolkit.files import sha256, writable_folder, write_with
     from toolkit.training import Settings
@@ -53,27 +57,32 @@ def train(
     if out.suffix != ".keras":
         raise OutputError(f"cannot write {out}", "a name that ends in .keras", "rename it")
     settings = Settings(loss, optimizer, learning_rate, batch, epochs, stop_below)
-    splits = options.loaded(
-        data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=size
-    )
-    writable_folder(out.parent)
-    from toolkit.models import build
-    from toolkit.models.reference import usual
+    with on(devices, mixed=mixed):
+        splits = options.loaded(
+            data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=size
+        )
+        out = written(out)
+        writable_folder(out.parent)
+        from toolkit.models import build
+        from toolkit.models.reference import usual
 
-    start = build(
-        model or usual(splits.test.kind)[0],
-        splits.fit.train,
-        activation=activation,
-        l1=l1,
-        l2=l2,
-        dropout=dropout,
-        seed=seed,
-    )
-    with screen.progress():
-        trained, history = fit(start, splits.fit, settings, seed=seed)
-    write_with(out, trained.save)
-    if splits.test.words is not None:
-        words.write(out.with_suffix(".vocabulary.json"), splits.test.words)
+        start = build(
+            model or usual(splits.test.kind)[0],
+            splits.fit.train,
+            activation=activation,
+            l1=l1,
+            l2=l2,
+            dropout=dropout,
+            seed=seed,
+        )
+        with resuming(out.with_name(f".{out.name}.checkpoints")):
+            with screen.progress():
+                trained, history = fit(start, splits.fit, settings, seed=seed)
+            write_with(out, trained.save)
+        if splits.test.words is not None:
+            words.write(out.with_suffix(".vocabulary.json"), splits.test.words)
+        if not here().chief:
+            return 0
     from toolkit.metrics import accuracy
     from toolkit.predict import predictor
 
@@ -98,5 +107,7 @@ def train(
         f"right in {100 * right.value:.1f} % of {right.n:,} test rows "
         f"(95 %: {100 * right.low:.1f} to {100 * right.high:.1f})"
     )
+    if "resumed_from" in history.facts:
+        screen.say(f"went on from epoch {history.facts['resumed_from']} of a run that was killed")
     screen.say(f"next: compress {out} --data {data} --out small")
     return 0

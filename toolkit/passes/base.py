@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from toolkit.checkpoints import deciding
 from toolkit.errors import RecipeError
 from toolkit.glossary import Facts, Fit, Stage, Step
+from toolkit.progress import under
 from toolkit.sparsity import told
 
 
@@ -48,7 +50,8 @@ def apply(step: Pass, model: Any, fit: Fit, seed: int = 0) -> Step:
             "reorder the recipe",
         )
     start = time.perf_counter()
-    done = step(model, fit, seed)
+    with under(step.name), deciding(step):
+        done = step(model, fit, seed)
     facts: Facts = {"pass": step.name, "settings": dataclasses.asdict(step), **done.facts}
     facts["seconds"] = round(time.perf_counter() - start, 3)
     return Step(done.model, {**facts, **(told(model, done.model) if stage == "keras" else {})})
