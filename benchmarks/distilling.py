@@ -22,7 +22,7 @@ import numpy as np
 
 from toolkit import data, models
 from toolkit.glossary import Fit
-from toolkit.passes.distill import RATE, TEMPERATURE, WEIGHT
+from toolkit.passes.distil import RATE, TEMPERATURE, WEIGHT
 from toolkit.passes.tuning import tune
 from toolkit.predict import predictor
 from toolkit.seeding import seeded

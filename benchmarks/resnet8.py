@@ -53,7 +53,7 @@ def whole(bits, epochs, teacher):
     return tuned, PASSES["integer_operators"](), *packed, PASSES["shorten"]()
 
 
-distilled = PASSES["distill"](
+distilled = PASSES["distil"](
     teacher=args.teacher,
     student="base",
     temperature=4.0,

@@ -259,7 +259,7 @@ def test_a_compress_that_was_killed_goes_on_where_it_was(tabular, wine, tmp_path
         name = "short"
         about = "A quick one."
         [[pass]]
-        kind = "distill"
+        kind = "distil"
         teacher = "tabular-large"
         epochs = 3
         teacher_epochs = 3
@@ -280,8 +280,8 @@ def test_a_compress_that_was_killed_goes_on_where_it_was(tabular, wine, tmp_path
     told = []
     with listening(lambda *said: told.append(said)), on("cpu"):  # as the command does
         resumed = compress(tmp_path / "base.keras", wine, [recipe], out=out)
-    assert ("short / distill / train teacher (resumed)", 3, 3) in told
-    assert ("short / distill / train student (resumed)", 2, 3) in told
+    assert ("short / distil / train teacher (resumed)", 3, 3) in told
+    assert ("short / distil / train student (resumed)", 2, 3) in told
     assert not (out / ".checkpoints").exists()
     straight = compress(tmp_path / "base.keras", wine, [recipe], out=tmp_path / "straight")
     # names of nodes count up in a process, so the files are compared by what they answer

@@ -202,7 +202,7 @@ def test_an_interrupt_leaves_no_broken_file(saved, tmp_path):
         "--data",
         "digits",
         "--recipe",
-        "distill",
+        "distil",
         "--out",
         tmp_path / "o",
     ]

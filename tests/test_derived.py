@@ -6,9 +6,9 @@ import pytest
 from keras import layers
 
 from toolkit.errors import ModelError
-from toolkit.models.costs import macs, nbytes
 from toolkit.models.derived import derived, scaled, within
 from toolkit.models.heads import head_of
+from toolkit.models.macs import macs, nbytes
 
 
 def conv(x, filters, stride=1, relu=True):

@@ -16,4 +16,4 @@ def test_near_lists_all_when_nothing_is_close():
 
 @pytest.mark.parametrize("typed", ["int-8", "in8", "int8s"])
 def test_near_finds_a_slip(typed):
-    assert "int8" in near(typed, ["float16", "int8", "distill"])
+    assert "int8" in near(typed, ["float16", "int8", "distil"])

@@ -14,8 +14,8 @@ from toolkit.predict import predictor
 QUICK = {
     "cluster": {"epochs": 1},
     "channels": {"steps": 1, "epochs": 1},
-    "distill": {"epochs": 2, "teacher": "base"},
-    "distill_features": {"epochs": 2, "teacher": "base"},
+    "distil": {"epochs": 2, "teacher": "base"},
+    "distil_features": {"epochs": 2, "teacher": "base"},
     "low_rank": {"energy": 0.6, "epochs": 1},
     "prune": {"epochs": 1},
     "quantise_aware": {"epochs": 1},

@@ -25,7 +25,7 @@ def test_every_named_recipe_can_be_built_and_comes_back(name):
 )
 def test_toml_there_and_back(about, rows, channels, temperature):
     passes = (
-        PASSES["distill"](temperature=temperature),
+        PASSES["distil"](temperature=temperature),
         PASSES["static_int8"](rows=rows, per_channel=channels),
     )
     recipe = Recipe("r", passes, about)
@@ -34,7 +34,7 @@ def test_toml_there_and_back(about, rows, channels, temperature):
 
 def test_the_order_is_checked_when_it_is_built():
     with pytest.raises(RecipeError, match="keras passes first"):
-        Recipe("r", (PASSES["float16"](), PASSES["distill"]()))
+        Recipe("r", (PASSES["float16"](), PASSES["distil"]()))
 
 
 @pytest.mark.parametrize(

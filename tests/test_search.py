@@ -32,7 +32,7 @@ def test_a_shared_beginning_is_run_once(wine, tabular, tmp_path):
     from toolkit.passes import PASSES
     from toolkit.recipe import Recipe
 
-    taught = PASSES["distill"](epochs=1)
+    taught = PASSES["distil"](epochs=1)
     recipes = [Recipe("a", (taught,)), Recipe("b", (taught, PASSES["float16"]()))]
     found = compress(tabular, wine, recipes, out=tmp_path)
     one, two = (next(f for f in a.facts if "teacher" in f) for a in found.candidates)

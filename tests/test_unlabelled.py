@@ -99,7 +99,7 @@ def test_compress_learns_from_them(tabular, wine, tmp_path, capsys):
     np.save(tmp_path / "more.npy", wine.test.x)
     np.save(tmp_path / "wrong.npy", wine.test.x[:, :4])
     recipe = tmp_path / "short.toml"
-    lines = ["name = 'short'", "[[pass]]", "kind = 'distill'", "teacher = 'base'", "epochs = 1"]
+    lines = ["name = 'short'", "[[pass]]", "kind = 'distil'", "teacher = 'base'", "epochs = 1"]
     recipe.write_text("\n".join([*lines, "student = 'base*0.5'", ""]))
     command = [tmp_path / "base.keras", "--data", "wine", "--recipe", recipe]
     for name, code in (("more", 1), ("wrong", 2)):

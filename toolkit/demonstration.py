@@ -20,7 +20,7 @@ from toolkit.search import Budget, compress
 from toolkit.study import joined, study, with_layers
 from toolkit.training import Settings, train
 
-RECIPES = ("float16", "int8-dynamic", "int8", "distill", "distill-float16", "distill-int8")
+RECIPES = ("float16", "int8-dynamic", "int8", "distil", "distil-float16", "distil-int8")
 
 
 @dataclass(frozen=True, eq=False)

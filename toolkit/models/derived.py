@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 from toolkit.errors import ModelError
-from toolkit.models.costs import macs, nbytes
 from toolkit.models.graph import Names, flat, nodes_of, walk
+from toolkit.models.macs import macs, nbytes
 from toolkit.seeding import seeded
 
 STEPS = 64

@@ -9,8 +9,8 @@ from __future__ import annotations
 from toolkit.passes.base import Pass, apply
 from toolkit.passes.channels import Channels
 from toolkit.passes.cluster import Cluster
-from toolkit.passes.distill import Distill
-from toolkit.passes.distill_features import DistillFeatures
+from toolkit.passes.distil import Distil
+from toolkit.passes.distil_features import DistilFeatures
 from toolkit.passes.dynamic_int8 import DynamicInt8
 from toolkit.passes.float16 import Float16
 from toolkit.passes.integer_operators import IntegerOperators
@@ -26,8 +26,8 @@ __all__ = ["PASSES", "Pass", "apply"]
 PASSES: dict[str, type[Pass]] = {
     "cluster": Cluster,
     "channels": Channels,
-    "distill": Distill,
-    "distill_features": DistillFeatures,
+    "distil": Distil,
+    "distil_features": DistilFeatures,
     "dynamic_int8": DynamicInt8,
     "float16": Float16,
     "integer_operators": IntegerOperators,

@@ -154,7 +154,7 @@ def _before_last(model: Any) -> tuple[str, Any]:
     raise ModelError(
         f"{model.name} has no layer inside to learn features from or with",
         "a net with a hidden layer",
-        "take distill, which learns from answers alone",
+        "take distil, which learns from answers alone",
     )
 
 

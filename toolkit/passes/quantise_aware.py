@@ -24,7 +24,7 @@ class QuantiseAware(Pass):
 
     bits: 7 keeps the 16-bit sums of AVX2 from saturating, so that every CPU computes the same;
     8 and 4 are for targets that were chosen. epochs 0 means 3, or 20 below 5,000 rows. rows:
-    calibration rows that set the ranges before training starts. teacher, weight: as in distill.
+    calibration rows that set the ranges before training starts. teacher, weight: as in distil.
     """
 
     stage: ClassVar[Stage] = "keras"

@@ -9,9 +9,9 @@ from typing import Any
 from toolkit.errors import RecipeError, near
 from toolkit.glossary import Facts, Fit
 from toolkit.models import open_model, parted
-from toolkit.models.costs import macs, nbytes
 from toolkit.models.derived import derived, within
 from toolkit.models.graph import graph_of
+from toolkit.models.macs import macs, nbytes
 from toolkit.models.reference import MODELS, build
 from toolkit.passes.base import is_path
 from toolkit.shapes import matching
@@ -25,7 +25,7 @@ _WITHIN = re.compile(r"base in (?P<limit>[\d_]+) (?P<unit>bytes|macs)")
 def checked(owner: str, role: str, spec: str) -> None:
     """Raise RecipeError unless `spec` names a student.
 
-    >>> checked("distill", "student", "base*0.5/2")
+    >>> checked("distil", "student", "base*0.5/2")
     """
     found = _DERIVED.fullmatch(spec)
     if found and (float(found["width"] or 1) <= 0 or int(found["depth"] or 1) < 1):

@@ -22,6 +22,11 @@ class Together:
     first: Any
     second: Any
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As of one array."""
+        return (len(self), *self.first.shape[1:])
+
     def __len__(self) -> int:
         return len(self.first) + len(self.second)
 

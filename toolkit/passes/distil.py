@@ -22,7 +22,7 @@ TEMPERATURE, WEIGHT = 1.0, 0.9
 
 
 @dataclass(frozen=True, kw_only=True)
-class Distill(Pass):
+class Distil(Pass):
     """Train a student on hard labels and on a teacher's probabilities softened by `temperature`.
 
     teacher: "base", a reference model that is trained first, a model file, several joined by "+",

@@ -9,7 +9,7 @@ from toolkit.errors import RecipeError
 from toolkit.glossary import Fit, Stage, Step
 from toolkit.passes import students
 from toolkit.passes.base import Pass
-from toolkit.passes.distill import (
+from toolkit.passes.distil import (
     TEMPERATURE,
     WEIGHT,
     checked,
@@ -25,14 +25,14 @@ from toolkit.predict import KerasPredictor
 
 
 @dataclass(frozen=True, kw_only=True)
-class DistillFeatures(Pass):
-    """Distill, and let the student's last feature map come near the teacher's.
+class DistilFeatures(Pass):
+    """Distil, and let the student's last feature map come near the teacher's.
 
     A 1x1 convolution takes the student's channels to the teacher's while it learns and is thrown
     away afterwards; nets without maps are joined before their last layer. Facts name both layers.
     teacher: "base", a reference model or a Keras file, one of them, since its layers are needed.
     features: the weight of the mean squared difference, in units of the teacher's own variance.
-    The rest as in `Distill`.
+    The rest as in `Distil`.
     """
 
     stage: ClassVar[Stage] = "keras"
@@ -50,7 +50,7 @@ class DistillFeatures(Pass):
             raise RecipeError(
                 f"{self.name} has teacher '{self.teacher}'",
                 "one Keras model, to look inside",
-                "take distill for several teachers and .onnx files",
+                "take distil for several teachers and .onnx files",
             )
         if not self.features >= 0:
             raise RecipeError(

@@ -7,7 +7,7 @@ from toolkit.errors import MatchError, ModelError, RecipeError
 from toolkit.glossary import Fit
 from toolkit.models import build
 from toolkit.models.derived import derived
-from toolkit.passes.distill import Distill
+from toolkit.passes.distil import Distil
 from toolkit.passes.students import student_of
 from toolkit.passes.tuning import loss_of
 from toolkit.predict import KerasPredictor, predictor
@@ -16,13 +16,13 @@ from toolkit.predict import KerasPredictor, predictor
 def test_the_better_of_base_and_large_net_teaches(mlp, digits):
     """A base that was never trained gets the large net, a trained one is not taught by less."""
     few = dataclasses.replace(digits.fit, train=digits.fit.train.rows(slice(0, 320)))
-    facts = Distill(epochs=8)(build("mlp", few.train), few).facts
+    facts = Distil(epochs=8)(build("mlp", few.train), few).facts
     assert (facts["teacher"], facts["student"]) == ("cnn-large", "base")
     assert facts["teacher_parameters"] > 10 * facts["student_parameters"]
     assert facts["student_parameters"] == mlp.count_params()
     losses = facts["history"]["loss"]
     assert losses[-1] < losses[0]
-    facts = Distill(epochs=1)(mlp, few).facts
+    facts = Distil(epochs=1)(mlp, few).facts
     assert (facts["teacher"], facts["student"]) == ("base", "base*0.5")
     assert "validation rows" in facts["skipped"]["cnn-large"]
 
@@ -30,14 +30,14 @@ def test_the_better_of_base_and_large_net_teaches(mlp, digits):
 def test_the_student_learns_the_teachers_answers(tabular, wine):
     """All weight on the teacher: the student comes nearer to it than it was."""
     untaught = build("tabular", wine.fit.train, seed=5)
-    step = Distill(teacher="base", student="tabular", weight=1.0, epochs=20)(tabular, wine.fit, 5)
+    step = Distil(teacher="base", student="tabular", weight=1.0, epochs=20)(tabular, wine.fit, 5)
     x = wine.test.x
     wanted, before, after = (predictor(m)(x) for m in (tabular, untaught, step.model))
     assert np.abs(wanted - after).mean() < 0.5 * np.abs(wanted - before).mean()
 
 
 def test_facts_tell_how_student_and_teacher_stand(tabular, wine):
-    step = Distill(teacher="base", student="base*0.5", epochs=2)(tabular, wine.fit)
+    step = Distil(teacher="base", student="base*0.5", epochs=2)(tabular, wine.fit)
     held, facts = wine.fit.validation, step.facts
     own, other = (predictor(m)(held.x).argmax(axis=1) for m in (step.model, tabular))
     assert facts["validation_rows"] == len(held)
@@ -100,24 +100,24 @@ def test_the_soft_loss_is_that_of_keras():
 )
 def test_wrong_settings(wrong):
     with pytest.raises(RecipeError):
-        Distill(**wrong)
+        Distil(**wrong)
 
 
 def test_an_assistant_stands_between_and_teaches(tabular, wine):
     """All weight on who teaches: the student is bit for bit that of its assistant, taught alone."""
     told = {"weight": 1.0, "epochs": 2, "teacher": "base"}
-    through = Distill(assistant="base*0.5", student="base*0.25", **told)(tabular, wine.fit)
+    through = Distil(assistant="base*0.5", student="base*0.25", **told)(tabular, wine.fit)
     sizes = [through.facts[f"{role}_parameters"] for role in ("student", "assistant", "teacher")]
     assert sizes == sorted(sizes)
     assert len(set(sizes)) == 3
     assert 0 <= through.facts["assistant_agreement"] <= 1
-    helper = Distill(student="base*0.5", **told)(tabular, wine.fit).model
+    helper = Distil(student="base*0.5", **told)(tabular, wine.fit).model
     fit = dataclasses.replace(wine.fit, base=KerasPredictor(helper, "helper"))
-    by_hand = Distill(student="base*0.25", **told)(tabular, fit)
+    by_hand = Distil(student="base*0.25", **told)(tabular, fit)
     for a, b in zip(through.model.get_weights(), by_hand.model.get_weights(), strict=True):
         assert np.array_equal(a, b)
     with pytest.raises(RecipeError, match="size between"):
-        Distill(assistant="base*0.25", student="base*0.5", **told)(tabular, wine.fit)
+        Distil(assistant="base*0.25", student="base*0.5", **told)(tabular, wine.fit)
 
 
 def test_born_again(tabular, wine):
@@ -125,7 +125,7 @@ def test_born_again(tabular, wine):
     shapes = [tuple(w.shape) for w in tabular.weights]
     moved = {}
     for student in ("fresh", "base"):
-        net = Distill(teacher="base", student=student, epochs=1)(tabular, wine.fit).model
+        net = Distil(teacher="base", student=student, epochs=1)(tabular, wine.fit).model
         assert [tuple(w.shape) for w in net.weights] == shapes
         last, first = (m.layers[-1].get_weights()[0] for m in (net, tabular))
         moved[student] = np.abs(last - first).mean()
@@ -145,7 +145,7 @@ def test_several_teachers_are_averaged(tabular, wine, tmp_path):
 
 
 def test_unlabelled_rows_are_learnt_from_the_teacher_alone(tabular, wine):
-    step = Distill(teacher="base", student="base*0.5", weight=1.0, epochs=2)
+    step = Distil(teacher="base", student="base*0.5", weight=1.0, epochs=2)
     more = dataclasses.replace(wine.fit, unlabelled=wine.test.x)
     one, two = step(tabular, wine.fit), step(tabular, more)
     assert (one.facts["training"]["unlabelled_rows"], two.facts["training"]["unlabelled_rows"]) == (
@@ -200,9 +200,9 @@ def test_students_that_are_given(tabular, wine, tmp_path):
 def test_a_student_that_does_not_fit_is_refused(tabular, mlp, wine, tmp_path):
     mlp.save(tmp_path / "other.keras")
     with pytest.raises(MatchError):
-        Distill(teacher="base", student=str(tmp_path / "other.keras"))(tabular, wine.fit)
+        Distil(teacher="base", student=str(tmp_path / "other.keras"))(tabular, wine.fit)
     with pytest.raises(ModelError, match="raise the limit"):
-        Distill(teacher="base", student="base in 10 bytes")(tabular, wine.fit)
+        Distil(teacher="base", student="base in 10 bytes")(tabular, wine.fit)
 
 
 @pytest.mark.parametrize("head", ["logits", "sigmoid", "softmax in a model of its own"])
@@ -224,5 +224,5 @@ def test_students_with_any_head_learn(head, digits):
     }[head]
     start = [layers.Input((8, 8, 1)), layers.Rescaling(1 / 16), layers.Flatten()]
     base = keras.Sequential([*start, layers.Dense(16, "relu"), last])
-    model = Distill(teacher="cnn-large", student="base", epochs=8)(base, fit).model
+    model = Distil(teacher="cnn-large", student="base", epochs=8)(base, fit).model
     assert (predictor(model)(digits.test.x).argmax(axis=1) == (digits.test.y > 4)).mean() > 0.8

@@ -7,13 +7,13 @@ from keras import layers
 
 from toolkit.errors import ModelError, RecipeError
 from toolkit.models.derived import derived
-from toolkit.passes.distill_features import DistillFeatures
+from toolkit.passes.distil_features import DistilFeatures
 from toolkit.passes.hints import hint_of
 
 
 @pytest.fixture(scope="module")
 def step(cnn, digits):
-    return DistillFeatures(teacher="base", student="base*0.5", epochs=4)(cnn, digits.fit)
+    return DistilFeatures(teacher="base", student="base*0.5", epochs=4)(cnn, digits.fit)
 
 
 def test_the_features_come_nearer_and_the_adapter_is_gone(step, cnn):
@@ -38,7 +38,7 @@ def test_the_layers_are_named(step):
 
 def test_the_weight_of_features_moves_the_student(step, cnn, digits):
     """Without weight they are not learnt: the difference stays larger."""
-    without = DistillFeatures(teacher="base", student="base*0.5", epochs=4, features=0.0)
+    without = DistilFeatures(teacher="base", student="base*0.5", epochs=4, features=0.0)
     last = without(cnn, digits.fit).facts["history"]["val_features"][-1]
     assert step.facts["history"]["val_features"][-1] < 0.8 * last
 
@@ -82,6 +82,6 @@ def test_what_has_no_inside_is_refused(mlp, digits):
         hint_of(mlp, net(layers.Rescaling(1 / 16), layers.Flatten()), digits.fit.train.x, 1.0)
     for wrong in ("base+cnn-large", "small.onnx"):
         with pytest.raises(RecipeError, match="look inside"):
-            DistillFeatures(teacher=wrong)
+            DistilFeatures(teacher=wrong)
     with pytest.raises(RecipeError):
-        DistillFeatures(features=-1.0)
+        DistilFeatures(features=-1.0)
