@@ -48,7 +48,9 @@ if args.quick:
 def whole(bits, epochs, teacher):
     """Rounded training, and the file of integers that comes of it."""
     epochs = 1 if args.quick else epochs
-    tuned = PASSES["quantise_aware"](bits=bits, epochs=epochs, teacher=teacher, weight=0.9)
+    tuned = PASSES["quantise_aware"](
+        bits=bits, epochs=epochs, rate=5e-4, teacher=teacher, weight=0.9
+    )
     packed = (PASSES["pack"](),) if bits == 4 else ()
     return tuned, PASSES["integer_operators"](), *packed, PASSES["shorten"]()
 
@@ -58,7 +60,7 @@ distilled = PASSES["distil"](
     student="base",
     temperature=4.0,
     weight=0.9,
-    epochs=1 if args.quick else 12,
+    epochs=1 if args.quick else 20,
 )
 taught = () if args.teacher == "base" else (distilled,)
 recipes = [

@@ -165,7 +165,7 @@ def _searched(
         Measurement(a.name, "export_difference", f["largest_difference"], "", f["rows_compared"])
         for a in every
         for f in a.facts
-        if "largest_difference" in f
+        if "rows_compared" in f
     ]
     misses = {a.name: why for a in artifacts if (why := _miss(a, measured, budget))}
     within = [a for a in artifacts if a.name not in misses]

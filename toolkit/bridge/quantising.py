@@ -25,11 +25,11 @@ SPARSE = 0.1
 _MOST_CLUSTERS = 256
 
 
-def to_training(model: Any, bits: int) -> Twin:
+def to_training(model: Any, bits: int, *, frozen: bool = False) -> Twin:
     """Give the twin of a `models.quantised.prepared` model that rounds as it trains.
 
     Kernels are rounded to `bits` bits; the ranges of activations start where FakeQuantize has
-    them and follow the data.
+    them and follow the data. frozen: the statistics of BatchNormalization stay as they are.
     """
 
     def make(layer: Any, name: str) -> Any:
@@ -41,6 +41,8 @@ def to_training(model: Any, bits: int) -> Twin:
 
     twin = to_tf_keras(model, make=make)
     for name, layer in twin.layers.items():
+        if type(layer).__name__ == "BatchNormalization" and frozen:
+            twin.model.get_layer(name).trainable = False
         if type(layer).__name__ in COMPUTING:
             _begin(twin.model.get_layer(name), layer, bits)
     return twin

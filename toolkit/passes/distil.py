@@ -14,8 +14,8 @@ from toolkit.passes.base import Pass, positive
 from toolkit.passes.tuning import Teacher, tune, usual_settings
 from toolkit.predict import KerasPredictor
 
-RATE = 5e-3
-"""The learning rate of the student at the start."""
+RATE, GOING_ON = 5e-3, 2e-3
+"""The learning rate at the start, of a student with new weights and of one that was trained."""
 
 TEMPERATURE, WEIGHT = 1.0, 0.9
 """Small students did best on answers that are hardly softened and on few labels beside them."""
@@ -59,11 +59,11 @@ class Distil(Pass):
         student, facts = students.student_of(spec, model, fit, seed)
         facts = {**about, **facts}
 
-        def taught(net: Any, by: Teacher, subject: str) -> tuple[Any, History]:
+        def taught(net: Any, by: Teacher, subject: str, spec: str) -> tuple[Any, History]:
             return tune(
                 net,
                 fit,
-                student_settings(self.epochs, fit),
+                student_settings(spec, self.epochs, fit),
                 teacher=by,
                 temperature=self.temperature,
                 weight=self.weight,
@@ -76,10 +76,12 @@ class Distil(Pass):
             helper, told = students.student_of(self.assistant, model, fit, seed)
             sizes = (facts["student_parameters"], told["student_parameters"])
             _between(self.assistant, *sizes, about["teacher_parameters"])
-            by = KerasPredictor(taught(helper, teacher, "assistant")[0], "assistant")
+            by = KerasPredictor(
+                taught(helper, teacher, "assistant", self.assistant)[0], "assistant"
+            )
             facts |= {"assistant": self.assistant, "assistant_parameters": sizes[1]}
             facts |= judged(by, teacher, fit, "assistant")
-        trained, history = taught(student, by, "student")
+        trained, history = taught(student, by, "student", spec)
         facts |= judged(KerasPredictor(trained, "student"), teacher, fit, "student")
         return Step(trained, {**facts, **told_of(history)})
 
@@ -136,9 +138,10 @@ def student_named(spec: str, teacher: str, model: Any, fit: Fit) -> str:
     return "base*0.5" if students.can_be_narrowed(model) else usual(fit.train.kind)[2]
 
 
-def student_settings(epochs: int, fit: Fit) -> Any:
+def student_settings(spec: str, epochs: int, fit: Fit) -> Any:
     """How students and assistants are trained."""
-    return usual_settings(epochs, len(fit.train), many=30, few=60, rate=RATE)
+    rate = GOING_ON if spec == "base" else RATE
+    return usual_settings(epochs, len(fit.train), many=30, few=60, rate=rate)
 
 
 def judged(net: Teacher, teacher: Teacher, fit: Fit, role: str) -> Facts:

@@ -69,7 +69,7 @@ class DistilFeatures(Pass):
         trained, history = tune(
             student,
             fit,
-            student_settings(self.epochs, fit),
+            student_settings(spec, self.epochs, fit),
             teacher=ask,
             temperature=self.temperature,
             weight=self.weight,

@@ -5,6 +5,7 @@ Jacob et al. 2018; TFMOT's wrappers do the rounding in training.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,6 +17,10 @@ from toolkit.passes import teachers
 from toolkit.passes.base import Pass, positive
 from toolkit.passes.tuning import tune, usual_settings
 from toolkit.shapes import in_shape
+
+SETTLED = 1000
+"""In fewer steps the moving statistics of BatchNormalization would leave old ground and reach no
+new one: they stay as they are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +35,7 @@ class QuantiseAware(Pass):
     stage: ClassVar[Stage] = "keras"
     bits: int = 7
     epochs: int = 0
-    rate: float = 5e-4
+    rate: float = 2e-4
     rows: int = 1000
     teacher: str = "base"
     weight: float = 0.5
@@ -56,8 +61,9 @@ class QuantiseAware(Pass):
         rows = in_shape(fit.calibration.x[: self.rows], tuple(model.inputs[0].shape[1:]))
         ready = prepared(model, rows)
         teacher, about = teachers.teacher_of(self.teacher, model, fit, seed=seed)
-        twin = bridge.to_training(ready.model, self.bits)
         settings = usual_settings(self.epochs, len(fit.train), many=3, few=20, rate=self.rate)
+        steps = settings.epochs * math.ceil(len(fit.train) / settings.batch)
+        twin = bridge.to_training(ready.model, self.bits, frozen=steps < SETTLED)
         _, history = tune(
             twin.model,
             fit,
@@ -68,13 +74,14 @@ class QuantiseAware(Pass):
             seed=seed,
             library=bridge.library(),
         )
-        trained, steps = bridge.from_training(twin, ready.model)
+        trained, grids = bridge.from_training(twin, ready.model)
         facts = {
             **about,
-            "changed": sorted(steps),
+            "changed": sorted(grids),
             "skipped": ready.skipped,
             "calibration_rows": len(rows),
+            "statistics_frozen": steps < SETTLED,
             "history": {k: list(v) for k, v in history.series.items()},
             "training": history.facts,
         }
-        return Step(folded(trained, steps), facts)
+        return Step(folded(trained, grids), facts)
