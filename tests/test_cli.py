@@ -245,10 +245,10 @@ def test_the_demo_from_end_to_end(tmp_path, capsys):
     assert "page: " in out
     pages = {p.name for p in tmp_path.glob("*.html")}
     assert pages == {"compression.html", "explanation.html"}
-    from toolkit.demonstration import RECIPES
+    from toolkit.recipe import USUAL
 
     made = {p.stem for p in tmp_path.glob("*.onnx")}
-    assert made == {"base", *RECIPES}
+    assert made == {"base", *USUAL}
 
 
 def test_the_whole_job_on_mnist(more_data, tmp_path, capsys):

@@ -38,6 +38,24 @@ def test_the_order_is_checked_when_it_is_built():
 
 
 @pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (("quantise_aware", "distil"), "undoes"),
+        (("quantise_aware", "prune"), "prune, then quantise_aware"),
+        (("cluster", "prune"), "prune, then cluster"),
+        (("prune", "channels"), "channels, then prune"),
+        (("prune", "distil"), "distil, then prune"),
+        (("pack", "integer_operators"), "integer_operators, then pack"),
+        (("shorten", "pack"), "pack, then shorten"),
+        (("quantise_aware", "static_int8"), "one pass that rounds"),
+    ],
+)
+def test_a_pass_that_undoes_another_is_refused(wrong, said):
+    with pytest.raises(RecipeError, match=said):
+        Recipe("r", tuple(PASSES[name]() for name in wrong))
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
         ("", "without a name"),

@@ -15,12 +15,11 @@ from toolkit.glossary import Splits
 from toolkit.models import build
 from toolkit.models.reference import usual
 from toolkit.predict import predictor
+from toolkit.recipe import USUAL
 from toolkit.run import Run
 from toolkit.search import Budget, compress
 from toolkit.study import joined, study, with_layers
 from toolkit.training import Settings, train
-
-RECIPES = ("float16", "int8-dynamic", "int8", "distil", "distil-float16", "distil-int8")
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +54,7 @@ def demonstrate(
         write_with(folder / "base.keras", model.save)
     with _timed(steps, "compress and measure"):
         frontier = compress(
-            model, splits, RECIPES, budget=Budget(), out=folder, seed=seed, history=history
+            model, splits, USUAL, budget=Budget(), out=folder, seed=seed, history=history
         )
     with _timed(steps, "explain"):
         chosen = frontier.chosen or min(frontier.candidates, key=lambda a: a.nbytes)

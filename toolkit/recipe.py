@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,11 @@ from toolkit.errors import RecipeError, near
 from toolkit.passes import PASSES, Pass
 
 FOLDER = Path(__file__).parent / "recipes"
+
+USUAL = ("float16", "int8-dynamic", "int8", "int8-qat", "distil-float16", "distil-int8-qat")
+"""What is tried when nobody says which: each serves many nets, and none takes hours."""
+
+_ROUNDING = ("dynamic_int8", "float16", "static_int8")
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,21 @@ class Recipe:
                 f"recipe {self.name} has the order {order}",
                 "keras passes first, then onnx passes",
                 "reorder it",
+            )
+        for one, two in itertools.pairwise(self.passes):
+            if one.stage == two.stage and one.rank > two.rank:
+                raise RecipeError(
+                    f"recipe {self.name} has {two.name} after {one.name}, whose work it undoes",
+                    f"{two.name}, then {one.name}",
+                    "reorder it",
+                )
+        names = [p.name for p in self.passes]
+        twice = [name for name in names if name in _ROUNDING]
+        if "quantise_aware" in names and twice:
+            raise RecipeError(
+                f"recipe {self.name} has {twice[0]} after quantise_aware",
+                "one pass that rounds",
+                "leave one out: after quantise_aware the file holds integers already",
             )
 
     def to_toml(self) -> str:

@@ -93,13 +93,13 @@ def compress(
 ) -> Frontier:
     """Run recipes on a Keras classifier, measure what comes out, and choose.
 
-    model: a keras.Model or the path of one. recipes: names, TOML files or Recipes; none means all
-    that come with the toolkit. unlabelled: more rows, f32 (n, ...), for passes with a teacher to
+    model: a keras.Model or the path of one. recipes: names, TOML files or Recipes; none means
+    `recipe.USUAL`. unlabelled: more rows, f32 (n, ...), for passes with a teacher to
     learn from it alone. Into `out` go base.onnx, one .onnx a recipe and manifest.json; trainings
     that an earlier run into `out` left behind when it was killed go on from there.
     Raises BadInput before anything is trained, ExportError for what ONNX cannot hold.
     """
-    chosen = [r if isinstance(r, Recipe) else recipe.load(r) for r in recipes or recipe.known()]
+    chosen = [r if isinstance(r, Recipe) else recipe.load(r) for r in recipes or recipe.USUAL]
     names = [r.name for r in chosen]
     for name in names:
         if names.count(name) > 1 or name == "base":

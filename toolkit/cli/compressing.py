@@ -17,7 +17,7 @@ def compress(
     *,
     recipe: Annotated[
         list[str] | None,
-        typer.Option(help="A name or a .toml, as often as you like. Default: all."),
+        typer.Option(help="A name, a .toml or all, as often as you like. Default: the usual."),
     ] = None,
     max_drop: Annotated[
         float | None, typer.Option(help="Points that may be lost, by a 95 % bound.")
@@ -51,6 +51,7 @@ def compress(
     from toolkit.checks import checked
     from toolkit.data.unlabelled import rows as rows_of
     from toolkit.devices import here, on
+    from toolkit.recipe import known
     from toolkit.recipe import load as recipe_named
     from toolkit.search import Budget
     from toolkit.search import compress as search
@@ -59,7 +60,8 @@ def compress(
     from toolkit.models import open_model, parted
     from toolkit.models.opening import kind_of
 
-    recipes = [recipe_named(r) for r in recipe or ()]
+    names = known() if recipe == ["all"] else recipe or ()
+    recipes = [recipe_named(name) for name in names]
     kind_of(model)
     with on(devices, mixed=mixed):
         splits = options.loaded(

@@ -20,10 +20,12 @@ from toolkit.sparsity import told
 class Pass(ABC):
     """A change of a model; its fields are its settings, and two equal passes do the same.
 
-    stage "keras" takes and gives a keras.Model, stage "onnx" an onnx.ModelProto.
+    stage "keras" takes and gives a keras.Model, stage "onnx" an onnx.ModelProto. rank: of two
+    passes the one of the lower rank comes first, since the other's work would be undone.
     """
 
     stage: ClassVar[Stage]
+    rank: ClassVar[int] = 0
 
     @abstractmethod
     def __call__(self, model: Any, fit: Fit, seed: int = 0) -> Step:

@@ -23,6 +23,7 @@ class Cluster(Pass):
     """
 
     stage: ClassVar[Stage] = "keras"
+    rank: ClassVar[int] = 2
     clusters: int = 16
     epochs: int = 0
     rate: float = 3e-4

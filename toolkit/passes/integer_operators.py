@@ -28,6 +28,7 @@ class IntegerOperators(Pass):
     """
 
     stage: ClassVar[Stage] = "onnx"
+    rank: ClassVar[int] = 1
 
     def __call__(self, model: Any, fit: Fit, seed: int = 0) -> Step:  # noqa: ARG002
         """Give the model of integer operators; facts count the operators by kind."""

@@ -35,6 +35,7 @@ class Pack(Pass):
     """
 
     stage: ClassVar[Stage] = "onnx"
+    rank: ClassVar[int] = 2
 
     def __call__(self, model: Any, fit: Fit, seed: int = 0) -> Step:  # noqa: ARG002
         """Give the packed model; facts hold the form of each weight and bytes, raw and zipped."""

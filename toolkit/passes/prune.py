@@ -27,6 +27,7 @@ class Prune(Pass):
     """
 
     stage: ClassVar[Stage] = "keras"
+    rank: ClassVar[int] = 1
     sparsity: float = 0.5
     pattern: str = "magnitude"
     epochs: int = 0

@@ -33,6 +33,7 @@ class QuantiseAware(Pass):
     """
 
     stage: ClassVar[Stage] = "keras"
+    rank: ClassVar[int] = 3
     bits: int = 7
     epochs: int = 0
     rate: float = 2e-4

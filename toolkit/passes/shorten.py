@@ -27,6 +27,7 @@ class Shorten(Pass):
     """
 
     stage: ClassVar[Stage] = "onnx"
+    rank: ClassVar[int] = 3
 
     def __call__(self, model: Any, fit: Fit, seed: int = 0) -> Step:  # noqa: ARG002
         """Give the shorter model; facts hold the bytes before and after."""
