@@ -107,6 +107,8 @@ def test_rows_that_come_twice_are_counted():
     x = np.arange(60.0)[:, None].repeat(2, axis=0)
     found = split(Raw("r", x, np.arange(120) // 2 % 2))
     assert found.facts["duplicates"] == 60
-    trained = np.concatenate([p.x for p in vars(found.fit).values()])
+    trained = np.concatenate(
+        [p.x for p in (found.fit.train, found.fit.validation, found.fit.calibration)]
+    )
     seen = int(np.isin(found.test.x, trained).sum())
     assert found.facts["test_rows_trained_on"] == seen > 0

@@ -83,7 +83,7 @@ def test_unknown_sources(spec):
 def test_text_that_is_called_npz(tmp_path):
     path = tmp_path / "a.npz"
     path.write_text("hello")
-    with pytest.raises(DataError, match="is not an"):
+    with pytest.raises(DataError, match="no data that can be read"):
         load(path)
 
 
@@ -110,3 +110,35 @@ def test_a_pair_of_arrays(tmp_path):
     for wrong in ("evil.npy", "none.npy"):
         with pytest.raises(DataError, match="cannot read"):
             load(f"{tmp_path}/x.npy,{tmp_path}/{wrong}")
+
+
+@pytest.mark.parametrize(
+    "names",
+    ["X,y", "trainX,trainY", "images,labels", "imgs,label", "arr_0,arr_1", "inputs,targets"],
+)
+def test_arrays_by_other_usual_names(names, tmp_path):
+    x, y = names.split(",")
+    values = np.arange(60 * 4).reshape(60, 4)
+    np.savez(tmp_path / "a.npz", **{x: values, y: np.array([b"no", b"yes"] * 30)})
+    found = load(tmp_path / "a.npz")
+    assert found.test.classes == ("no", "yes")
+    assert found.test.x.shape[1:] == (4,)
+
+
+def test_nameless_arrays_are_not_guessed(tmp_path):
+    values = np.arange(60 * 4).reshape(60, 4)
+    np.savez(tmp_path / "a.npz", values, values, np.arange(60) % 2, np.arange(60) % 2)
+    with pytest.raises(DataError, match="arr_0, arr_1, arr_2"):
+        load(tmp_path / "a.npz")
+
+
+def test_rows_without_labels(tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((30, 4)))
+    with pytest.raises(DataError, match=r"pair X\.npy,Y\.npy"):
+        load(tmp_path / "x.npy")
+
+
+def test_a_table_called_txt(tmp_path):
+    (tmp_path / "t.txt").write_text("a\tb\ty\n" + "1\t2\t0\n3\t4\t1\n" * 30)
+    with pytest.raises(DataError, match="3 columns"):
+        load(tmp_path / "t.txt")

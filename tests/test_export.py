@@ -69,6 +69,10 @@ def zoo():
     """Nets of layers that exporters have stumbled over."""
     from keras import layers
 
+    from toolkit.models.legacy import hard_sigmoid, register
+
+    register()
+
     return {
         "exact gelu, twice": net((6,), layers.Dense(4, "gelu"), layers.Dense(4, "gelu")),
         "tanh gelu": net((6,), layers.Dense(4), layers.Activation("gelu")),
@@ -96,6 +100,21 @@ def zoo():
             (None,), layers.Embedding(20, 5), layers.GlobalAveragePooling1D()
         ),
         "masked embedding": net((7,), layers.Embedding(20, 5, mask_zero=True), layers.LSTM(4)),
+        "masked embedding, both ways": net(
+            (7,),
+            layers.Embedding(20, 5, mask_zero=True),
+            layers.Bidirectional(layers.LSTM(3)),
+        ),
+        "old gru, simple rnn": net(
+            (7, 4),
+            layers.GRU(5, reset_after=False, return_sequences=True),
+            layers.SimpleRNN(4),
+        ),
+        "hard sigmoids": net(
+            (6,), layers.Dense(4, "hard_sigmoid"), layers.Dense(4, hard_sigmoid), layers.ELU()
+        ),
+        "nested": net((6,), net((6,), layers.Dense(5, "relu")), layers.UnitNormalization()),
+        "only in Keras 3": net((6,), layers.Dense(4), layers.RMSNormalization()),
         "conv1d": net((9, 4), layers.Conv1D(5, 3, padding="causal"), layers.GlobalMaxPooling1D()),
         "attention": attention(),
         "residual": residual(),
@@ -118,6 +137,37 @@ def test_layers_that_people_use_come_out_right():
         assert np.isfinite(np.asarray(model(x))).all(), "the model still runs as it did"
 
 
+@pytest.mark.parametrize("kind", ["GRU", "LSTM"])
+def test_recurrent_layers_become_one_node(kind):
+    """tf2onnx makes a loop of a GRU of Keras 3; of its twin it makes an operator."""
+    from keras import layers
+
+    from toolkit.glossary import Data
+
+    model = net((7, 4), getattr(layers, kind)(5))
+    x = np.random.default_rng(0).uniform(0, 1, (6, 7, 4)).astype(np.float32)
+    step = export(model, Data(x, np.arange(6) % 3, ("a", "b", "c")))
+    nodes = [node.op_type for node in step.model.graph.node]
+    assert kind in nodes
+    assert "Loop" not in nodes
+
+
+def test_a_model_without_a_twin_is_converted_itself(monkeypatch, mlp, digits):
+    """And of two files the smaller is taken: an MLP is the same by both roads, but for names."""
+    from toolkit import bridge
+
+    both = export(mlp, digits.fit.validation)
+
+    def none(model):
+        raise ValueError("no twin")
+
+    monkeypatch.setattr("toolkit.export.to_tf_keras", none)
+    assert bridge.to_tf_keras is not none
+    alone = export(mlp, digits.fit.validation)
+    assert alone.facts["through"] == "keras"
+    assert both.model.ByteSize() <= alone.model.ByteSize()
+
+
 def test_what_onnx_has_no_form_for_is_refused(wine):
     """A convolution in three dimensions with groups: no converter, and one line that says so."""
     import keras
@@ -127,7 +177,7 @@ def test_what_onnx_has_no_form_for_is_refused(wine):
     layers = [keras.layers.Conv3D(4, 2, groups=2), keras.layers.Flatten()]
     model = net((4, 4, 4, 2), *layers)
     rows = Data(np.zeros((2, 4, 4, 4, 2), np.float32), np.array([0, 1]), ("a", "b", "c"))
-    with pytest.raises(ExportError, match="cannot be turned into ONNX") as caught:
+    with pytest.raises(ExportError, match=r"cannot be turned into ONNX.*conv3d") as caught:
         export(model, rows)
     assert "\n" not in str(caught.value)
 

@@ -26,8 +26,11 @@ FLOORS = [
         "artifact", "checks", "contract", "explainers", "faithfulness", "fidelity", "predict",
         "report.words", "training",
     },
-    {"bridge", "explanation", "export", "layers", "measurement", "passes.base", "report.templates"},
-    {"passes", "report.sections"},
+    {
+        "bridge", "conversion", "explanation", "layers", "measurement", "passes.base",
+        "report.templates",
+    },
+    {"export", "passes", "report.sections"},
     {"recipe", "report", "study"},
     {"search"},
     {"demonstration"},

@@ -32,7 +32,7 @@ def test_one_folder_a_class(folder):
     assert splits.test.classes == ("cat", "dog")
     assert splits.test.kind == "image"
     assert splits.test.x.shape[1:] == (12, 10, 1)
-    parts = (*vars(splits.fit).values(), splits.test)
+    parts = (splits.fit.train, splits.fit.validation, splits.fit.calibration, splits.test)
     assert sum(len(p) for p in parts) == 80
 
 
@@ -124,3 +124,18 @@ def test_what_cannot_be_read(folder, tmp_path):
     (tmp_path / "none" / "y").mkdir()
     with pytest.raises(DataError, match="no picture"):
         read(tmp_path / "none")
+
+
+def test_pictures_of_real_numbers_are_refused(folder):
+    """As bytes, values of 0..1 would all be black."""
+    save(folder / "cat" / "x.tif", RNG.random((12, 10)).astype(np.float32))
+    with pytest.raises(DataError, match="real numbers"):
+        load(folder)
+
+
+def test_a_class_without_pictures_is_refused(folder):
+    (folder / "__MACOSX").mkdir()
+    assert load(folder).test.classes == ("cat", "dog")
+    (folder / "eel").mkdir()
+    with pytest.raises(DataError, match="eel holds no picture"):
+        load(folder)

@@ -86,7 +86,55 @@ def slashes():
     return k2.Model(given, softmax()(L.Dense(3, name="c/d")(L.Dense(3, name="c_d")(given))))
 
 
+def operations():
+    """Slices, means and shapes, as people wrote them with TensorFlow between layers."""
+    import tensorflow as tf
+
+    given = L.Input((6, 6, 3))
+    x = L.Conv2D(4, 3)(given[:, :, :, ::-1])
+    x = tf.reduce_mean(x, axis=[1, 2]) + tf.reduce_max(x[:, 0, :, :], axis=1)
+    x = tf.squeeze(tf.transpose(tf.expand_dims(x, -1), [0, 2, 1]), 1)
+    x = tf.math.l2_normalize(x, axis=1) / (1.0 + tf.sqrt(tf.abs(x)))
+    x = tf.maximum(x**2, 0.01) - tf.clip_by_value(x, -0.5, 0.5)
+    return k2.Model(given, softmax()(tf.nn.leaky_relu(x, 0.3)))
+
+
+def softmax_along_rows():
+    """Attention by hand: the softmax runs over time and not over the last axis."""
+    import tensorflow as tf
+
+    given = L.Input((7, 4))
+    mixed = tf.reduce_sum(given * tf.nn.softmax(L.Dense(1)(given), axis=1), axis=1)
+    return k2.Model(given, softmax()(mixed))
+
+
+def grey_to_colour():
+    import tensorflow as tf
+
+    grey = L.Input((6, 6, 1))
+    x = tf.image.resize(tf.image.grayscale_to_rgb(grey), (8, 8))
+    return k2.Model(grey, softmax()(L.Flatten()(L.Conv2D(3, 3)(x))))
+
+
+def adapted():
+    norm = L.Normalization(input_shape=(4,))
+    norm.adapt(np.random.default_rng(0).normal(3, 2, (50, 4)))
+    return seq(norm, L.Dense(5, activation="relu"), softmax())
+
+
 ZOO = {
+    "operations": operations,
+    "softmax along rows": softmax_along_rows,
+    "grey to colour": grey_to_colour,
+    "adapted": adapted,
+    "slashes in a Sequential": lambda: seq(
+        L.Dense(4, input_shape=(4,), name="a/b"), L.Dense(3, activation="softmax", name="a/c")
+    ),
+    "double precision": lambda: seq(
+        L.Dense(4, input_shape=(4,), dtype="float64"),
+        L.Dense(3, activation="softmax", dtype="float64"),
+    ),
+    "stateful": lambda: seq(L.LSTM(4, stateful=True, batch_input_shape=(5, 7, 3)), softmax()),
     "functions of TensorFlow": transfer,
     "attention": attention,
     "slashes in names": slashes,
@@ -173,7 +221,8 @@ def test_the_output_is_that_of_the_library_that_wrote_it(name, suffix, tmp_path)
 
 
 @pytest.mark.parametrize(
-    "name", ["teachable", "cnn", "bidirectional", "text", "shared", "attention"]
+    "name",
+    ["teachable", "cnn", "bidirectional", "text", "shared", "attention", "adapted", "operations"],
 )
 def test_a_folder_that_keras_2_saved(name, tmp_path):
     """The weights come from the checkpoint; batch statistics are made to differ from the start."""
@@ -322,6 +371,17 @@ def test_a_lambda_is_refused(tmp_path):
     model.save(tmp_path / "m.h5", save_format="h5")
     with pytest.raises(ModelError, match="Lambda"):
         open_model(tmp_path / "m.h5")
+
+
+def test_half_precision_is_opened_in_float32(tmp_path):
+    k2.utils.set_random_seed(0)
+    half = L.Dense(6, input_shape=(4,), dtype="mixed_float16")
+    model = seq(half, L.Dense(3, activation="softmax", dtype="float32"))
+    model.save(tmp_path / "m.h5", save_format="h5")
+    found = open_model(tmp_path / "m.h5")
+    assert {layer.compute_dtype for layer in found.layers} == {"float32"}
+    x = rows(model)
+    assert np.abs(said(found, x) - said(model, x)).max() < 2**-9  # half precision has 11 bits
 
 
 def test_weights_only(tmp_path):

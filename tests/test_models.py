@@ -107,7 +107,8 @@ def test_code_in_a_file_does_not_run(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("layers", "said"),
     [
-        (lambda k: [k.layers.Dense(1)], "one unit"),
+        (lambda k: [k.layers.Dense(1)], "one linear unit"),
+        (lambda k: [k.layers.Dense(2, "sigmoid")], "autoencoder"),
         (lambda k: [k.layers.Dense(3, "sigmoid")], "multi-label"),
         (lambda k: [k.layers.Dense(3, "relu")], "relu"),
         (lambda k: [k.layers.Dense(4), k.layers.Reshape((2, 2))], "shape"),
@@ -120,3 +121,96 @@ def test_what_is_no_classifier(layers, said, tmp_path):
     keras.Sequential([keras.layers.Input((2,)), *layers(keras)]).save(path)
     with pytest.raises(ModelError, match=said):
         open_model(path)
+
+
+def rows(model, count=5):
+    shape = [4 if d is None else d for d in model.inputs[0].shape[1:]]
+    return np.random.default_rng(0).uniform(0, 1, (count, *shape)).astype(np.float32)
+
+
+def operations():
+    import keras
+    from keras import layers, ops
+
+    given = layers.Input((7, 4))
+    x = given[:, -1, 1:] * ops.sigmoid(given[:, 0, :3]) + ops.mean(given, axis=1)[..., :3]
+    return keras.Model(given, layers.Dense(3, "softmax")(x))
+
+
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5:UserWarning")
+@pytest.mark.parametrize("suffix", ["keras", "h5"])
+def test_operations_between_layers(suffix, tmp_path):
+    """Plain load_model of Keras 3.15 refuses its own HDF5 file of such a model."""
+    model = operations()
+    model.save(tmp_path / f"m.{suffix}")
+    x = rows(model)
+    assert np.abs(np.asarray(open_model(tmp_path / f"m.{suffix}")(x)) - model(x)).max() < 1e-6
+
+
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5:UserWarning")
+@pytest.mark.parametrize("suffix", ["keras", "h5"])
+def test_settings_of_training_are_left_behind(suffix, tmp_path):
+    """Half precision, a fixed number of rows, states between batches: the device has none."""
+    import keras
+    from keras import layers
+
+    model = keras.Sequential(
+        [
+            layers.Input(batch_shape=(2, 7, 3)),
+            layers.LSTM(4, stateful=True),
+            layers.Dense(4, dtype="mixed_float16"),
+            layers.Dense(3, "softmax", dtype="float32"),
+        ]
+    )
+    model.save(tmp_path / f"m.{suffix}")
+    found = open_model(tmp_path / f"m.{suffix}")
+    x = rows(model)
+    assert found.inputs[0].shape == (None, 7, 3)
+    assert {layer.compute_dtype for layer in found.layers} == {"float32"}
+    # half precision has 11 bits
+    assert np.abs(np.asarray(found(x[:2])) - model(x[:2])).max() < 2**-9
+    assert np.array_equal(found(x[:2]), found(x)[:2]), "rows remember other rows"
+
+
+@pytest.mark.parametrize(
+    ("loss", "said"), [("mse", "trained with mse"), ("binary_crossentropy", "trained with binary")]
+)
+def test_one_linear_unit_is_told_by_its_loss(loss, said, tmp_path):
+    import keras
+
+    model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(1)])
+    model.compile("adam", loss)
+    model.save(tmp_path / "m.keras")
+    with pytest.raises(ModelError, match=said):
+        open_model(tmp_path / "m.keras")
+
+
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5:UserWarning")
+@pytest.mark.parametrize("suffix", ["keras", "h5"])
+def test_one_logit_of_two_classes(suffix, tmp_path):
+    """Dense(1) with BinaryCrossentropy(from_logits=True), as tutorials on transfer learn it."""
+    import keras
+
+    from toolkit.predict import KerasPredictor
+
+    model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(1)])
+    model.compile("adam", keras.losses.BinaryCrossentropy(from_logits=True))
+    model.save(tmp_path / f"m.{suffix}")
+    found = KerasPredictor(open_model(tmp_path / f"m.{suffix}"), "m")
+    x = rows(model)
+    z = np.asarray(model(x))
+    assert np.abs(found(x)[:, 1:] - 1 / (1 + np.exp(-z))).max() < 1e-6
+    assert np.abs(found.logits(x)[:, 1:] - z).max() < 1e-6
+
+
+def test_a_class_that_keras_has_not_is_named(tmp_path):
+    import keras
+
+    class Mine(keras.layers.Layer):
+        pass
+
+    keras.Sequential([keras.layers.Input((4,)), Mine(), keras.layers.Dense(2, "softmax")]).save(
+        tmp_path / "m.keras"
+    )
+    with pytest.raises(ModelError, match=r"names Mine.*--custom FILE.py:Mine"):
+        open_model(tmp_path / "m.keras")

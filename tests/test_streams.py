@@ -43,7 +43,8 @@ def test_the_same_rows_as_in_memory(in_memory, streamed):
     assert isinstance(streamed.test.x, Pictures)
     assert streamed.facts["streamed"]
     assert not whole.facts["streamed"]
-    for a, b in zip(vars(streamed.fit).values(), vars(whole.fit).values(), strict=True):
+    for part in ("train", "validation", "calibration"):
+        a, b = getattr(streamed.fit, part), getattr(whole.fit, part)
         assert np.array_equal(np.asarray(a.x), b.x)
         assert np.array_equal(a.y, b.y)
     x, wanted = streamed.test.x, whole.test.x
@@ -80,7 +81,7 @@ from toolkit.data import load, images
 images.IN_MEMORY = 2**20
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 splits = load(sys.argv[1])
-for part in (*vars(splits.fit).values(), splits.test):
+for part in (splits.fit.train, splits.fit.validation, splits.fit.calibration, splits.test):
     for i in range(0, len(part), 64):
         part.x[i:i + 64].sum()
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)

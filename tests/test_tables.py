@@ -61,6 +61,53 @@ def test_the_label_is_named_or_guessed_and_said(tmp_path):
         load(path, label="towns")
 
 
+def test_a_column_that_only_numbers_the_rows_is_left_out(tmp_path):
+    """pandas writes it by default; a model must not learn the order of the file."""
+    lines = people().splitlines()
+    numbered = [f",{lines[0]}", *(f"{i},{line}" for i, line in enumerate(lines[1:]))]
+    splits = load(written(tmp_path, "\n".join(numbered)))
+    assert splits.test.features == load(written(tmp_path, people(), "b.csv")).test.features
+    assert splits.facts["dropped"] == ["Unnamed: 0"]
+
+
+def test_empty_columns_at_the_end_are_left_out(tmp_path):
+    rows = "".join(f"ham,see you at the old place {i},,,\n" for i in range(50))
+    rows += "".join(f"spam,buy all of this now {i},,,\n" for i in range(50))
+    splits = load(written(tmp_path, "v1,v2,,,\n" + rows), label="v1", text="v2")
+    assert splits.test.classes == ("ham", "spam")
+    assert splits.test.texts is not None
+
+
+def test_decimal_commas_where_commas_part_nothing(tmp_path):
+    text = "a;b;y\n" + "".join(f"{i},5;{i};{'pq'[i % 2]}\n" for i in range(80))
+    train = load(written(tmp_path, text)).fit.train
+    assert not train.categories
+    assert np.array_equal(train.x[:, 0], train.x[:, 1] + 0.5)
+
+
+@pytest.mark.parametrize("word", ["True", "yes", "1.0"])
+def test_labels_of_two_words(word, tmp_path):
+    other = {"True": "False", "yes": "no", "1.0": "0.0"}[word]
+    text = "a,y\n" + f"1,{word}\n2,{other}\n" * 40
+    assert len(load(written(tmp_path, text)).test.classes) == 2
+
+
+def test_lists_in_a_parquet_are_refused(tmp_path):
+    pd = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow", reason="parquet needs pyarrow")
+    pd.DataFrame({"v": [[1, 2]] * 60, "y": [0, 1] * 30}).to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(DataError, match="holds ndarray"):
+        load(tmp_path / "t.parquet")
+
+
+def test_the_index_of_a_parquet_is_a_column(tmp_path):
+    pd = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow", reason="parquet needs pyarrow")
+    frame = pd.DataFrame({"a": range(60), "b": range(60), "y": [0, 1] * 30})
+    frame.set_index("a").to_parquet(tmp_path / "t.parquet")
+    assert load(tmp_path / "t.parquet").test.features == ("a", "b")
+
+
 def test_a_file_without_names(tmp_path):
     splits = load(written(tmp_path, people(header=False), "people.data"))
     assert splits.test.features == ("column 1", "column 2", "column 3")
@@ -84,6 +131,20 @@ def test_equal_rows_are_counted(tmp_path):
         (",".join(f"c{i}" for i in range(20_000)) + "\n1\n", "at most 10,000"),
         ("x,y\n" + "".join(f"{i},{i / 7}\n" for i in range(99)), "regression"),
         ("", "cannot read"),
+        ("d,y\n" + "Jan 02, 2024,a\n".replace(", 2", " 2") * 40 + "Mar 04 2024,b\n" * 40, "dates"),
+        ("d,y\n" + "11:05,a\n12:30,b\n" * 40, "dates"),
+        (
+            "x,y\n" + "".join(f"${i}.50,{i % 2}\n" for i in range(99)),
+            "numbers written as texts",
+        ),
+        (
+            "x,y\noops,1\n" + "".join(f"{i}.5,{i % 2}\n" for i in range(99)),
+            "numbers written as texts .'oops'",
+        ),
+        (
+            "ticket,x,y\n" + "".join(f"no {i} b,1,{i % 2}\n" for i in range(99)),
+            "99 different texts in 99 rows",
+        ),
     ],
 )
 def test_tables_that_cannot_be_used(text, said, tmp_path):

@@ -301,7 +301,13 @@ def test_film_reviews_end_to_end(more_data, tmp_path):
     from toolkit.study import study
 
     splits = load(f"{more_data}/rt-polarity.pos,{more_data}/rt-polarity.neg")
-    assert sum(len(p) for p in (*vars(splits.fit).values(), splits.test)) == 10_662
+    assert (
+        sum(
+            len(p)
+            for p in (splits.fit.train, splits.fit.validation, splits.fit.calibration, splits.test)
+        )
+        == 10_662
+    )
     start = build("text", splits.fit.train)
     model, _ = training.train(start, splits.fit, training.Settings(epochs=12))
     frontier = compress(model, splits, ["int8"], out=tmp_path)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from toolkit import lattice
+from toolkit.bridge import to_tf_keras
+from toolkit.conversion import OPSET, converted, failed
 from toolkit.errors import ExportError
-from toolkit.glossary import Data, Step
+from toolkit.glossary import Data, Floats, Step
 from toolkit.models.heads import head_of
 from toolkit.models.vocabulary import parted
-from toolkit.onnx_graph import Graph
 from toolkit.predict import KerasPredictor, OnnxPredictor
 from toolkit.shapes import in_shape
 
@@ -23,8 +24,6 @@ TOLERANCE = 1e-5
 
 LEAST_SAME = 0.99
 """The least share of rows that integers and fake quantisation must answer alike."""
-
-OPSET = 17
 
 _VALUES = 2**25
 """Values of the rows that are compared, at most."""
@@ -36,6 +35,8 @@ def export(model: Any, rows: Data, *, name: str = "classifier") -> Step:
     rows: real rows that both are asked; their classes go into the metadata. A model that takes
     text is converted from its word indices on. The result takes
     "input" f32 (n, ...) and gives "probabilities" f32 (n, k), any n, rows summing to 1.
+    The model and its twin in tf_keras are both tried; of the files that compute the same the
+    smaller is given.
     Raises ExportError when the conversion fails or probabilities differ by more than `TOLERANCE`.
     """
     import keras
@@ -44,29 +45,22 @@ def export(model: Any, rows: Data, *, name: str = "classifier") -> Step:
     import tf2onnx
 
     model, _ = parted(model)
-    head = head_of(model)
-
-    def classify(x: Any) -> Any:
-        out = model(x, training=False)
-        if head == "logits":
-            return tf.nn.softmax(out)
-        return tf.concat([1 - out, out], axis=1) if head == "sigmoid" else out
-
-    shape = tuple(model.inputs[0].shape[1:])
-    spec = tf.TensorSpec((None, *shape), tf.float32, name="input")
-    traced = tf.function(classify, input_signature=[spec])
-    try:
-        with _plain_convolutions(model):
-            proto, _ = tf2onnx.convert.from_function(traced, input_signature=[spec], opset=OPSET)
-    except Exception as error:  # whatever tf2onnx meets: the user needs one line
-        raise _failed(name, str(error)) from error
-    captures = traced.get_concrete_function(spec).graph.captures
-    constants = {inner.name: outer for outer, inner in captures if outer.dtype != tf.resource}
-    proto = _finished(onnx, proto, constants, shape, len(rows.classes))
-    rounded = lattice.is_rounded(proto)
-    left: dict[str, str] = {}
-    if rounded:
-        proto, left = lattice.compiled(onnx.shape_inference.infer_shapes(proto))
+    head, shape = head_of(model), tuple(model.inputs[0].shape[1:])
+    most = max(_VALUES // max(math.prod(rows.x.shape[1:]), 1), 32)
+    asked = in_shape(rows.x[:most], shape)
+    wanted = KerasPredictor(model, name)(asked)
+    made: list[_Made] = []
+    missed: list[ExportError] = []
+    for road, net in _roads(model):
+        try:
+            proto = converted(net, head, shape, len(rows.classes), name=name)
+            made.append(_proven(road, proto, asked, wanted, name))
+        except ExportError as error:
+            missed.append(error)
+    if not made:
+        raise missed[0]
+    best = min(made, key=lambda one: one.proto.ByteSize())
+    proto = best.proto
     facts: dict[str, str] = {
         "classes": "\n".join(rows.classes),
         "producer": f"keras {keras.__version__}, tensorflow {tf.__version__}, "
@@ -74,14 +68,57 @@ def export(model: Any, rows: Data, *, name: str = "classifier") -> Step:
     }
     onnx.helper.set_model_props(proto, facts)
     proto.producer_name, proto.producer_version = "keras-edge-toolkit", ""
+    return Step(
+        proto,
+        {
+            "pass": "export",
+            "largest_difference": best.difference,
+            "same_answers": best.same,
+            "rows_compared": len(asked),
+            **({} if best.float_layers is None else {"float_layers": best.float_layers}),
+            "opset": OPSET,
+            "through": best.road,
+            "parameters": int(sum(math.prod(w.shape) for w in model.weights)),
+        },
+    )
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A graph that was proven, the road it came by, and how near to Keras it is."""
+
+    road: str
+    proto: Any
+    difference: float
+    same: float
+    float_layers: dict[str, str] | None
+
+
+def _roads(model: Any) -> Iterator[tuple[str, Any]]:
+    """The model, and its twin where it has one: often shorter, with GRU as one node."""
+    yield "keras", model
     try:
+        yield "tf_keras", to_tf_keras(model).model
+    except Exception:  # whatever tf_keras cannot hold, the model itself may still be converted
+        return
+
+
+def _proven(road: str, proto: Any, asked: Floats, wanted: Floats, name: str) -> _Made:
+    """The graph, in integers where the model was trained so, compared with Keras.
+
+    Raises ExportError when it is no valid graph or answers otherwise.
+    """
+    import onnx
+
+    rounded = lattice.is_rounded(proto)
+    left: dict[str, str] = {}
+    try:
+        if rounded:
+            proto, left = lattice.compiled(onnx.shape_inference.infer_shapes(proto))
         onnx.checker.check_model(proto, full_check=True)
         small = OnnxPredictor(proto.SerializeToString(), name, exact=rounded)
     except Exception as error:
-        raise _failed(name, str(error)) from error
-    most = max(_VALUES // max(math.prod(rows.x.shape[1:]), 1), 32)
-    asked = in_shape(rows.x[:most], shape)
-    wanted = KerasPredictor(model, name)(asked)
+        raise failed(name, str(error)) from error
     given = np.concatenate([small(asked[:1]), small(asked[1:])])  # one row, and many
     difference = float(np.abs(wanted - given).max(initial=0.0))
     same = float((wanted.argmax(axis=1) == given.argmax(axis=1)).mean()) if len(asked) else 1.0
@@ -99,139 +136,4 @@ def export(model: Any, rows: Data, *, name: str = "classifier") -> Step:
             f"at most {TOLERANCE:g}",
             "report the layers of this model",
         )
-    return Step(
-        proto,
-        {
-            "pass": "export",
-            "largest_difference": difference,
-            "same_answers": same,
-            "rows_compared": len(asked),
-            **({"float_layers": left} if rounded else {}),
-            "opset": OPSET,
-            "parameters": int(sum(math.prod(w.shape) for w in model.weights)),
-        },
-    )
-
-
-@contextmanager
-def _plain_convolutions(model: Any) -> Iterator[None]:
-    """Trace grouped convolutions as such: Keras compiles them into a call that ONNX cannot hold."""
-    import keras
-
-    grouped = [
-        layer
-        for layer in model._flatten_layers()
-        if isinstance(layer, keras.layers.Conv2D)
-        and layer.groups > 1
-        and layer.data_format == "channels_last"
-    ]
-    for layer in grouped:
-        layer.convolution_op = _plain(layer)
-    try:
-        yield
-    finally:
-        for layer in grouped:
-            del layer.convolution_op
-
-
-def _plain(layer: Any) -> Any:
-    import tensorflow as tf
-
-    return lambda inputs, kernel: tf.nn.convolution(
-        inputs,
-        kernel,
-        strides=list(layer.strides),
-        padding=layer.padding.upper(),
-        dilations=list(layer.dilation_rate),
-    )
-
-
-def _without_erfc(onnx: Any, graph: Any) -> None:
-    """Write erfc(x), which exact GELU is made of, as 1 - erf(x), which ONNX has."""
-    nodes = []
-    for node in graph.node:
-        if node.op_type != "Erfc":
-            nodes.append(node)
-            continue
-        inner, one = f"{node.output[0]}/erf", "erfc/one"
-        nodes.append(onnx.helper.make_node("Erf", node.input, [inner]))
-        nodes.append(onnx.helper.make_node("Sub", [one, inner], node.output))
-        if all(tensor.name != one for tensor in graph.initializer):
-            value = np.ones((), np.float32)
-            graph.initializer.append(onnx.numpy_helper.from_array(value, one))
-    nodes = [type(node).FromString(node.SerializeToString()) for node in nodes]
-    del graph.node[:]
-    graph.node.extend(nodes)
-
-
-def _with_fixed_shapes(onnx: Any, graph: Any) -> None:
-    """Say what is known but for the rows instead of computing it each time: shapes, whole pools."""
-    every = (*graph.input, *graph.value_info, *graph.output)
-    makers = {name: node for node in graph.node for name in node.output}
-    shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in every}
-    held = {tensor.name for tensor in graph.initializer}
-    for number, node in enumerate(graph.node):
-        if node.op_type == "AveragePool" and shapes.get(node.output[0], [])[2:] == [1, 1]:
-            kernel = next(list(a.ints) for a in node.attribute if a.name == "kernel_shape")
-            if kernel == shapes.get(node.input[0], [])[2:]:
-                node.op_type = "GlobalAveragePool"
-                del node.attribute[:]
-        shape = shapes.get(node.output[0], []) if node.op_type == "Reshape" else []
-        if len(shape) < 2 or not all(shape[1:]) or shape[0]:
-            continue
-        before = shapes.get(node.input[0], [])
-        if (
-            len(shape) == 2
-            and len(before) > 1
-            and not before[0]
-            and math.prod(before[1:]) == shape[1]
-        ):
-            node.op_type = "Flatten"
-            del node.input[1], node.attribute[:]
-            inner = makers.get(node.input[0])
-            if inner is not None and inner.op_type == "Reshape":
-                node.input[0] = inner.input[0]
-        elif node.input[1] not in held:
-            name = f"shape/{number}"
-            values = np.array([-1, *shape[1:]], np.int64)
-            graph.initializer.append(onnx.numpy_helper.from_array(values, name))
-            node.input[1] = name
-
-
-def _finished(
-    onnx: Any, proto: Any, constants: dict[str, Any], shape: tuple[int | None, ...], classes: int
-) -> Any:
-    """Give the graph's ends their names and shapes: input (n, ...), probabilities (n, k).
-
-    constants: tensors that layers hold outside variables (Normalization's mean), which tf2onnx
-    leaves as further inputs.
-    """
-    graph = proto.graph
-    used = {tensor for node in graph.node for tensor in node.input}
-    for extra in (tensor for tensor in graph.input[1:] if tensor.name in used):
-        value = constants[extra.name].numpy()
-        graph.initializer.append(onnx.numpy_helper.from_array(value, extra.name))
-    source, result = graph.input[0].name, graph.output[0].name
-    for node in graph.node:
-        for names in (node.input, node.output):
-            for i, tensor in enumerate(names):
-                names[i] = {source: "input", result: "probabilities"}.get(tensor, tensor)
-    _without_erfc(onnx, graph)
-    kind = onnx.TensorProto.FLOAT
-    del graph.input[:], graph.output[:]
-    graph.input.append(
-        onnx.helper.make_tensor_value_info("input", kind, ["n", *(d or "length" for d in shape)])
-    )
-    graph.output.append(onnx.helper.make_tensor_value_info("probabilities", kind, ["n", classes]))
-    del graph.value_info[:]  # some of what tf2onnx notes there is wrong after its own changes
-    proto = onnx.shape_inference.infer_shapes(proto, data_prop=True)
-    _with_fixed_shapes(onnx, proto.graph)
-    return Graph(proto).finished()
-
-
-def _failed(name: str, why: str) -> ExportError:
-    return ExportError(
-        f"{name} cannot be turned into ONNX ({why[:200]})",
-        "layers that tf2onnx converts",
-        "replace the layer that is named",
-    )
+    return _Made(road, proto, difference, same, left if rounded else None)

@@ -75,6 +75,7 @@ def activation(name: str) -> Any:
         "hard_swish": keras3_hard_silu,
         "leaky_relu": keras3_leaky_relu,
         "silu": "swish",
+        "toolkit>hard_sigmoid_keras2": "hard_sigmoid",
     }
     found = own.get(name, name)
     return tf_keras.activations.get(found)

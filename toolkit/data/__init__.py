@@ -55,9 +55,9 @@ def _raw(spec: str, label: str, text: str, size: tuple[int, ...] | None) -> Raw:
         return named.SETS[spec]()
     if spec.count(".npy,") == 1 and spec.endswith(".npy"):
         x, y = spec.split(".npy,")
-        return npz.read_pair(Path(f"{x}.npy"), Path(y))
+        return npz.read_pair(Path(f"{x}.npy"), Path(y.strip()))
     if "," in spec and not path.exists():
-        return texts.read_lines(tuple(Path(part) for part in spec.split(",")))
+        return texts.read_lines(tuple(Path(part.strip()) for part in spec.split(",")))
     if path.is_file():
         if path.suffix.lower() in tables.TABLES:
             return tables.read(path, label, text)

@@ -20,6 +20,8 @@ def pixels(path: Path, size: tuple[int, int], channels: int) -> NDArray[np.uint8
 
     with opened(path) as found:
         try:
+            if found.mode == "F":
+                raise ValueError("its pixels are real numbers of no known range")
             picture: Any = ImageOps.exif_transpose(found)
             if picture.mode.startswith("I"):
                 picture = Image.fromarray((np.asarray(picture) // 257).astype(np.uint8))
@@ -54,5 +56,7 @@ def opened(path: Path) -> Any:
 
 def _unreadable(path: Path, error: Exception) -> DataError:
     return DataError(
-        f"cannot read {path} ({str(error)[:100]})", "a whole picture", "replace or drop it"
+        f"cannot read {path} ({str(error)[:100]})",
+        "a whole picture of 8 or 16 bits",
+        "replace or drop it",
     )

@@ -15,12 +15,12 @@ from toolkit.data.streams import Pictures
 from toolkit.errors import DataError
 from toolkit.progress import tell
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".gif", ".bmp", ".webp", ".tif", ".tiff")
 
 IN_MEMORY = 2**28
 """Bytes of all values as f32: larger sets stay in their files and are read batch by batch."""
 
-_TRAIN, _TEST = ("train", "training"), ("test", "testing", "validation", "val")
+_TRAIN, _TEST = ("train", "training"), ("test", "testing", "validation", "valid", "val")
 
 
 def read(folder: Path, size: tuple[int, ...] | None = None) -> Raw:
@@ -35,7 +35,7 @@ def read(folder: Path, size: tuple[int, ...] | None = None) -> Raw:
     train = next((parts[name] for name in _TRAIN if name in parts), folder)
     test = next((parts[name] for name in _TEST if name in parts), None)
     test = test if train != folder else None
-    classes = tuple(sorted(c.name for c in train.iterdir() if c.is_dir() and c.name[0] != "."))
+    classes = tuple(sorted(c.name for c in train.iterdir() if _is_class(c)))
     if len(classes) < 2:
         raise DataError(
             f"{train} has {len(classes)} folders of pictures",
@@ -69,6 +69,11 @@ def read(folder: Path, size: tuple[int, ...] | None = None) -> Raw:
     )
 
 
+def _is_class(folder: Path) -> bool:
+    """Whether a folder is one of a class and not what a system left there (.git, __MACOSX)."""
+    return folder.is_dir() and not folder.name.startswith((".", "__"))
+
+
 def unsorted(folder: Path, shape: tuple[int, ...]) -> Any:
     """All pictures below a folder, whatever its folders are called, as rows of `shape`.
 
@@ -89,7 +94,7 @@ def unsorted(folder: Path, shape: tuple[int, ...]) -> Any:
 
 def _files(folder: Path, classes: tuple[str, ...]) -> tuple[list[Path], list[int]]:
     """Every picture and its class; other folders are refused, other files passed over."""
-    there = {c.name for c in folder.iterdir() if c.is_dir() and c.name[0] != "."}
+    there = {c.name for c in folder.iterdir() if _is_class(c)}
     if there - set(classes):
         raise DataError(
             f"{folder} has the class {sorted(there - set(classes))[0]}",
@@ -103,10 +108,14 @@ def _files(folder: Path, classes: tuple[str, ...]) -> tuple[list[Path], list[int
             continue
         inside = sorted((folder / name).rglob("*"))
         found = [path for path in inside if path.suffix.lower() in SUFFIXES and path.is_file()]
+        if not found:
+            raise DataError(
+                f"{folder / name} holds no picture",
+                f"a class of {', '.join(SUFFIXES)}",
+                "drop the folder, or fill it",
+            )
         files += found
         labels += [label] * len(found)
-    if not files:
-        raise DataError(f"{folder} holds no picture", ", ".join(SUFFIXES), "check the folder")
     return files, labels
 
 

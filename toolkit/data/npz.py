@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,14 @@ MOST_BYTES = 8 * 2**30
 """An archive that unpacks to more is refused before memory is taken."""
 
 _NAMES = {
-    "x": ("x_train", "X_train", "train_images", "train_x", "x", "X", "images", "data"),
-    "y": ("y_train", "Y_train", "train_labels", "train_y", "y", "Y", "labels", "target"),
-    "x_test": ("x_test", "X_test", "test_images", "test_x"),
-    "y_test": ("y_test", "Y_test", "test_labels", "test_y"),
-    "classes": ("class_names", "classes", "target_names"),
-    "features": ("feature_names", "features"),
+    "x": "x_train train_x train_images train_data x images imgs data inputs samples arr_0",
+    "y": "y_train train_y train_labels train_target y labels label target targets arr_1",
+    "x_test": "x_test test_x test_images test_data",
+    "y_test": "y_test test_y test_labels test_target",
+    "classes": "class_names classes target_names label_names",
+    "features": "feature_names features columns",
 }
+"""What people call the arrays, the likelier first; capitals and underscores do not matter."""
 
 
 def read(path: Path) -> Raw:
@@ -33,10 +35,11 @@ def read(path: Path) -> Raw:
     unpacks beyond `MOST_BYTES`.
     """
     if not zipfile.is_zipfile(path):
+        pair = path.suffix == ".npy"
         raise DataError(
-            f"{path} is not an .npz archive",
-            "an .npz with x_train, y_train, x_test, y_test",
-            "save it with numpy.savez",
+            f"{path} is {'rows without labels' if pair else 'no data that can be read'}",
+            "a pair X.npy,Y.npy, an .npz, .csv, .parquet, .txt or a folder",
+            "name the labels beside it" if pair else "save it as one of these",
         )
     try:
         with zipfile.ZipFile(path) as archive:
@@ -49,7 +52,10 @@ def read(path: Path) -> Raw:
             )
         _check_headers(path)
         with np.load(path, allow_pickle=False) as arrays:
-            found = {ours: _pick(arrays, names) for ours, names in _NAMES.items()}
+            places = {ours: _place(arrays.files, names) for ours, names in _NAMES.items()}
+            if places["x"] == "arr_0" and len(arrays.files) != 2:
+                places["x"] = None  # which of several nameless arrays is what cannot be told
+            found = {ours: arrays[name] if name else None for ours, name in places.items()}
             there = ", ".join(arrays.files) or "nothing"
     except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
         raise DataError(
@@ -58,7 +64,9 @@ def read(path: Path) -> Raw:
             "save numeric arrays with numpy.savez",
         ) from error
     if found["x"] is None or found["y"] is None:
-        raise DataError(f"{path} holds {there}", "arrays x_train and y_train", "rename the arrays")
+        raise DataError(
+            f"{path} holds {there[:200]}", "arrays x_train and y_train", "rename the arrays"
+        )
     if (found["x_test"] is None) != (found["y_test"] is None):
         raise DataError(
             f"{path} has only one of x_test and y_test", "both or neither", "add the other"
@@ -76,8 +84,9 @@ def read(path: Path) -> Raw:
 
 def _check_headers(path: Path) -> None:
     """Raise ValueError where a header tells more values than the archive holds for them."""
-    read = {f"{name}.npy" for names in _NAMES.values() for name in names}
     with zipfile.ZipFile(path) as archive:
+        there = [member.filename.removesuffix(".npy") for member in archive.infolist()]
+        read = {f"{_place(there, names)}.npy" for names in _NAMES.values()}
         for member in archive.infolist():
             if member.filename not in read:
                 continue
@@ -119,6 +128,13 @@ def read_pair(x: Path, y: Path) -> Raw:
     return Raw(x.stem, arrays[0], arrays[1])
 
 
+def _place(there: Sequence[str], names: str) -> str | None:
+    """The array of an archive that goes by one of the names."""
+    plain = {name.lower().replace("_", ""): name for name in there}
+    wanted = [name.replace("_", "") for name in names.split()]
+    return next((plain[name] for name in wanted if name in plain), None)
+
+
 def rows(path: Path) -> NDArray[Any]:
     """The rows alone of an `.npz` or an `.npy`, labelled or not.
 
@@ -137,7 +153,8 @@ def rows(path: Path) -> NDArray[Any]:
             raise ValueError(f"it unpacks to {size / 2**30:.1f} GiB")
         _check_headers(path)
         with np.load(path, allow_pickle=False) as arrays:
-            found = _pick(arrays, _NAMES["x"])
+            name = _place(arrays.files, _NAMES["x"])
+            found: NDArray[Any] | None = arrays[name] if name else None
             there = ", ".join(arrays.files) or "nothing"
     except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
         raise DataError(
@@ -148,9 +165,8 @@ def rows(path: Path) -> NDArray[Any]:
     return found
 
 
-def _pick(arrays: Any, names: tuple[str, ...]) -> NDArray[Any] | None:
-    return next((arrays[name] for name in names if name in arrays.files), None)
-
-
 def _words(array: NDArray[Any] | None) -> tuple[str, ...]:
-    return () if array is None else tuple(str(word) for word in array.reshape(-1))
+    if array is None:
+        return ()
+    words = np.char.decode(array, "utf-8", "replace") if array.dtype.kind == "S" else array
+    return tuple(str(word) for word in words.reshape(-1))

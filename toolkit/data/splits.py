@@ -194,6 +194,8 @@ def _columns(x: Floats, kind: Kind) -> tuple[str, ...]:
 def _flat(y: NDArray[Any]) -> NDArray[Any]:
     """Labels as (n,): one-hot rows become their index, a single column loses its axis."""
     y = np.asarray(y)
+    if y.dtype.kind == "S":
+        y = np.char.decode(y, "utf-8", "replace")
     if y.ndim == 2 and y.shape[1] > 1:
         if y.dtype.kind not in "biuf" or not (np.isin(y, (0, 1)).all() and (y.sum(1) == 1).all()):
             raise DataError(
@@ -222,7 +224,7 @@ def _classes(raw: Raw) -> tuple[NDArray[Any], tuple[str, ...]]:
             )
         labels = labels.astype(np.int64)
     known = np.unique(labels)
-    if labels.dtype.kind in "biu" and known[0] == 0 and known[-1] < MOST_CLASSES:
+    if labels.dtype.kind in "iu" and known[0] == 0 and known[-1] < MOST_CLASSES:
         known = np.arange(int(known[-1]) + 1)
     if not 2 <= len(known) <= MOST_CLASSES:
         raise DataError(

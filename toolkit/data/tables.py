@@ -21,7 +21,14 @@ MOST_CATEGORIES = 1_000
 
 _LABELS = ("label", "class", "target", "y", "outcome", "category", "species", "survived")
 _MISSING = ["", "?", "NA", "N/A", "nan", "NaN", "null", "NULL", "None", "-"]
-_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T]\d.*)?")
+_DATE = re.compile(
+    r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T]\d.*)?"
+    r"|\d{1,2}:\d{2}(:\d{2}.*)?"
+    r"|[A-Z][a-z]{2,8}\.? \d{1,2},? \d{4}.*|\d{1,2}[ -][A-Z][a-z]{2,8}[ -]\d{2,4}.*"
+)
+_WRITTEN_NUMBER = re.compile(r"[$€£]? ?[-+]?\d[\d.,' ]*(e[-+]?\d+)? ?[%$€£]?", re.IGNORECASE)
+_FEW = 20
+"""Fewer different texts in a column are categories, whatever they look like."""
 
 
 def read(path: Path, label: str = "", text: str = "") -> Raw:
@@ -34,8 +41,9 @@ def read(path: Path, label: str = "", text: str = "") -> Raw:
     Raises DataError for dates, identifiers, broken text, too many columns.
     """
     frame = _frame(path)
-    names = [str(name).strip() for name in frame.columns]
-    frame.columns = names
+    frame.columns = [str(name).strip() for name in frame.columns]
+    frame, dropped = _without_numbering(frame)
+    names = list(frame.columns)
     if len(set(names)) < len(names) or len(names) < 2:
         raise DataError(
             f"{path} has the columns {', '.join(names[:8])}",
@@ -61,6 +69,8 @@ def read(path: Path, label: str = "", text: str = "") -> Raw:
             missing[name] = int(np.isnan(values).sum())
         columns.append(values)
     facts: dict[str, Any] = {"label": target, "label_guessed": guessed}
+    if dropped:
+        facts["dropped"] = dropped
     if missing:
         facts["missing"] = missing
     labels = np.array([str(value).strip() for value in frame[target]])
@@ -74,6 +84,18 @@ def read(path: Path, label: str = "", text: str = "") -> Raw:
         facts=facts,
         categories=categories,
     )
+
+
+def _without_numbering(frame: Any) -> tuple[Any, list[str]]:
+    """The table without nameless columns that are empty or only count the rows."""
+    found = []
+    for i, name in enumerate(frame.columns):
+        values = frame.iloc[:, i]
+        counted = values.dtype.kind in "iu" and bool((values.diff().iloc[1:] == 1).all())
+        if (not name or name.startswith("Unnamed: ")) and (values.isna().all() or counted):
+            found.append(i)
+    kept = [i for i in range(frame.shape[1]) if i not in found]
+    return frame.iloc[:, kept], [str(frame.columns[i]) or f"column {i + 1}" for i in found]
 
 
 def unlabelled(path: Path, like: Data) -> Floats:
@@ -135,9 +157,11 @@ def _frame(path: Path) -> Any:
 
     try:
         if path.suffix.lower() == ".parquet":
-            return pd.read_parquet(path)
+            frame = pd.read_parquet(path)
+            return frame if frame.index.names == [None] else frame.reset_index()
         with path.open(encoding="utf-8", newline="") as stream:
             first = stream.readline(MOST_COLUMNS * 100)
+            start = stream.read(2**16)
         separator = max(",;\t|", key=first.count)
         if first.count(separator) >= MOST_COLUMNS:
             raise DataError(
@@ -152,6 +176,8 @@ def _frame(path: Path) -> Any:
             sep=separator,
             header=None if headless else 0,
             skipinitialspace=True,
+            # where commas do not part the values, they may stand before the decimals
+            decimal="," if separator != "," and _has_decimal_commas(start) else ".",
             na_values=_MISSING,
             keep_default_na=False,
             encoding="utf-8",
@@ -183,6 +209,10 @@ def _frame(path: Path) -> Any:
         ) from error
 
 
+def _has_decimal_commas(text: str) -> bool:
+    return bool(re.search(r"\d,\d", text)) and not re.search(r"\d\.\d", text)
+
+
 def _label(names: list[str], wanted: str) -> tuple[str, bool]:
     if wanted:
         if wanted not in names:
@@ -198,16 +228,32 @@ def _column(values: Any, name: str) -> tuple[Any, tuple[str, ...]]:
         return values.to_numpy(dtype=np.float32, na_value=np.nan), ()
     if values.dtype.kind in "mM":
         raise _dated(name, values.iloc[0])
+    strange = [v for v in values.dropna()[:1000] if not isinstance(v, str | int | float | bool)]
+    if values.dtype == object and strange:
+        raise DataError(
+            f"column '{name}' holds {type(strange[0]).__name__}",
+            "numbers and categories",
+            "give each of its values a column",
+        )
     text = values.astype(object).where(values.notna(), "missing")
     text = np.array([str(value).strip() for value in text])
     shown = [value for value in text[:1000] if value != "missing"]
     if shown and all(_DATE.fullmatch(value) for value in shown):
         raise _dated(name, shown[0])
     found, codes = np.unique(text, return_inverse=True)
-    if len(found) > MOST_CATEGORIES:
+    written = [value for value in found if _WRITTEN_NUMBER.fullmatch(value)]
+    if len(found) > _FEW and len(written) > 0.9 * len(found):
+        odd = next((v for v in found if v != "missing" and not _is_number(v)), written[0])
         raise DataError(
-            f"column '{name}' holds {len(found):,} different texts",
-            f"at most {MOST_CATEGORIES:,} categories",
+            f"column '{name}' holds numbers written as texts ('{odd}')",
+            "numbers such as 1234.5",
+            "write them so, and leave out what is missing",
+        )
+    most = min(MOST_CATEGORIES, max(int(values.notna().sum()) // 2, _FEW))
+    if len(found) > most:
+        raise DataError(
+            f"column '{name}' holds {len(found):,} different texts in {len(text):,} rows",
+            f"at most {most:,} categories",
             f"drop it if it names rows, group its values, or classify by it: --text '{name}'",
         )
     return codes.astype(np.float32), tuple(str(value) for value in found)

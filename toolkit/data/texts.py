@@ -70,6 +70,12 @@ def read_labelled(path: Path) -> Raw:
             "LABEL <tab> TEXT in each line, or a file a class: --data POS.txt,NEG.txt",
             "write it so",
         )
+    if all(line.count("\t") > 1 for line in lines):
+        raise DataError(
+            f"{path} has {lines[0].count(chr(9)) + 1} columns",
+            "LABEL <tab> TEXT in each line",
+            "a table is a .tsv: rename it",
+        )
     labels, texts = zip(*pairs, strict=True)
     facts = {} if encoding == "utf-8" else {"encoding": encoding}
     return Raw(

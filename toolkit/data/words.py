@@ -112,7 +112,7 @@ def _decoded(data: Data, words: Words) -> NDArray[Any]:
         raise DataError(
             "the rows are neither texts nor indices of words",
             f"texts, or whole numbers from 0 to {known - 1:,}",
-            "check --data and --vocabulary",
+            "check --data, --text and --vocabulary",
         )
     out = np.empty(len(data), dtype=object)
     out[:] = [" ".join(words.vocabulary[int(i)] for i in row if i) for row in data.x]

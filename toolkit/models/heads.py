@@ -25,12 +25,16 @@ def head_of(model: Any) -> Head:
         )
     shape = model.outputs[0].shape
     name = _last_activation(model)
+    alike = tuple(shape[1:]) == tuple(model.inputs[0].shape[1:])
+    if alike and (len(shape) > 2 or (name == "sigmoid" and shape[-1] > 1)):
+        raise _no_classifier("its output has the shape of its input, as an autoencoder's")
     if len(shape) != 2 or shape[-1] is None:
         raise _no_classifier(f"its output has the shape {tuple(shape)}")
     if shape[-1] == 1:
         if name == "sigmoid":
             return "sigmoid"
-        raise _no_classifier(f"it ends in one unit with activation {name}")
+        said = "one linear unit, as a regressor does" if one_logit(model) else f"one {name} unit"
+        raise _no_classifier(f"it ends in {said}")
     if name == "softmax":
         return "softmax"
     if name in ("linear", "none"):
@@ -38,6 +42,13 @@ def head_of(model: Any) -> Head:
     if name == "sigmoid":
         raise _no_classifier(f"it ends in {shape[-1]} sigmoid units, which is multi-label")
     raise _no_classifier(f"it ends in {shape[-1]} units with activation {name}")
+
+
+def one_logit(model: Any) -> bool:
+    """Whether a model ends in one linear unit: a regressor, or two classes told by their logit."""
+    shapes = [tuple(t.shape) for t in model.outputs or ()]
+    ends = len(shapes) == 1 and len(shapes[0]) == 2 and shapes[0][-1] == 1
+    return ends and _last_activation(model) in ("linear", "none")
 
 
 def probabilities(outputs: Floats, head: Head) -> Floats:

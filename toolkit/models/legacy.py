@@ -5,7 +5,6 @@ Each mend is a function on one layer's or model's dict, and a line in `_MENDS`.
 
 from __future__ import annotations
 
-import copy
 import inspect
 import json
 import shutil
@@ -28,6 +27,9 @@ _RENAMED = {
     "BatchNormalizationV2": "BatchNormalization",
     "SyncBatchNormalization": "BatchNormalization",
 }
+_PRECISIONS = {
+    *("float16", "bfloat16", "float32", "float64", "mixed_float16", "mixed_bfloat16"),
+}
 _HARD = "hard_sigmoid_keras2"
 _OLD_GROUP = "_layer_checkpoint_dependencies"
 
@@ -40,9 +42,8 @@ MOST_UNITS = 10_000_000
 _SIZES = {"units", "filters", "input_dim", "output_dim", "num_heads", "key_dim", "depth_multiplier"}
 
 
-@contextmanager
-def mended_hdf5(path: Path) -> Iterator[Path]:
-    """Give the path of a copy of an HDF5 model whose config Keras 3 reads.
+def config_of_hdf5(path: Path) -> Node:
+    """The config of a model in an HDF5 file, as Keras 3 reads it.
 
     Raises ModelError when the file holds no model config.
     """
@@ -57,16 +58,24 @@ def mended_hdf5(path: Path) -> Iterator[Path]:
             "a whole model",
             "give --architecture FILE.py:function, or save the whole model",
         )
-    config = json.loads(_text(raw))
-    bounded(config, path)
+    bounded(json.loads(_text(raw)), path)
     if version.startswith("3"):
-        yield path
-        return
-    with TemporaryDirectory() as folder:
-        twin = Path(shutil.copyfile(path, Path(folder) / "model.h5"))
-        with h5py.File(twin, "r+") as stored:
-            stored.attrs["model_config"] = json.dumps(mended(config))
-        yield twin
+        return _operations(for_inference(plain(json.loads(_text(raw)))))  # type: ignore[no-any-return]
+    return mended(json.loads(_text(raw)))
+
+
+def built(config: Node, objects: dict[str, Any], *, safe: bool) -> Any:
+    """The model that a config describes, its weights not yet those of the file.
+
+    safe: refuse layers that hold code.
+    """
+    from keras.src.legacy.saving import saving_options, saving_utils
+    from keras.src.saving import serialization_lib
+
+    register()
+    legacy_config = saving_options.keras_option_scope(use_legacy_config=True)
+    with legacy_config, serialization_lib.SafeModeScope(safe_mode=safe):
+        return saving_utils.model_from_config(config, custom_objects=objects)
 
 
 @contextmanager
@@ -84,8 +93,11 @@ def mended_archive(path: Path) -> Iterator[Path]:
                 "this is no model for a small device",
             )
         about = json.loads(stored.read("metadata.json")) if "metadata.json" in sizes else {}
-        bounded(json.loads(stored.read("config.json")), path)
-        if str(about.get("keras_version", "3")).startswith("3"):
+        config = json.loads(stored.read("config.json"))
+        bounded(config, path)
+        new = str(about.get("keras_version", "3")).startswith("3")
+        fresh = for_inference(config) if new else mended(config)
+        if new and fresh == config:
             yield path
             return
         with TemporaryDirectory() as folder:
@@ -95,8 +107,7 @@ def mended_archive(path: Path) -> Iterator[Path]:
             _renamed_groups(weights)
             twin = Path(folder) / "model.keras"
             with zipfile.ZipFile(twin, "w") as out:
-                config = mended(json.loads(stored.read("config.json")))
-                out.writestr("config.json", json.dumps(config))
+                out.writestr("config.json", json.dumps(fresh))
                 out.writestr("metadata.json", json.dumps(about))
                 out.write(weights, "model.weights.h5")
                 for name in sizes:
@@ -144,7 +155,62 @@ def mended(config: Node) -> Node:
     >>> [layer["class_name"] for layer in mended(old)["config"]["layers"]]
     ['InputLayer', 'Dense']
     """
-    return _walk(copy.deepcopy(config))  # type: ignore[no-any-return]
+    return _walk(for_inference(config))  # type: ignore[no-any-return]
+
+
+def plain(value: Any) -> Any:
+    """Tuples and shapes, which older files write as objects, as lists."""
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.get("class_name") in ("__tuple__", "TensorShape"):
+        return [plain(item) for item in value["items"]]
+    return {name: plain(item) for name, item in value.items()}
+
+
+def for_inference(config: Any) -> Any:
+    """A copy without what only training needs: half and double precision, states kept from batch
+    to batch, a fixed number of rows in one. What comes out is float32 and takes any rows.
+
+    >>> for_inference({"dtype": {"class_name": "Policy", "config": {"name": "mixed_float16"}}})
+    {'dtype': 'float32'}
+    """
+    if isinstance(config, list):
+        return [for_inference(item) for item in config]
+    if not isinstance(config, dict):
+        return config
+    fresh = {name: for_inference(item) for name, item in config.items()}
+    policy = fresh.get("dtype")
+    if isinstance(policy, dict) and policy.get("class_name") in ("Policy", "DTypePolicy"):
+        policy = policy.get("config", {}).get("name")
+    if isinstance(policy, str) and policy in _PRECISIONS:
+        fresh["dtype"] = "float32"
+    if fresh.get("stateful"):
+        fresh["stateful"] = False
+    for name in ("batch_shape", "batch_input_shape"):
+        if isinstance(fresh.get(name), list) and fresh[name]:
+            fresh[name] = [None, *fresh[name][1:]]
+    return fresh
+
+
+def _operations(node: Any) -> Any:
+    """HDF5 files of Keras 3 leave out that a node is of keras.ops and no layer."""
+    import importlib
+
+    if isinstance(node, list):
+        return [_operations(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    fresh = {name: _operations(item) for name, item in node.items()}
+    kind, config = fresh.get("class_name"), fresh.get("config")
+    plain = isinstance(config, dict) and not {"dtype", "trainable", "layers"} & config.keys()
+    if "inbound_nodes" in fresh and "module" not in fresh and plain:
+        for room in ("numpy", "nn", "math", "core", "linalg", "image"):
+            if hasattr(importlib.import_module(f"keras.src.ops.{room}"), str(kind)):
+                fresh.update(module=f"keras.src.ops.{room}", registered_name=kind)
+                break
+    return fresh
 
 
 def hard_sigmoid(x: Any) -> Any:
@@ -254,8 +320,9 @@ def _nested_nodes(node: Node) -> None:
     for layer in layers:
         for call in layer.get("inbound_nodes", []):
             for source in call if isinstance(call, list) else []:
-                if isinstance(source, list) and source and source[0] in inner:
-                    source[1] = max(source[1] - 1, 0)
+                for one in _references(source):
+                    if one[0] in inner:
+                        one[1] = max(one[1] - 1, 0)
     for layer in layers:
         layer["inbound_nodes"] = [_with_tensors(call) for call in layer.get("inbound_nodes", [])]
     ends = config.get("output_layers", [])
@@ -272,10 +339,18 @@ def _with_tensors(call: Any) -> Any:
         return call
     given = sources[0][3]
     tensors = {k: v for k, v in given.items() if _is_reference(v)}
-    if not tensors:
+    if not tensors and "key" not in given:  # the key of a slice has a form of its own there
         return call
     kwargs = {k: _reference(v) if k in tensors else v for k, v in given.items()}
     return {"args": [_reference(sources[0])], "kwargs": kwargs}
+
+
+def _references(source: Any) -> list[list[Any]]:
+    """A source of a call, and the tensors among its keyword arguments."""
+    if not isinstance(source, list) or not source or not isinstance(source[0], str):
+        return []
+    given = source[3].values() if len(source) > 3 else ()
+    return [source, *(value for value in given if _is_reference(value))]
 
 
 def _is_reference(value: Any) -> bool:
@@ -301,15 +376,29 @@ def _without_slashes(config: dict[str, Any]) -> None:
     def renamed(value: Any) -> Any:
         if isinstance(value, list):
             return [renamed(item) for item in value]
+        if isinstance(value, dict):
+            return {name: renamed(item) for name, item in value.items()}
         return fresh.get(value, value) if isinstance(value, str) else value
 
     for layer in config.get("layers", []):
         for place in (layer, layer["config"]):
             if isinstance(place, dict) and "name" in place:
                 place["name"] = renamed(place["name"])
-        layer["inbound_nodes"] = renamed(layer.get("inbound_nodes", []))
-    for ends in ("input_layers", "output_layers"):
-        config[ends] = renamed(config.get(ends, []))
+        if "inbound_nodes" in layer:
+            layer["inbound_nodes"] = renamed(layer["inbound_nodes"])
+    for ends in {"input_layers", "output_layers"} & config.keys():
+        config[ends] = renamed(config[ends])
+    if isinstance(config.get("name"), str):
+        config["name"] = config["name"].replace("/", "_")
+
+
+def _plain_names(node: Node) -> None:
+    """The same in a Sequential, whose layers may be lists of layers."""
+    config = node["config"]
+    layers = config.get("layers", []) if isinstance(config, dict) else []
+    named = all(isinstance(one["config"], dict) and "name" in one["config"] for one in layers)
+    if node["class_name"] == "Sequential" and named:
+        _without_slashes(config)
 
 
 _LOOKUP = {"vocabulary_size", "has_input_vocabulary"}
@@ -408,6 +497,7 @@ def _old_meanings(node: Node) -> None:
 _MENDS: tuple[Callable[[Node], None], ...] = (
     _bare_list,
     _input_layer,
+    _plain_names,
     _nested_nodes,
     _single_ends,
     _unknown_keys,

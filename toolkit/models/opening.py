@@ -5,6 +5,8 @@ Nothing in the file runs: Lambda layers and functions stored as code are refused
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 import zipfile
 from collections.abc import Sequence
@@ -14,7 +16,7 @@ from typing import Any
 
 from toolkit.errors import ModelError
 from toolkit.models import saved, scripts
-from toolkit.models.heads import head_of
+from toolkit.models.heads import head_of, one_logit
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _LFS = b"version https://git-lfs"
@@ -91,24 +93,23 @@ def open_model(
             model = _from_archive(path, objects, safe=not trust)
     except ModelError:
         raise
-    except Exception as error:
-        raise ModelError(
-            _reason(path, error), "a classifier of built-in Keras layers", _next_step(error)
-        ) from error
+    except Exception as error:  # whatever Keras meets: the user needs one line
+        raise _unopened(path, error) from error
+    model = _with_head(model, _loss(path, kind))
     head_of(model)
     return model
 
 
 def _from_hdf5(path: Path, objects: dict[str, Any], *, safe: bool) -> Any:
-    from keras.src.legacy.saving import legacy_h5_format  # by content, not by suffix
+    import h5py
+    from keras.src.legacy.saving.legacy_h5_format import load_weights_from_hdf5_group
 
     from toolkit.models import legacy
 
-    legacy.register()
-    with legacy.mended_hdf5(path) as readable:
-        return legacy_h5_format.load_model_from_hdf5(
-            str(readable), custom_objects=objects, compile=False, safe_mode=safe
-        )
+    model = legacy.built(legacy.config_of_hdf5(path), objects, safe=safe)
+    with h5py.File(path, "r") as stored:
+        load_weights_from_hdf5_group(stored["model_weights"], model)
+    return model
 
 
 def _from_archive(path: Path, objects: dict[str, Any], *, safe: bool) -> Any:
@@ -137,17 +138,79 @@ def _weighted(path: Path, model: Any) -> Any:
     return model
 
 
-def _reason(path: Path, error: Exception) -> str:
+def _loss(path: Path, kind: str) -> tuple[str, bool]:
+    """The loss that the file says the model was trained with, or nothing; and if over logits."""
+    import h5py
+
+    told: Any = None
+    if kind == "hdf5":
+        with h5py.File(path, "r") as stored:
+            told = json.loads(stored.attrs.get("training_config") or "null")
+    elif kind == "keras":
+        with zipfile.ZipFile(path) as stored:
+            told = json.loads(stored.read("config.json")).get("compile_config")
+    elif kind == "saved":
+        told = saved.training_of(path)
+    loss = (told or {}).get("loss")
+    if isinstance(loss, str):
+        return loss, False
+    if not isinstance(loss, dict) or not isinstance(loss.get("config"), dict):
+        return "", False
+    config = loss["config"]
+    return str(config.get("name", loss.get("class_name"))), bool(config.get("from_logits"))
+
+
+def _with_head(model: Any, loss: tuple[str, bool]) -> Any:
+    """The model, with the sigmoid that its one logit was trained for.
+
+    Raises ModelError for one linear unit that was trained for something else.
+    """
+    import keras
+
+    if not one_logit(model) or not loss[0]:
+        return model
+    name, logits = loss
+    if not (logits and "binary" in name):
+        raise ModelError(
+            f"not a classifier: it ends in one linear unit and was trained with {name}",
+            "softmax or linear units, one a class, or one sigmoid unit",
+            "a regressor cannot be compressed here; for two classes add a sigmoid",
+        )
+    answer = keras.layers.Activation("sigmoid", name="sigmoid_of_logit")(model.outputs[0])
+    return keras.Model(model.inputs, answer, name=model.name)
+
+
+_UNKNOWN = re.compile(
+    r"Unknown (?:layer|object|function|activation function):? '?(\w+)"
+    r"|locate (?:class|function|object) '(?:[^']*[>.])?(\w+)'"
+    r"|deserialize '(?:\w+\.)*(\w+)' because"
+)
+
+
+def _unopened(path: Path, error: Exception) -> ModelError:
+    """What Keras said, in one line with a next step."""
     text = " ".join(str(error).split())
-    return f"Keras cannot open {path} ({text[:160]}{'...' if len(text) > 160 else ''})"
-
-
-def _next_step(error: Exception) -> str:
-    text = str(error)
-    if "Lambda" in text or "unsafe" in text.lower():
-        return "a Lambda layer would run code from the file: replace it, or say --trust"
-    if "No model config found" in text or "weights" in text:
-        return "this file holds weights only: give --architecture FILE.py:function"
-    if any(word in text for word in ("registered", "Could not locate", "Unknown layer")):
-        return "name its code: --custom FILE.py:Name"
-    return "save it again with model.save('model.keras') of the Keras that made it"
+    code = "lambda" in text.lower() or "unsafe" in text.lower()
+    unknown = _UNKNOWN.search(text)
+    if unknown and not code:
+        name = next(group for group in unknown.groups() if group)
+        return ModelError(
+            f"{path} names {name}, which Keras 3 does not have",
+            "classes and functions of Keras, or your own",
+            f"name its code: --custom FILE.py:{name}",
+        )
+    if code:
+        step = (
+            "a Lambda or stored function would run code from the file: replace it, or say --trust"
+        )
+    elif "Could not interpret" in text and "'value'" in text:
+        step = "it holds an activation as code: name one of Keras' own instead"
+    elif "No model config found" in text or "weights" in text:
+        step = "this file holds weights only: give --architecture FILE.py:function"
+    else:
+        step = "save it again with model.save('model.keras') of the Keras that made it"
+    return ModelError(
+        f"Keras cannot open {path} ({text[:160]}{'...' if len(text) > 160 else ''})",
+        "a classifier of built-in Keras layers",
+        step,
+    )

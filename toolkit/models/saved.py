@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.errors import ModelError
-from toolkit.models.legacy import bounded, mended, register
+from toolkit.models.legacy import bounded, built, mended, plain
 
 METADATA = "keras_metadata.pb"
 
@@ -18,8 +18,6 @@ def open_saved(folder: Path, objects: dict[str, Any], *, safe: bool) -> Any:
     Raises ModelError when the folder holds a graph without a Keras config, or other weights.
     """
     import tensorflow as tf
-    from keras.src.legacy.saving import saving_options, saving_utils
-    from keras.src.saving import serialization_lib
 
     if not (folder / METADATA).is_file():
         raise ModelError(
@@ -27,7 +25,7 @@ def open_saved(folder: Path, objects: dict[str, Any], *, safe: bool) -> Any:
             f"a SavedModel of Keras 2 with {METADATA}, a .keras or a .h5",
             "save it with model.save('model.keras')",
         )
-    config = _config((folder / METADATA).read_bytes())
+    config = _config(folder)
     if config is None:
         raise ModelError(
             f"{folder} describes a subclassed model, which is code and no config",
@@ -35,10 +33,7 @@ def open_saved(folder: Path, objects: dict[str, Any], *, safe: bool) -> Any:
             "export it as .onnx",
         )
     bounded(config, folder)
-    register()
-    legacy_config = saving_options.keras_option_scope(use_legacy_config=True)
-    with legacy_config, serialization_lib.SafeModeScope(safe_mode=safe):
-        model = saving_utils.model_from_config(mended(config), custom_objects=objects)
+    model = built(mended(config), objects, safe=safe)
     reader = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
     values = [reader.get_tensor(key) for key in _keys(reader)]
     wanted = [tuple(w.shape) for w in model.weights]
@@ -50,32 +45,36 @@ def open_saved(folder: Path, objects: dict[str, Any], *, safe: bool) -> Any:
         )
     for weight, value in zip(model.weights, values, strict=True):
         weight.assign(value)
+    for layer in model._flatten_layers():
+        if hasattr(layer, "finalize_state"):
+            layer.finalize_state()  # Normalization works with what it makes of its weights
     return model
 
 
-def _config(metadata: bytes) -> dict[str, Any] | None:
-    """The root object's class and config, or None when it has none.
+def training_of(folder: Path) -> dict[str, Any] | None:
+    """What the folder says of the training of its model: loss, metrics, optimiser."""
+    found: dict[str, Any] | None = _root(folder).get("training_config")
+    return found
 
-    The file is a message of repeated field 1; in each, field 3 is the path and 5 the JSON.
-    """
-    for field, node in _fields(metadata):
-        parts = dict(_fields(node)) if field == 1 else {}
-        if parts.get(3) == b"root":
-            found = json.loads(parts[5])
-            if "config" in found and "class_name" in found and "layers" in found["config"]:
-                return {"class_name": found["class_name"], "config": _plain(found["config"])}
+
+def _config(folder: Path) -> dict[str, Any] | None:
+    """The model's class and config, or None when it has none."""
+    found = _root(folder)
+    if "class_name" in found and "layers" in found.get("config", {}):
+        return {"class_name": found["class_name"], "config": plain(found["config"])}
     return None
 
 
-def _plain(value: Any) -> Any:
-    """Tuples and shapes, which the file writes as objects, as lists."""
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if value.get("class_name") in ("__tuple__", "TensorShape"):
-        return [_plain(item) for item in value["items"]]
-    return {name: _plain(item) for name, item in value.items()}
+def _root(folder: Path) -> dict[str, Any]:
+    """What is written of the root object.
+
+    The file is a message of repeated field 1; in each, field 3 is the path and 5 the JSON.
+    """
+    for field, node in _fields((folder / METADATA).read_bytes()):
+        parts = dict(_fields(node)) if field == 1 else {}
+        if parts.get(3) == b"root":
+            return json.loads(parts[5])  # type: ignore[no-any-return]
+    return {}
 
 
 def _fields(message: bytes) -> list[tuple[int, bytes]]:
