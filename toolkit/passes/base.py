@@ -66,6 +66,12 @@ def positive(owner: str, **values: float) -> None:
             raise RecipeError(f"{owner} has {name} {value}", "a number above 0", "correct it")
 
 
+def countable(owner: str, epochs: int) -> None:
+    """Raise RecipeError unless it is a number of epochs, or 0, which leaves the choice to us."""
+    if epochs < 0:
+        raise RecipeError(f"{owner} has epochs {epochs}", "0, which chooses, or more", "correct it")
+
+
 def is_path(spec: str) -> bool:
     """Whether a setting names a model file.
 

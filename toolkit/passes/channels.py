@@ -12,7 +12,7 @@ from toolkit.glossary import Doubles, Facts, Fit, Ints, Stage, Step
 from toolkit.models.channels import ChannelMap, Kept, cut, traced
 from toolkit.models.graph import flat
 from toolkit.passes import teachers
-from toolkit.passes.base import Pass, positive
+from toolkit.passes.base import Pass, countable, positive
 from toolkit.passes.ranking import RANKINGS
 from toolkit.passes.tuning import tune, usual_settings
 
@@ -49,10 +49,7 @@ class Channels(Pass):
             )
         if self.ranking not in RANKINGS:
             raise RecipeError(f"unknown ranking '{self.ranking}'", near(self.ranking, RANKINGS))
-        if self.epochs < 0:
-            raise RecipeError(
-                f"{self.name} has epochs {self.epochs}", "0, which chooses, or more", "correct it"
-            )
+        countable(self.name, self.epochs)
         teachers.checked(self.name, self.teacher)
 
     def __call__(self, model: Any, fit: Fit, seed: int = 0) -> Step:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from toolkit.errors import RecipeError
 from toolkit.glossary import Fit, Stage, Step
-from toolkit.passes.base import Pass, positive
+from toolkit.passes.base import Pass, countable, positive
 from toolkit.passes.teachers import checked, teacher_of
 from toolkit.passes.tuning import tune, usual_settings
 
@@ -37,10 +37,7 @@ class Cluster(Pass):
             raise RecipeError(
                 f"{self.name} has {self.clusters} clusters", "from 2 to 256", "16 is usual"
             )
-        if self.epochs < 0:
-            raise RecipeError(
-                f"{self.name} has {self.epochs} epochs", "0, which chooses, or more", "correct it"
-            )
+        countable(self.name, self.epochs)
 
     def __call__(self, model: Any, fit: Fit, seed: int = 0) -> Step:
         """Give the clustered model; `skipped` names the layers that were not, and why."""

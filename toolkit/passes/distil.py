@@ -10,7 +10,7 @@ from toolkit.errors import RecipeError
 from toolkit.glossary import Facts, Fit, History, Stage, Step
 from toolkit.models.reference import build, usual
 from toolkit.passes import students, teachers
-from toolkit.passes.base import Pass, positive
+from toolkit.passes.base import Pass, countable, positive
 from toolkit.passes.tuning import Teacher, tune, usual_settings
 from toolkit.predict import KerasPredictor
 
@@ -90,10 +90,7 @@ def checked(step: Any) -> None:
     """Raise RecipeError for settings that no distillation can have."""
     owner = step.name
     positive(owner, temperature=step.temperature)
-    if step.epochs < 0:
-        raise RecipeError(
-            f"{owner} has {step.epochs} epochs", "0, which chooses, or more", "correct it"
-        )
+    countable(owner, step.epochs)
     if not 0 <= step.weight <= 1:
         raise RecipeError(f"{owner} has weight {step.weight}", "from 0 to 1", "correct it")
     if step.teacher == "none":

@@ -13,7 +13,7 @@ from toolkit.glossary import Doubles, Facts, Fit, Floats, Stage, Step
 from toolkit.models.graph import Rebuilding
 from toolkit.models.macs import KERNELS, macs
 from toolkit.passes import teachers
-from toolkit.passes.base import Pass, positive
+from toolkit.passes.base import Pass, countable, positive
 from toolkit.passes.tuning import tune, usual_settings
 
 WORTH = 0.9
@@ -43,10 +43,7 @@ class LowRank(Pass):
             raise RecipeError(
                 f"{self.name} has energy {self.energy}", "above 0, at most 1", "0.8 is usual"
             )
-        if self.epochs < 0:
-            raise RecipeError(
-                f"{self.name} has epochs {self.epochs}", "0, which chooses, or more", "correct it"
-            )
+        countable(self.name, self.epochs)
         teachers.checked(self.name, self.teacher)
 
     def __call__(self, model: Any, fit: Fit, seed: int = 0) -> Step:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from toolkit.errors import RecipeError, near
 from toolkit.glossary import Fit, Stage, Step
-from toolkit.passes.base import Pass, positive
+from toolkit.passes.base import Pass, countable, positive
 from toolkit.passes.teachers import checked, teacher_of
 from toolkit.passes.tuning import tune, usual_settings
 
@@ -44,10 +44,7 @@ class Prune(Pass):
             )
         if self.pattern not in PATTERNS:
             raise RecipeError(f"unknown pattern '{self.pattern}'", near(self.pattern, PATTERNS))
-        if self.epochs < 0:
-            raise RecipeError(
-                f"{self.name} has {self.epochs} epochs", "0, which chooses, or more", "correct it"
-            )
+        countable(self.name, self.epochs)
 
     def __call__(self, model: Any, fit: Fit, seed: int = 0) -> Step:
         """Give the sparse model; `skipped` names the layers that were not pruned, and why."""

@@ -14,7 +14,7 @@ from toolkit.errors import RecipeError
 from toolkit.glossary import Fit, Stage, Step
 from toolkit.models.quantised import folded, prepared
 from toolkit.passes import teachers
-from toolkit.passes.base import Pass, positive
+from toolkit.passes.base import Pass, countable, positive
 from toolkit.passes.tuning import tune, usual_settings
 from toolkit.shapes import in_shape
 
@@ -46,12 +46,9 @@ class QuantiseAware(Pass):
         positive(self.name, rate=self.rate, rows=self.rows)
         if not 2 <= self.bits <= 8:
             raise RecipeError(f"{self.name} has bits {self.bits}", "from 2 to 8", "7 is usual")
-        if self.epochs < 0 or not 0 <= self.weight <= 1:
-            raise RecipeError(
-                f"{self.name} has epochs {self.epochs}, weight {self.weight}",
-                "epochs from 0, weight from 0 to 1",
-                "correct it",
-            )
+        if not 0 <= self.weight <= 1:
+            raise RecipeError(f"{self.name} has weight {self.weight}", "from 0 to 1", "correct it")
+        countable(self.name, self.epochs)
         teachers.checked(self.name, self.teacher)
 
     def __call__(self, model: Any, fit: Fit, seed: int = 0) -> Step:
