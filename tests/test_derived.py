@@ -219,3 +219,13 @@ def test_macs_by_hand(nets):
     start = layers.Input((10, 4))
     lstm = keras.Model(start, layers.Dense(2)(layers.LSTM(5)(start)))
     assert macs(lstm) == 10 * 4 * (4 * 5 + 5 * 5) + 5 * 2
+
+
+def test_a_shallower_net_of_the_same_width_keeps_its_weights(nets):
+    small = derived(nets["resnet"], depth=2)
+    kept = {layer.name: layer.get_weights() for layer in nets["resnet"].layers}
+    for layer in (layer for layer in small.layers if layer.weights):
+        for mine, its in zip(layer.get_weights(), kept[layer.name], strict=True):
+            assert np.array_equal(mine, its)
+    narrow = derived(nets["resnet"], depth=2, width=0.5)
+    assert narrow.count_params() < small.count_params()

@@ -18,11 +18,12 @@ _INSIDE = ("layer", "forward_layer", "backward_layer")
 
 
 def derived(model: Any, *, width: float = 1.0, depth: int = 1, seed: int = 0) -> Any:
-    """A new net with fresh weights, built as `model` but narrower or shallower.
+    """A new net built as `model` but narrower or shallower.
 
     width: every hidden width times this; above 16 they are multiples of 8. Inputs and classes stay.
     depth: of each row of blocks that give the shape they take, every depth-th part stays, rounded
-    down. Weights that hold what the input is like (Normalization) are kept.
+    down. Weights are new, but for those that hold what the input is like (Normalization) and for a
+    net of the same width with blocks left out, which keeps its own.
     Raises ModelError where there is nothing to scale or leave out, or the pieces no longer fit.
 
     >>> import keras
@@ -94,6 +95,8 @@ class _Derivation:
         self.fixed = _fixed(whole, self.nodes)
         self.wide = _after_width(self.nodes, self.fixed)
         self.dropped = self._dropped(depth) if depth > 1 else set()
+        # what is left of a net of the same width knows something already
+        self.inherits = depth > 1 and width == 1
         self.made: dict[int, Any] = {}
         self.names = Names()
         hidden = [n for n in self.nodes if _width_of(n) and id(n.operation) not in self.fixed]
@@ -156,7 +159,7 @@ class _Derivation:
             self.made[id(old)] = type(old).from_config(config)
         new = self.made[id(old)]
         given = new(*args, **kwargs)
-        if isinstance(old, keras.layers.Normalization):
+        if isinstance(old, keras.layers.Normalization) or self.inherits:
             new.set_weights(old.get_weights())
         return given
 

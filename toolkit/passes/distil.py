@@ -31,8 +31,9 @@ class Distil(Pass):
     the teacher teaches first and that then teaches the student (Mirzadeh et al. 2020).
     student, assistant: "base", which goes on learning, "fresh", the same build with new weights
     (taught by the base: born again, Furlanello et al. 2018), "base*0.5" with half of every hidden
-    width, "base/2" with one of two repeated blocks, "base*0.5/2", "base in 20000 bytes" or
-    "base in 1000000 macs", the widest that fits, a reference model, FILE.py:function or a model
+    width, "base/2" with one of two repeated blocks and their weights, "base*0.5/2",
+    "base in 20000 bytes" or "base in 1000000 macs", the widest that fits, a reference model,
+    FILE.py:function or a model
     file; "auto" is the base under another teacher and else "base*0.5".
     weight: the share of the teacher in the loss. epochs: 0 means 30, or 60 below 5,000 rows, where
     epochs are short; a reference model that teaches is trained for about a quarter of them.
@@ -137,7 +138,8 @@ def student_named(spec: str, teacher: str, model: Any, fit: Fit) -> str:
 
 def student_settings(spec: str, epochs: int, fit: Fit) -> Any:
     """How students and assistants are trained."""
-    rate = GOING_ON if spec == "base" else RATE
+    trained = spec == "base" or spec.startswith("base/")
+    rate = GOING_ON if trained else RATE
     return usual_settings(epochs, len(fit.train), many=30, few=60, rate=rate)
 
 
