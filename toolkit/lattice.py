@@ -52,7 +52,7 @@ def grid(weights: Floats, axis: int) -> tuple[NDArray[np.int8], Floats] | None:
 
     >>> whole, step = grid(np.float32([[0.2, -0.3], [0.5, 0.0]]), 0)
     >>> whole.tolist(), step.round(3).tolist()
-    ([[2, -3], [1, 0]], [0.10000000149011612, 0.5])
+    ([[2, -3], [2, 0]], [0.10000000149011612, 0.25])
     """
     rows = np.moveaxis(weights, axis, 0).reshape(weights.shape[axis], -1).astype(np.float64)
     peaks = np.abs(rows).max(axis=1)
@@ -81,23 +81,18 @@ def _aligned(rows: Any, peaks: Any, most: Any) -> Any:
 
     Clusters are the same whole numbers in every channel; {-20, 10} alone would be read as {-2, 1}.
     """
-    used = most > 0
-    if not used.any():
-        return most
     numbers = [
         np.round(r / p * m) if m else r * 0 for r, p, m in zip(rows, peaks, most, strict=True)
     ]
-    common = np.unique(np.concatenate(numbers))
-    if len(common) <= 16:
-        return most
-    counts = [len(set(n)) for n in numbers]
-    richest = int(np.argmax(counts))
-    for i in np.flatnonzero(used):
-        known = np.unique(np.concatenate([numbers[richest], *(numbers[j] for j in range(i))]))
-        for factor in range(1, MOST // int(most[i]) + 1):
-            if np.isin(numbers[i] * factor, known).all():
-                most[i], numbers[i] = most[i] * factor, numbers[i] * factor
+    known = set(max(numbers, key=lambda n: len(set(n)))) | {0.0}
+    largest = int(most.max(initial=0))
+    for i in np.flatnonzero(most):
+        for factor in range(1, largest // int(most[i]) + 1):
+            if set(numbers[i] * factor) <= known:
+                most[i] *= factor
                 break
+        else:
+            known |= set(numbers[i])
     return most
 
 

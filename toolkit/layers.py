@@ -85,12 +85,13 @@ def _learnt(model: Any) -> list[tuple[str, Floats]]:
 
 
 def _short(name: str) -> str:
-    """The layer's own name out of a path of scopes.
+    """The layer's own name out of a path of scopes, which Keras 3 numbers and tf_keras does not.
 
-    >>> _short("classifier_1/dense_2_1/Cast/ReadVariableOp:0"), _short("probabilities")
-    ('dense_2', 'probabilities')
+    >>> _short("classifier_1/dense_2_1/Cast/ReadVariableOp:0"), _short("net/dense_1/MatMul:0")
+    ('dense_2', 'dense_1')
     """
     parts = name.split("/")
-    own = parts[1] if len(parts) > 2 else parts[0]
-    head, _, tail = own.rpartition("_")
-    return head if head and tail == "1" and len(parts) > 2 else own
+    if len(parts) <= 2:
+        return parts[0]
+    numbered = parts[0].endswith("_1") and parts[1].endswith("_1")
+    return parts[1].removesuffix("_1") if numbered else parts[1]

@@ -92,7 +92,7 @@ def load(spec: str | Path) -> Recipe:
     Raises RecipeError for an unknown name, with the near ones, and for a file that is no recipe.
 
     >>> [p.name for p in load("int8").passes]
-    ['static_int8', 'shorten']
+    ['static_int8', 'integer_operators', 'shorten']
     """
     text = str(spec)
     if text in known():
