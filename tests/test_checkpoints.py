@@ -279,7 +279,7 @@ def test_a_compress_that_was_killed_goes_on_where_it_was(tabular, wine, tmp_path
     told = []
     with listening(lambda *said: told.append(said)), on("cpu"):  # as the command does
         resumed = compress(tmp_path / "base.keras", wine, [recipe], out=out)
-    assert ("short / distil / train teacher (resumed)", 3, 3) in told
+    assert ("short / distil / train teacher tabular-large (resumed)", 3, 3) in told
     assert ("short / distil / train student (resumed)", 2, 12) in told
     assert not (out / ".checkpoints").exists()
     straight = compress(tmp_path / "base.keras", wine, [recipe], out=tmp_path / "straight")
