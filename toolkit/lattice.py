@@ -19,6 +19,7 @@ MOVING = ("Flatten", "Identity", "MaxPool", "Reshape", "Squeeze", "Transpose", "
 """Operators that only move or pick values: they do the same to integers."""
 
 MOST = 127
+_EQUAL = 1e-6
 _NEAR = 2e-4
 """How far a multiple may be from a whole number: folding in float32 errs by 1e-4 at 127."""
 
@@ -119,12 +120,15 @@ def _compile(work: Graph, node: Any) -> str:
         return "its weights were not rounded in training"
     whole, step = found
     entry = _direct(work, node.input[0], given)
+    if np.ptp(step) <= _EQUAL * step.max():
+        step = np.asarray(np.median(step), np.float32)  # one for all
     scale = work.value(given.input[1])
     steps = (step.astype(np.float64) * float(np.asarray(scale).reshape(()))).astype(np.float32)
     names = [work.constant(v, f"{node.input[1]}/{n}") for n, v in (("int8", whole), ("step", step))]
-    zero = work.constant(np.zeros(len(step), np.int8), "zero")
+    zero = work.constant(np.zeros(step.shape, np.int8), "zero")
+    along: dict[str, Any] = {"axis": axis} if step.ndim else {}
     kernel = work.add(
-        "DequantizeLinear", [*names, zero], work.free(f"{node.input[1]}/kernel"), axis=axis
+        "DequantizeLinear", [*names, zero], work.free(f"{node.input[1]}/kernel"), **along
     )
     kind, output = node.op_type, node.output[0]
     bias = work.value(node.input[2]) if len(node.input) > 2 else None
@@ -144,7 +148,8 @@ def _compile(work: Graph, node: Any) -> str:
             work.constant(np.clip(total, -(2**31), 2**31 - 1).astype(np.int32), f"{kernel}/bias"),
             work.constant(steps, f"{kernel}/bias_step"),
         ]
-        inputs.append(work.add("DequantizeLinear", names, work.free(f"{kernel}/offset"), axis=0))
+        along = {"axis": 0} if step.ndim else {}
+        inputs.append(work.add("DequantizeLinear", names, work.free(f"{kernel}/offset"), **along))
     work.drop(node)
     work.add(kind, inputs, output)
     work.nodes[-1].attribute.extend(node.attribute)

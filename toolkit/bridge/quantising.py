@@ -24,6 +24,9 @@ SPARSE = 0.1
 
 _MOST_CLUSTERS = 256
 
+LITTLE = 32
+"""Dense units that read fewer inputs share one step: four bytes a unit would be a large part."""
+
 
 def to_training(model: Any, bits: int, *, frozen: bool = False) -> Twin:
     """Give the twin of a `models.quantised.prepared` model that rounds as it trains.
@@ -113,7 +116,7 @@ def _begin(wrapper: Any, layer: Any, bits: int) -> None:
         values = np.unique(kernel[kernel != 0])
         places = np.searchsorted(values, kernel).clip(0, len(values) - 1)
         variables["cluster"].assign(places.astype(np.int32))
-    axes = _axes(kernel.ndim, type(layer).__name__, quantiser.clusters)
+    axes = _axes(kernel.shape, type(layer).__name__, quantiser.clusters)
     step = best_step(kernel, axes, levels(bits))
     variables["log_step"].assign(np.log(step).reshape(variables["log_step"].shape))
 
@@ -144,9 +147,13 @@ def best_step(kernel: Floats, axes: tuple[int, ...], most: int) -> Floats:
     return np.asarray(best, np.float32)
 
 
-def _axes(rank: int, kind: str, clusters: int) -> tuple[int, ...]:
-    """The axes that share a step: all but the output channels; all when clusters are shared."""
-    if clusters:
+def _axes(shape: tuple[int, ...], kind: str, clusters: int) -> tuple[int, ...]:
+    """The axes that share a step: all but the output channels.
+
+    All, when clusters are shared, or when units read so little that a step each outweighs it.
+    """
+    rank = len(shape)
+    if clusters or (rank == 2 and shape[0] < LITTLE):
         return tuple(range(rank))
     return tuple(range(rank - 2)) if kind == "DepthwiseConv2D" else tuple(range(rank - 1))
 
@@ -169,7 +176,7 @@ def _classes() -> tuple[Any, Any]:
 
         def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
             shape = tuple(tensor_shape)
-            axes = _axes(len(shape), "DepthwiseConv2D" if self.depthwise else "", self.clusters)
+            axes = _axes(shape, "DepthwiseConv2D" if self.depthwise else "", self.clusters)
             steps = [1 if i in axes else n for i, n in enumerate(shape)]
             constant = tf_keras.initializers.Constant
             found = {
