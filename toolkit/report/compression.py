@@ -94,7 +94,8 @@ def training(run: Run) -> Part:
                 if name.removeprefix("val_") == kind and values
             }
             if series:
-                label = f"{history.subject}: {kind} over the epochs"
+                by = f", {history.facts['pass']}" if "pass" in history.facts else ""
+                label = f"{history.subject}{by}: {kind} over the epochs"
                 drawn.append((history, kind, charts.lines(series, label)))
     return "training", "Training", rendered("training.html", drawn=drawn)
 
