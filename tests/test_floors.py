@@ -116,3 +116,14 @@ assert run(["explain"], arguments, "explain") == 0
 assert out.stat().st_size > 10_000
 """
     assert not {"tensorflow", "keras", "tf2onnx"} & set(loaded(code))
+
+
+def test_only_the_bridge_knows_the_older_keras():
+    for name, path in modules():
+        if room_of(name) == "bridge":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            known = {n.split(".")[0] for n in names}
+            assert not known & {"tf_keras", "tensorflow_model_optimization"}, name
