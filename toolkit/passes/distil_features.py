@@ -64,7 +64,7 @@ class DistilFeatures(Pass):
         )
         spec = student_named(self.student, name, model, fit)
         student, facts = students.student_of(spec, model, fit, seed)
-        hint = hint_of(teacher, student, fit.train.x, self.features)
+        hint = hint_of(teacher, student, fit.train.x, self.features, seed)
         ask = KerasPredictor(teacher, name)
         trained, history = tune(
             student,

@@ -76,7 +76,7 @@ class Hint:
         return made
 
 
-def hint_of(teacher: Any, student: Any, x: Floats, weight: float) -> Hint:
+def hint_of(teacher: Any, student: Any, x: Floats, weight: float, seed: int = 0) -> Hint:
     """Join the last feature maps of two Keras classifiers, or what their last layers are given.
 
     x: rows to measure the teacher's features on. Where maps differ in size both are pooled to the
@@ -114,7 +114,8 @@ def hint_of(teacher: Any, student: Any, x: Floats, weight: float) -> Hint:
         p, features = told(rows)
         return p, (features - mean) * by
 
-    adapter = keras.layers.Dense(width, name="hint_adapter")
+    start = keras.initializers.GlorotUniform(seed=seed)
+    adapter = keras.layers.Dense(width, kernel_initializer=start, name="hint_adapter")
     adapted = _flat(adapter(_pooled(ours[1], sizes)), size)
     outputs = keras.layers.Concatenate(name="hint_outputs")([student.outputs[0], adapted])
     joined = keras.Model(_inputs(student), outputs, name=student.name)
