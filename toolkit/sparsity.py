@@ -67,6 +67,17 @@ def distinct_an_output(kernel: Floats) -> int:
     return max(distinct(row) for row in kernel)
 
 
+def clusters(kernel: Floats) -> int:
+    """The number of values beside 0 when a kernel was clustered, else 0.
+
+    >>> clusters(np.repeat(np.float32([0, 1, 2]), 4)), clusters(np.arange(12.0, dtype=np.float32))
+    (2, 0)
+    """
+    counted = kernel[kernel != 0]
+    found = distinct(counted)
+    return found if 0 < found <= min(CLUSTERED, counted.size // 4) else 0
+
+
 def two_of_four(kernel: Floats) -> bool:
     """Whether of every four inputs in a row at most two count, for each output and place.
 
@@ -86,14 +97,9 @@ def told(before: Any, after: Any) -> Facts:
     facts: Facts = {}
     if any(zeros(k) >= SPARSE for k in (*old.values(), *new.values())):
         facts["sparsity"] = {name: round(zeros(k), 4) for name, k in new.items()}
-    if any(_clustered(k) for k in (*old.values(), *new.values())):
+    if any(clusters(k) for k in (*old.values(), *new.values())):
         facts["distinct"] = {name: distinct(k) for name, k in new.items()}
     return facts
-
-
-def _clustered(kernel: Floats) -> bool:
-    counted = kernel[kernel != 0]
-    return bool(counted.size) and distinct(counted) <= min(CLUSTERED, counted.size // 4)
 
 
 def _of_keras(model: Any) -> dict[str, Floats]:

@@ -11,18 +11,13 @@ import functools
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from toolkit.bridge.configs import built
 from toolkit.bridge.forward import Twin, own, steady, to_tf_keras
 from toolkit.glossary import Floats
 from toolkit.models.quantised import COMPUTING
+from toolkit.sparsity import SPARSE, clusters, zeros
 from toolkit.training import copied
-
-SPARSE = 0.1
-"""A kernel with at least this share of zeros was pruned, and stays so."""
-
-_MOST_CLUSTERS = 256
 
 LITTLE = 32
 """Dense units that read fewer inputs share one step: four bytes a unit would be a large part."""
@@ -95,22 +90,15 @@ def _wrapped(inner: Any, layer: Any, name: str, bits: int) -> Any:
     depthwise = type(layer).__name__ == "DepthwiseConv2D"
     attribute = "depthwise_kernel" if depthwise else "kernel"
     return quantize_wrapper.QuantizeWrapperV2(
-        inner, config(attribute, bits, clusters_of(layer.kernel.numpy())), name=name
+        inner, config(attribute, bits, clusters(layer.kernel.numpy())), name=name
     )
-
-
-def clusters_of(kernel: NDArray[Any]) -> int:
-    """The number of values other than 0 when a kernel was clustered, else 0."""
-    distinct = np.unique(kernel[kernel != 0])
-    few = 0 < len(distinct) <= min(_MOST_CLUSTERS, kernel.size // 4)
-    return len(distinct) if few else 0
 
 
 def _begin(wrapper: Any, layer: Any, bits: int) -> None:
     """Set the steps, and what of the kernel must stay as it is."""
     kernel = layer.kernel.numpy()
     ((_, quantiser, variables),) = wrapper._weight_vars
-    if (kernel == 0).mean() >= SPARSE or quantiser.clusters:
+    if zeros(kernel) >= SPARSE or quantiser.clusters:
         variables["mask"].assign((kernel != 0).astype(np.float32))
     if quantiser.clusters:
         values = np.unique(kernel[kernel != 0])
