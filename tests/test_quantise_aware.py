@@ -234,6 +234,60 @@ def test_zeros_and_shared_values_are_kept(digits, cnn):
             assert (values == 0).mean() >= 0.49
 
 
+def odd(layers, name):
+    """Nets on which rounding could go wrong unseen."""
+    import keras
+
+    first = keras.Input((8, 8, 3))
+    if name == "norm after an activation":
+        x = layers.BatchNormalization()(layers.Conv2D(8, 3, activation="relu")(first))
+    elif name == "two roundings of one tensor":
+        x = layers.MaxPooling2D()(layers.Conv2D(8, 3)(first))
+        x = layers.Add()([layers.Conv2D(8, 1)(layers.ReLU()(x)), layers.Conv2D(8, 1)(x)])
+    elif name == "padding and pooling before a kernel":
+        x = layers.Conv2D(8, 3, activation="relu")(first)
+        x = layers.Conv2D(8, 3)(layers.MaxPooling2D(3, 2)(layers.ZeroPadding2D()(x)))
+    elif name == "causal":
+        x = layers.Conv1D(8, 3, padding="causal")(layers.Reshape((8, 24))(first))
+        x = layers.Reshape((8, 1, 8))(x)
+    else:
+        x = layers.Conv2D(8, 3, activation=layers.LeakyReLU(negative_slope=0.1))(first)
+    return keras.Model(first, layers.Dense(3, "softmax")(layers.GlobalAveragePooling2D()(x)))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "norm after an activation",
+        "two roundings of one tensor",
+        "padding and pooling before a kernel",
+        "causal",
+        "an activation that is a layer",
+    ],
+)
+def test_odd_nets_are_folded_and_compiled_right(name, stripes):
+    """Unrounded and trained, folded, and as a file: the same answers but for the steps."""
+    from keras import layers
+
+    from toolkit import bridge
+    from toolkit.models.quantised import folded, prepared
+
+    fit, test = stripes
+    net, rng = odd(layers, name), np.random.default_rng(3)
+    for weight in net.weights:
+        size = np.abs(rng.normal(size=weight.shape)) + 0.5
+        small = rng.normal(0, 0.3, weight.shape)
+        weight.assign(size if "variance" in weight.path or "gamma" in weight.path else small)
+    ready = prepared(net, fit.calibration.x)
+    trained, steps = bridge.from_training(bridge.to_training(ready.model, 8), ready.model)
+    made = folded(trained, steps)
+    p, q = predictor(trained)(test.x), predictor(made)(test.x)
+    assert np.abs(p - q).mean() < 2e-3
+    exported = export(made, fit.validation)
+    assert exported.facts["float_layers"] == {}
+    assert np.abs(predictor(exported.model.SerializeToString())(test.x) - q).mean() < 1e-3
+
+
 @pytest.mark.parametrize(
     "wrong", [{"bits": 1}, {"bits": 9}, {"rate": 0.0}, {"weight": 2.0}, {"teacher": "bse"}]
 )

@@ -25,6 +25,9 @@ TOLERANCE = 1e-5
 LEAST_SAME = 0.99
 """The least share of rows that integers and fake quantisation must answer alike."""
 
+MOST_APART = 5e-3
+"""The mean difference of a probability between the two; what was seen is below 1e-3."""
+
 _VALUES = 2**25
 """Values of the rows that are compared, at most."""
 
@@ -124,10 +127,12 @@ def _proven(road: str, proto: Any, asked: Floats, wanted: Floats, name: str) -> 
     same = float((wanted.argmax(axis=1) == given.argmax(axis=1)).mean()) if len(asked) else 1.0
     if rounded:
         # a sum that lies between two steps may fall to either side; few answers hang on that
-        if same < LEAST_SAME:
+        apart = float(np.abs(wanted - given).mean()) if len(asked) else 0.0
+        if same < LEAST_SAME or apart > MOST_APART:
             raise ExportError(
-                f"{name} as integers answers otherwise than Keras in {1 - same:.1%} of rows",
-                f"at most {1 - LEAST_SAME:.1%}",
+                f"{name} as integers answers otherwise than Keras in {1 - same:.1%} of rows, "
+                f"a probability by {apart:.2g} on average",
+                f"at most {1 - LEAST_SAME:.1%} and {MOST_APART:g}",
                 "report the layers of this model",
             )
     elif not difference <= TOLERANCE:

@@ -100,9 +100,19 @@ def _aligned(rows: Any, peaks: Any, most: Any) -> Any:
 def source(work: Graph, tensor: str) -> Any:
     """The DequantizeLinear that a tensor comes from, through what only moves values, or None."""
     node = work.maker(tensor)
-    while node is not None and node.op_type in MOVING:
+    while node is not None and (node.op_type in (*MOVING, "Slice") or _pads_zeros(work, node)):
         node = work.maker(node.input[0])
     return node if node is not None and node.op_type == "DequantizeLinear" else None
+
+
+def _pads_zeros(work: Graph, node: Any) -> bool:
+    """Whether a node puts zeros around a tensor: 0 is one of the steps, so it stays rounded."""
+    if node.op_type != "Pad" or any(
+        a.name == "mode" and a.s != b"constant" for a in node.attribute
+    ):
+        return False
+    value = work.value(node.input[2]) if len(node.input) > 2 and node.input[2] else np.zeros(())
+    return value is not None and not value.any()
 
 
 def _compile(work: Graph, node: Any) -> str:
@@ -158,9 +168,6 @@ def _compile(work: Graph, node: Any) -> str:
 
 def _rank_two(work: Graph, node: Any) -> bool:
     """Gemm takes matrices only; a dense layer over sequences keeps MatMul."""
-    maker = work.maker(node.input[0])
-    while maker is not None and maker.op_type in ("QuantizeLinear", "DequantizeLinear", "Identity"):
-        maker = work.maker(maker.input[0])
     shapes = {v.name: len(v.type.tensor_type.shape.dim) for v in work.model.graph.value_info}
     shapes |= {v.name: len(v.type.tensor_type.shape.dim) for v in work.model.graph.input}
     rank = shapes.get(node.input[0]) or shapes.get(node.output[0])
@@ -179,11 +186,24 @@ def _direct(work: Graph, tensor: str, given: Any) -> str:
     if work.maker(tensor) is given:
         return tensor
     ends = list(given.input[1:])
-    known = [n for n in work.readers(tensor) if n.op_type == "QuantizeLinear"]
+    # another branch may round the same tensor by other steps
+    known = [
+        n
+        for n in work.readers(tensor)
+        if n.op_type == "QuantizeLinear" and _same_ends(work, list(n.input[1:]), ends)
+    ]
     if known:
         return str(work.readers(known[0].output[0])[0].output[0])
     held = work.add("QuantizeLinear", [tensor, *ends], work.free(f"{tensor}/uint8"))
     return work.add("DequantizeLinear", [held, *ends], work.free(f"{tensor}/moved"))
+
+
+def _same_ends(work: Graph, one: list[str], other: list[str]) -> bool:
+    """Whether two roundings have the same step and zero point."""
+    return all(
+        a == b or np.array_equal(np.asarray(work.value(a)), np.asarray(work.value(b)))
+        for a, b in zip(one, other, strict=True)
+    )
 
 
 def _scales_taken_in(work: Graph) -> None:

@@ -122,7 +122,7 @@ def _plain(layer: Any, config: dict[str, Any]) -> dict[str, Any]:
         if key in ("activation", "recurrent_activation") and value is not None:
             function = getattr(layer, key, None) or getattr(layer.cell, key)
             if isinstance(value, dict) and "class_name" in value:
-                if value.get("registered_name", "").startswith("toolkit>"):
+                if (value.get("registered_name") or "").startswith("toolkit>"):
                     found[setting] = function
                     continue
                 name = str(value["config"] if isinstance(value["config"], str) else "")

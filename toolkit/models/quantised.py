@@ -98,7 +98,10 @@ def prepared(model: Any, rows: Floats) -> Prepared:
             return new
         make = fake_quantize()
         return building.fresh(
-            id(old), "quantize", lambda name: make(name=name), list(ranges[id(old)])
+            id(old),
+            "quantize",
+            lambda name: make(name=name, dtype="float32"),
+            list(ranges[id(old)]),
         )(new)
 
     def call(node: Any, args: Any, kwargs: Any) -> Any:
@@ -179,7 +182,8 @@ class _Look:
                 continue
             if all("seed" in w.path for w in node.operation.weights):
                 continue
-            why = "it follows no kernel" if kind == "BatchNormalization" else f"no rule for {kind}"
+            alone = kind == "BatchNormalization"
+            why = "no kernel stands right before it" if alone else f"no rule for {kind}"
             found[node.operation.name] = f"{why}: it stays float"
         return found
 
@@ -194,6 +198,8 @@ class _Look:
             return None
         if len(node.operation._inbound_nodes) > 1:
             return None  # shared: it cannot take the statistics of one place
+        if getattr(node.operation.activation, "__name__", "") != "linear":
+            return None  # what is clipped first cannot be scaled first
         reader = self._only_reader(node)
         named = reader is not None and type(reader.operation).__name__ == "BatchNormalization"
         last = named and reader.operation.axis in (-1, len(reader.outputs[0].shape) - 1)
@@ -298,6 +304,8 @@ def _split(building: Rebuilding, node: Any, args: Any, kwargs: Any) -> Any:
         out = building.layer(layer, **alone)(*args, **kwargs)
     if merges:
         return out
+    if isinstance(act, keras.layers.Layer):
+        return building.layer(act)(out)
     return building.fresh(
         (id(layer), "activation"),
         f"{layer.name}_activation",
