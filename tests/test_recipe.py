@@ -87,3 +87,14 @@ def test_settings_have_plain_types():
     for kind in PASSES.values():
         for field in dataclasses.fields(kind):
             assert type(field.default) in (int, float, bool, str)
+
+
+def test_one_training_may_follow_another(tabular, wine):
+    """What a pass trained with a loss of its own, the next can copy and train on."""
+    from toolkit.passes import apply
+
+    model = tabular
+    for name in ("channels", "distil"):
+        settings = {"channels": {"steps": 1}, "distil": {"teacher": "base", "student": "base"}}
+        model = apply(PASSES[name](epochs=1, **settings[name]), model, wine.fit).model
+    assert model.outputs[0].shape[-1] == 3

@@ -307,7 +307,11 @@ def copied(model: Any) -> Any:
     """A new keras.Model with the same architecture and the same weights."""
     import keras
 
-    twin = keras.models.clone_model(model)
+    compiled, model.compiled = model.compiled, False  # a loss of ours has no name to find it by
+    try:
+        twin = keras.models.clone_model(model)
+    finally:
+        model.compiled = compiled
     twin.set_weights(model.get_weights())
     for layer in twin._flatten_layers():
         if hasattr(layer, "adapt_mean"):
