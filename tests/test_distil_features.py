@@ -19,7 +19,7 @@ def step(cnn, digits):
 def test_the_features_come_nearer_and_the_adapter_is_gone(step, cnn):
     facts = step.facts
     series = facts["history"]["features"]
-    assert series[-1] < series[1] < series[0]
+    assert series[-1] < 0.7 * series[0]
     assert facts["history"]["val_features"][-1] < facts["history"]["val_features"][0]
     fresh = derived(cnn, width=0.5)
     assert [w.shape for w in step.model.weights] == [w.shape for w in fresh.weights]
