@@ -232,6 +232,27 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class LayerError:
+    """What rounding does to one layer of `subject`, an `.onnx` with integers, beside its float.
+
+    layer: the name of what it makes; kind: its ONNX operator. sqnr: dB, signal over rounding noise
+    of its output; cosine: of its output with the float one. used: share of the integer levels that
+    its output takes; saturated: share of its values that are clipped. effect: mean change of a
+    probability when this layer alone is rounded. nbytes: of its weights, as stored.
+    """
+
+    subject: str
+    layer: str
+    kind: str
+    sqnr: float
+    cosine: float
+    used: float
+    saturated: float
+    effect: float
+    nbytes: int
+
+
+@dataclass(frozen=True)
 class History:
     """How a training went: one value an epoch for each series, e.g. loss, val_loss, accuracy."""
 

@@ -26,6 +26,7 @@ from toolkit.glossary import (
     Finding,
     History,
     Layer,
+    LayerError,
     Measurement,
 )
 
@@ -55,6 +56,7 @@ class Run:
     decisions: tuple[Decision, ...] = ()
     attributions: tuple[Attribution, ...] = ()
     layers: tuple[Layer, ...] = ()
+    layer_errors: tuple[LayerError, ...] = ()
     findings: tuple[Finding, ...] = ()
     budget: Facts = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
@@ -81,6 +83,7 @@ _PARTS: dict[str, type[Any]] = {
     "decisions": Decision,
     "attributions": Attribution,
     "layers": Layer,
+    "layer_errors": LayerError,
     "findings": Finding,
 }
 
@@ -100,7 +103,7 @@ def from_json(text: str) -> Run:
         if raw.pop("format") != FORMAT:
             raise ValueError(f"format is not {FORMAT}")
         for name, kind in _PARTS.items():
-            raw[name] = tuple(_build(kind, part) for part in raw[name])
+            raw[name] = tuple(_build(kind, part) for part in raw.get(name, ()))
         return Run(**raw)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
