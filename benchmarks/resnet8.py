@@ -63,9 +63,7 @@ distilled = PASSES["distil"](
     epochs=1 if args.quick else 20,
 )
 # the least important sixteen channels, where a tenth of the multiplications hangs on them
-fewer = PASSES["channels"](
-    share=0.05, steps=1, epochs=1 if args.quick else 4, teacher=args.teacher
-)
+fewer = PASSES["channels"](share=0.05, steps=1, epochs=1 if args.quick else 4, teacher=args.teacher)
 taught = () if args.teacher == "base" else (distilled,)
 recipes = [
     Recipe("float16", (PASSES["float16"](), PASSES["shorten"]())),

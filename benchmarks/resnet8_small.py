@@ -4,7 +4,7 @@ TOOLKIT_DATA=FOLDER TOOLKIT_MODELS=FOLDER python benchmarks/resnet8_small.py [--
     [--teacher FILE.keras] [--out FOLDER] [--more IMAGES.npz]
 
 Data, models, teacher and images as in benchmarks/resnet8.py. The block that keeps its shape goes
-first, then channels by sixteens until a tenth or a fifth of what is left of the multiplications is gone.
+first, then channels by sixteens until a tenth or a fifth of the remaining multiplications is gone.
 """
 
 import argparse
