@@ -122,7 +122,15 @@ def adapted():
     return seq(norm, L.Dense(5, activation="relu"), softmax())
 
 
+def layer_scale():
+    from tf_keras.src.applications import convnext
+
+    given = L.Input((6,))
+    return k2.Model(given, softmax()(convnext.LayerScale(0.5, 6)(given)))
+
+
 ZOO = {
+    "layer scale": layer_scale,
     "operations": operations,
     "softmax along rows": softmax_along_rows,
     "grey to colour": grey_to_colour,

@@ -81,7 +81,10 @@ def open_model(
             "tensorflow",
             "set KERAS_BACKEND=tensorflow",
         )
-    objects = {spec.rpartition(":")[2]: scripts.named(spec) for spec in custom}
+    from toolkit.models import legacy
+
+    given = {spec.rpartition(":")[2]: scripts.named(spec) for spec in custom}
+    objects = {**legacy.scales(), **given}
     try:
         if architecture:
             model = _weighted(path, scripts.model_of(architecture))
@@ -102,13 +105,12 @@ def open_model(
 
 def _from_hdf5(path: Path, objects: dict[str, Any], *, safe: bool) -> Any:
     import h5py
-    from keras.src.legacy.saving.legacy_h5_format import load_weights_from_hdf5_group
 
-    from toolkit.models import legacy
+    from toolkit.models import layouts, legacy
 
     model = legacy.built(legacy.config_of_hdf5(path), objects, safe=safe)
     with h5py.File(path, "r") as stored:
-        load_weights_from_hdf5_group(stored["model_weights"], model)
+        layouts.load(stored["model_weights"], model)
     return model
 
 
@@ -129,12 +131,17 @@ def _weighted(path: Path, model: Any) -> Any:
     """The model with the weights of the file, in either of Keras' two layouts."""
     import h5py
 
+    from toolkit.models import layouts
+
     with h5py.File(path, "r") as stored:
-        old = "layer_names" in stored.attrs or "model_weights" in stored
+        whole = stored.get("model_weights", stored)
+        # the attribute is parted where the names of many layers do not fit into one
+        if "layer_names" in whole.attrs or "layer_names0" in whole.attrs:
+            layouts.load(whole, model)
+            return model
     with TemporaryDirectory() as folder:
         # the loader chooses its layout by the name
-        name = "all.h5" if old else "all.weights.h5"
-        model.load_weights(shutil.copyfile(path, Path(folder) / name))
+        model.load_weights(shutil.copyfile(path, Path(folder) / "all.weights.h5"))
     return model
 
 
