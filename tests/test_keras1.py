@@ -227,6 +227,46 @@ def twin(model, x):
     return other(x.transpose(0, 2, 3, 1), training=False)
 
 
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5:UserWarning")
+@pytest.mark.parametrize("suffix", ["keras", "h5"])
+def test_channels_first_are_turned_inside(suffix, tmp_path):
+    """TensorFlow runs such layers only where oneDNN is on, and the commands turn that off."""
+    import keras
+    from keras import layers
+
+    first = {"data_format": "channels_first"}
+    given = layers.Input((3, 8, 9))
+    x = layers.Conv2D(4, (3, 2), padding="same", **first)(given)
+    x = layers.ReLU()(layers.BatchNormalization(axis=1)(x))
+    y = layers.SeparableConv2D(4, 3, padding="same", **first)(layers.ZeroPadding2D(1, **first)(x))
+    y = layers.Cropping2D(1, **first)(y)
+    x = layers.UpSampling2D(2, **first)(layers.MaxPooling2D(2, **first)(layers.Add()([x, y])))
+    mean = layers.GlobalAveragePooling2D(**first)(x)
+    flat = layers.Flatten()(layers.Reshape((4, -1))(x))
+    turned = layers.Flatten(**first)(x)
+    end = layers.Dense(3, "softmax")(layers.Concatenate()([mean, flat, turned]))
+    model = keras.Model(given, end)
+    rng = np.random.default_rng(1)
+    model.set_weights([w + rng.uniform(0.1, 0.3, w.shape) for w in model.get_weights()])
+    model.save(tmp_path / f"m.{suffix}")
+    found = open_model(tmp_path / f"m.{suffix}")
+    orders = {getattr(layer, "data_format", None) for layer in found.layers}
+    assert "channels_first" not in orders
+    x = rng.uniform(0, 1, (5, 3, 8, 9)).astype(np.float32)
+    assert np.abs(np.asarray(found(x)) - np.asarray(model(x))).max() < 1e-5
+
+
+def test_channels_first_over_time_are_refused(tmp_path):
+    import keras
+    from keras import layers
+
+    conv = layers.ConvLSTM2D(2, 3, data_format="channels_first")
+    net = [layers.Input((4, 3, 6, 6)), conv, layers.Flatten(), layers.Dense(2, "softmax")]
+    keras.Sequential(net).save(tmp_path / "m.keras")
+    with pytest.raises(ModelError, match="channels last in a layer over time"):
+        open_model(tmp_path / "m.keras")
+
+
 def test_kernels_of_theano_lie_the_other_way_round(tmp_path):
     """Theano convolves, TensorFlow correlates: Keras 2 turned the kernels of such a file."""
     k2.utils.set_random_seed(0)

@@ -189,6 +189,9 @@ def for_inference(config: Any) -> Any:
         fresh["dtype"] = "float32"
     if fresh.get("stateful"):
         fresh["stateful"] = False
+    if fresh.get("class_name") == "Discretization" and isinstance(fresh.get("config"), dict):
+        # inside a traced function Keras 3 brings x to the dtype of the bins' numbers first
+        fresh["config"]["dtype"] = "float32"
     for name in ("batch_shape", "batch_input_shape"):
         if isinstance(fresh.get(name), list) and fresh[name]:
             fresh[name] = [None, *fresh[name][1:]]
@@ -455,7 +458,7 @@ def _unknown_keys(node: Node) -> None:
 
 _HARMLESS = {
     *("groups", "implementation", "input_length", "batch_input_shape", "input_dtype"),
-    *("query_shape", "key_shape", "value_shape"),
+    *("query_shape", "key_shape", "value_shape", "trainable"),
 }
 """Keys that say what Keras 3 does anyway, or finds out by itself."""
 

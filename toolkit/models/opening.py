@@ -17,6 +17,7 @@ from typing import Any
 from toolkit.errors import ModelError
 from toolkit.models import saved, scripts
 from toolkit.models.heads import head_of, one_logit
+from toolkit.models.order import channels_last
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _LFS = b"version https://git-lfs"
@@ -98,7 +99,7 @@ def open_model(
         raise
     except Exception as error:  # whatever Keras meets: the user needs one line
         raise _unopened(path, error) from error
-    model = _with_head(model, _loss(path, kind))
+    model = channels_last(_with_head(model, _loss(path, kind)))
     head_of(model)
     return model
 
