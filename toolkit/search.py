@@ -28,6 +28,7 @@ from toolkit.glossary import (
 )
 from toolkit.measurement import measure
 from toolkit.models import full, open_model, parted
+from toolkit.models.heads import head_of
 from toolkit.passes import apply
 from toolkit.predict import predictor
 from toolkit.progress import tell, under
@@ -116,7 +117,8 @@ def compress(
     if unlabelled is not None:
         fit = replace(splits.fit, unlabelled=fitting(unlabelled, splits.fit.train))
         splits = replace(splits, fit=fit)
-    suspected = contract.suspected(predictor(model, "base"), splits.fit.train)
+    base, head = predictor(model, "base"), head_of(model)
+    suspected = contract.suspected(base, splits.fit.train, head=head)
     folder = writable_folder(written(Path(out)))
     with resuming(folder / ".checkpoints"):
         return _searched(
