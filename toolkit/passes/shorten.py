@@ -65,7 +65,7 @@ class Shorten(Pass):
 def _numbers(said: Any) -> bool:
     """Whether classes are called by their places, as those without a name are anyway."""
     names = said.value.split("\n")
-    return said.key == "classes" and names == [str(i) for i in range(len(names))]
+    return bool(said.key == "classes" and names == [str(i) for i in range(len(names))])
 
 
 def _only_used_opsets(model: Any) -> None:
