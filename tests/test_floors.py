@@ -27,11 +27,11 @@ FLOORS = [
         "report.words", "training",
     },
     {
-        "bridge", "conversion", "explanation", "layers", "measurement", "passes.base",
+        "bridge", "conversion", "explanation", "layers", "measurement", "operators", "passes.base",
         "report.templates",
     },
     {"export", "passes", "report.sections"},
-    {"recipe", "report", "study"},
+    {"diagnosis", "recipe", "report", "study"},
     {"search"},
     {"demonstration"},
     {"cli"},
