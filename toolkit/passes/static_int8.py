@@ -26,6 +26,7 @@ class StaticInt8(Pass):
 
     rows: calibration rows used. calibration: minmax, entropy or percentile. bits 7 keeps the
     16-bit sums of AVX2 without VNNI from saturating, so that every CPU computes the same.
+    signed: activations as signed bytes, which ARM multiplies sooner; x86 is quicker without.
     keep_float: layers that stay float, each by what it makes or by its node, as
     `diagnosis.diagnose` and the graph name it.
     """
@@ -35,6 +36,7 @@ class StaticInt8(Pass):
     calibration: str = "minmax"
     per_channel: bool = True
     bits: int = 7
+    signed: bool = False
     keep_float: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -72,7 +74,7 @@ class StaticInt8(Pass):
                 nodes_to_exclude=list(kept),
                 per_channel=self.per_channel,
                 reduce_range=self.bits == 7,
-                activation_type=QuantType.QUInt8,
+                activation_type=QuantType.QInt8 if self.signed else QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
                 calibrate_method=getattr(CalibrationMethod, _METHODS[self.calibration]),
             )
