@@ -32,7 +32,7 @@ FLOORS = [
     },
     {"export", "passes", "report.sections"},
     {"recipe", "report", "study"},
-    {"search"},
+    {"bundle", "search"},
     {"demonstration"},
     {"cli"},
     {"__init__"},
