@@ -33,7 +33,7 @@ FLOORS = [
     {"export", "passes", "report.sections"},
     {"diagnosis", "recipe", "report", "saturation", "study"},
     {"targets"},
-    {"search"},
+    {"bundle", "search"},
     {"demonstration"},
     {"cli"},
     {"__init__"},
