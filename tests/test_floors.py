@@ -23,11 +23,11 @@ FLOORS = [
         "sparsity",
     },
     {
-        "artifact", "checks", "contract", "explainers", "faithfulness", "fidelity", "predict",
+        "artifact", "checks", "contract", "explainers", "faithfulness", "predict",
         "report.words", "training",
     },
     {
-        "bridge", "conversion", "explanation", "layers", "measurement", "passes.base",
+        "bridge", "conversion", "explanation", "fidelity", "layers", "measurement", "passes.base",
         "report.templates",
     },
     {"export", "passes", "report.sections"},
