@@ -23,12 +23,12 @@ FLOORS = [
         "sparsity",
     },
     {
-        "artifact", "checks", "contract", "explainers", "faithfulness", "predict",
+        "artifact", "checks", "contract", "explainers", "faithfulness", "gate", "predict",
         "report.words", "training",
     },
     {
-        "bridge", "conversion", "explanation", "fidelity", "layers", "measurement", "passes.base",
-        "report.templates",
+        "alignment", "bridge", "conversion", "explanation", "fidelity", "layers", "measurement",
+        "passes.base", "report.templates",
     },
     {"export", "passes", "report.sections"},
     {"recipe", "report", "study"},

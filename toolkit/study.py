@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from toolkit import contract, layers, provenance
+from toolkit.alignment import aligned
 from toolkit.errors import BadInput, RecipeError, near
 from toolkit.explainers import EXPLAINERS, Explainer, Players
 from toolkit.explanation import decisions, explain, pick_rows, players_of
@@ -47,18 +48,21 @@ def study(
     base trained anew, which says how far two equally good models differ. The Run holds decisions,
     attributions of every model and of each one's difference from the base, the likeness of reasons
     on its scale, the rows that drifted, and deletion and insertion areas.
-    Raises RecipeError for an unknown method, DataError for a row that is not there.
+    Raises RecipeError for an unknown method, DataError for a row that is not there, MatchError for
+    models that do not answer the same question.
     """
     names = [p.name for p in predictors]
-    if not names or len({*names, *_name(retrained)}) < len(names) + len(_name(retrained)):
+    every_name = names + [p.name for p in _some(retrained)]
+    if not names or len(set(every_name)) < len(every_name):
         raise BadInput(
-            f"models named {[*names, *_name(retrained)]}",
-            "at least one, with distinct names",
-            "rename one",
+            f"models named {every_name}", "at least one, with distinct names", "rename one"
         )
     explainers = [m if isinstance(m, Explainer) else _named(m) for m in methods]
     test, background = splits.test, splits.fit.train
     suspected = list(contract.suspected(predictors[0], background))
+    both, mapped = aligned(predictors[0], [*predictors[1:], *_some(retrained)], background)
+    predictors = [predictors[0], *both[: len(names) - 1]]
+    suspected += mapped
     judged, confusions, answers = judge({p.name: p for p in predictors}, test)
     picked = (
         pick_rows(predictors, test, min(rows, len(test)), seed=seed)
@@ -83,10 +87,10 @@ def study(
         beside += [Difference(base, other) for other in others]
         ours = explain([base, *beside], explainer, test, every, background=background, seed=seed)
         found += ours
-        again += _again(base, explainer, ours, players, seed)
+        again += _again(base, explainer, [a for a in ours if a.row in over], players, seed)
         if retrained is not None:
-            both = [base, retrained]
-            besides += explain(both, explainer, test, over, background=background, seed=seed)
+            beside = [base, both[-1]]
+            besides += explain(beside, explainer, test, over, background=background, seed=seed)
     measured = [*judged, *scale(found, again, base.name, rows=over, seed=seed)]
     if retrained is not None:
         measured += ceiling(besides, retrained.name, base.name, seed=seed)
@@ -159,8 +163,8 @@ def _named(name: str) -> Explainer:
     return EXPLAINERS[name]()
 
 
-def _name(predict: Predictor | None) -> list[str]:
-    return [] if predict is None else [predict.name]
+def _some(predict: Predictor | None) -> list[Predictor]:
+    return [] if predict is None else [predict]
 
 
 def _again(

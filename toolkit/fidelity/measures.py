@@ -12,7 +12,7 @@ from toolkit.glossary import Attribution, Doubles, Measurement
 FIGURES = ("cosine", "spearman", "top3", "rank3", "sign3", "sign", "moved", "shift")
 
 LEAST = 5
-"""Rows of a class or slice below which nothing is said of it."""
+"""Rows below which no interval is given, and nothing is said of a class or slice."""
 
 _TOP = 3
 _BOOTSTRAPS = 2000
@@ -112,7 +112,9 @@ def reasons(
 
 
 def mean(subject: str, name: str, values: Doubles, seed: int) -> Measurement:
-    """The mean of one value a row, with a bootstrap 95 % interval over rows."""
+    """The mean of one value a row, with a bootstrap 95 % interval over rows if there are enough."""
+    if len(values) < LEAST:
+        return Measurement(subject, name, float(values.mean()), "", len(values))
     means = values[resamples(len(values), seed)].mean(axis=1)
     low, high = np.quantile(means, (0.025, 0.975))
     return Measurement(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from toolkit.fidelity.measures import compare, mean, paired, resamples
+from toolkit.fidelity.measures import LEAST, compare, mean, paired, resamples
 from toolkit.glossary import Attribution, Doubles, Measurement
 
 _NARROW = 1e-6
@@ -56,26 +56,20 @@ def place(
     for method, pairs in paired(attributions, base, other, rows):
         floors, nulls = _ends(ends[method])
         cosines = np.array([compare(one, its)["cosine"] for one, its in pairs])
-        if floors.mean() - nulls.mean() < _NARROW:
+        wide = floors.mean() - nulls.mean()
+        if wide < _NARROW:
+            continue
+        value, name = float((cosines.mean() - nulls.mean()) / wide), f"reason_place {method}"
+        if len(cosines) < LEAST:
+            found.append(Measurement(other, name, value, "", len(cosines)))
             continue
         drawn = resamples(len(cosines), seed)
-        low_end, wide = nulls[drawn].mean(axis=1), (floors - nulls)[drawn].mean(axis=1)
+        low_end, widths = nulls[drawn].mean(axis=1), (floors - nulls)[drawn].mean(axis=1)
         # rows that all happen to have a single reason leave no scale
-        kept = wide > _NARROW
-        places = (cosines[drawn].mean(axis=1)[kept] - low_end[kept]) / wide[kept]
-        low, high = np.quantile(places, (0.025, 0.975))
-        value = (cosines.mean() - nulls.mean()) / (floors.mean() - nulls.mean())
-        found.append(
-            Measurement(
-                other,
-                f"reason_place {method}",
-                float(value),
-                "",
-                len(cosines),
-                float(low),
-                float(high),
-            )
-        )
+        kept = widths > _NARROW
+        places = (cosines[drawn].mean(axis=1)[kept] - low_end[kept]) / widths[kept]
+        low, high = (float(end) for end in np.quantile(places, (0.025, 0.975)))
+        found.append(Measurement(other, name, value, "", len(cosines), low, high))
     return tuple(found)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from toolkit.explainers.players import Players
 from toolkit.faithfulness import area, curve
-from toolkit.fidelity.measures import paired, resamples
+from toolkit.fidelity.measures import LEAST, paired, resamples
 from toolkit.glossary import Attribution, Doubles, Measurement, Predictor
 from toolkit.progress import tell
 
@@ -28,7 +28,7 @@ def transfer(
     2018), 0 for a random order. "reason_transfer shapley": the gain of the base's ranking on
     `other` divided by that of its own, means over rows with a bootstrap 95 % interval;
     "reason_transfer_back shapley" the other way round. Equals that swap places cost nothing.
-    Not given where a model's own ranking gains nothing.
+    Not given where a model's own ranking gains nothing, nor for a handful of rows.
     """
     found = []
     for method, pairs in paired(attributions, base.name, other.name, rows):
@@ -64,6 +64,8 @@ def gain(predict: Predictor, players: Players, target: int, values: Doubles) -> 
 
 def _ratio(subject: str, name: str, gains: Doubles, seed: int) -> list[Measurement]:
     borrowed, own = gains.T
+    if len(own) < LEAST:
+        return []
     drawn = resamples(len(own), seed)
     owns = own[drawn].mean(axis=1)
     low = float(np.quantile(owns, 0.025))
