@@ -23,12 +23,12 @@ FLOORS = [
         "sparsity",
     },
     {
-        "artifact", "checks", "contract", "explainers", "faithfulness", "fidelity", "predict",
+        "artifact", "checks", "contract", "explainers", "faithfulness", "gate", "predict",
         "report.words", "training",
     },
     {
-        "bridge", "conversion", "explanation", "layers", "measurement", "operators", "passes.base",
-        "report.templates",
+        "alignment", "bridge", "conversion", "explanation", "fidelity", "layers", "measurement",
+        "operators", "passes.base", "report.templates",
     },
     {"export", "passes", "report.sections"},
     {"diagnosis", "recipe", "report", "saturation", "study"},
