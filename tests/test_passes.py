@@ -105,7 +105,7 @@ def test_metadata_stays(name, inputs, digits):
     said = {"classes": "\n".join(f"digit {i}" for i in range(10))}
     helper.set_model_props(named, said)
     step = apply(made(name), named, digits.fit)
-    assert {p.key: p.value for p in step.model.metadata_props} == said
+    assert {p.key: p.value for p in step.model.metadata_props}.items() >= said.items()
 
 
 @pytest.mark.parametrize("name", sorted(PASSES))
