@@ -64,7 +64,8 @@ class Shorten(Pass):
 
 def _idle(said: Any) -> bool:
     """Whether a note serves nobody who runs the file: what made it, and classes called by their
-    places, as those without a name are anyway."""
+    places, as those without a name are anyway.
+    """
     names = said.value.split("\n")
     numbers = said.key == "classes" and names == [str(i) for i in range(len(names))]
     return bool(numbers or said.key == "producer" or said.value == "onnxruntime.quant")
