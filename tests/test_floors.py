@@ -23,8 +23,8 @@ FLOORS = [
         "sparsity",
     },
     {
-        "artifact", "checks", "contract", "explainers", "faithfulness", "fidelity", "predict",
-        "report.words", "training",
+        "artifact", "cache", "checks", "choice", "contract", "explainers", "faithfulness",
+        "fidelity", "predict", "report.words", "training",
     },
     {
         "bridge", "conversion", "explanation", "layers", "measurement", "passes.base",
@@ -32,6 +32,7 @@ FLOORS = [
     },
     {"export", "passes", "report.sections"},
     {"recipe", "report", "study"},
+    {"making"},
     {"search"},
     {"demonstration"},
     {"cli"},
