@@ -19,6 +19,7 @@ from toolkit.files import writable_folder
 from toolkit.glossary import Artifact, Confusion, Data, Finding, History, Measurement, Splits
 from toolkit.making import Made, begun, make
 from toolkit.measurement import measure
+from toolkit.mixing import Bench, mixes
 from toolkit.models import open_model, parted
 from toolkit.predict import predictor
 from toolkit.recipe import Recipe
@@ -94,6 +95,10 @@ def compress(
         failed = {one.recipe.name: one.error for one in made if one.error is not None}
         if len(failed) == len(made):
             raise next(reversed(failed.values()))
+        bench = Bench(source, known, folder / ".checkpoints")
+        quick = budget.never_slower or budget.max_latency is not None
+        mixed = mixes(made, bench, splits.test, limit=budget.max_drop, quick=quick)
+        made += [mix.made for mix in mixed if mix.made is not None]
         return _judged(
             (base, made),
             splits,
@@ -102,7 +107,7 @@ def compress(
             known=known,
             seed=seed,
             history=history,
-            suspected=suspected,
+            noted=(*suspected, *(mix.finding for mix in mixed)),
         )
 
 
@@ -115,7 +120,7 @@ def _judged(
     known: Cache,
     seed: int,
     history: History | None,
-    suspected: Sequence[Finding],
+    noted: Sequence[Finding],
 ) -> Frontier:
     """What came out as files, measured beside each other, and the one to take."""
     base, made = came
@@ -142,8 +147,8 @@ def _judged(
         measurements=(*measured, *_exported(every)),
         histories=(*((history,) if history else ()), *_histories(artifacts)),
         confusions=confusions,
-        findings=(*suspected, *(_failure(name, why) for name, why in failed.items())),
-        budget={name: value for name, value in vars(budget).items() if value is not None},
+        findings=(*noted, *(_failure(name, why) for name, why in failed.items())),
+        budget={name: value for name, value in vars(budget).items() if value},
         versions=provenance.versions(),
         seeds={"seed": seed},
         hashes={"data": splits.sha256, **{a.path.name: a.sha256 for a in every}},

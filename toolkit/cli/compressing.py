@@ -24,6 +24,9 @@ def compress(
     ] = None,
     max_bytes: Annotated[int | None, typer.Option(help="Largest file allowed.")] = None,
     max_latency: Annotated[float | None, typer.Option(help="Most ms a row on one thread.")] = None,
+    never_slower: Annotated[
+        bool, typer.Option(help="Nothing slower than the base; mixes with float layers are tried.")
+    ] = False,
     bundle: Annotated[
         Path | None, typer.Option(help="A .zip for a device: model, samples, card, run.py.")
     ] = None,
@@ -68,7 +71,7 @@ def compress(
     from toolkit.recipe import load as recipe_named
     from toolkit.search import compress as search
 
-    budget = Budget(max_drop, max_bytes, max_latency)
+    budget = Budget(max_drop, max_bytes, max_latency, never_slower)
     target = place(bundle) if bundle else None
     from toolkit.models import open_model, parted
     from toolkit.models.opening import kind_of
