@@ -23,8 +23,8 @@ FLOORS = [
         "sparsity",
     },
     {
-        "artifact", "checks", "contract", "explainers", "faithfulness", "gate", "predict",
-        "report.words", "training",
+        "artifact", "cache", "checks", "choice", "contract", "explainers", "faithfulness", "gate",
+        "predict", "report.words", "training",
     },
     {
         "alignment", "bridge", "conversion", "explanation", "fidelity", "layers", "measurement",
@@ -32,8 +32,9 @@ FLOORS = [
     },
     {"export", "passes", "report.sections"},
     {"diagnosis", "recipe", "report", "saturation", "study"},
-    {"targets"},
-    {"bundle", "search"},
+    {"making", "targets"},
+    {"bundle", "mixing"},
+    {"search"},
     {"demonstration"},
     {"cli"},
     {"__init__"},

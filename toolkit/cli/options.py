@@ -32,6 +32,13 @@ Devices = Annotated[
     str, typer.Option("--devices", help="Train on: auto, cpu, gpu, all; or as TF_CONFIG says.")
 ]
 Mixed = Annotated[bool, typer.Option("--mixed", help="Train in float16 on a GPU.")]
+Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Processes that work side by side.")]
+Backend = Annotated[
+    str, typer.Option("--backend", help="processes, or dask for the workers of a cluster.")
+]
+Scheduler = Annotated[
+    str, typer.Option("--scheduler", help="Address of a Dask scheduler: tcp://10.0.0.5:8786.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Out = Annotated[Path, typer.Option("--out", help="Where to write.")]
 
