@@ -19,15 +19,15 @@ FLOORS = [
         "replicas", "seeding", "shapes",
     },
     {
-        "checkpoints", "data", "explainers.base", "lattice", "models", "report.charts", "run",
-        "sparsity",
+        "behaviour", "checkpoints", "data", "explainers.base", "lattice", "models",
+        "report.charts", "run", "sparsity",
     },
     {
         "artifact", "checks", "contract", "explainers", "faithfulness", "fidelity", "predict",
-        "report.words", "training",
+        "report.words", "requirement", "training",
     },
     {
-        "bridge", "conversion", "explanation", "layers", "measurement", "passes.base",
+        "bases", "bridge", "conversion", "explanation", "layers", "measurement", "passes.base",
         "report.templates",
     },
     {"export", "passes", "report.sections"},
