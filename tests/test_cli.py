@@ -7,6 +7,7 @@ import sys
 import time
 import zipfile
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -156,14 +157,37 @@ def test_slices_are_shown_and_can_be_demanded(grouped, capsys):
     assert called(capsys, *arguments, "--require", "accuracy slice:kind=easy >= 90")[0] == 0
 
 
-def test_reasons_below_the_gate_end_in_1(frontier, tmp_path, capsys):
-    paths = [a.path for a in (frontier.base, frontier.candidates[1])]
+def test_reasons_below_the_gate_end_in_1(frontier, cnn, tmp_path, capsys):
+    paths = (frontier.base.path, tmp_path / "cnn.keras")
+    cnn.save(paths[1])
     code, _, _ = called(
         capsys, "explain", paths[0], "--against", paths[1], "--data", "digits",
-        "--rows", 2, "--min-agreement", 1.0, "--out", tmp_path / "why.html",
+        "--method", "lime", "--sample", 8, "--min-agreement", 1.0, "--junit", tmp_path / "gate.xml",
+        "--out", tmp_path / "why.html",
     )  # fmt: skip
     assert code == 1
     assert (tmp_path / "why.html").is_file()
+    (case,) = ElementTree.fromstring((tmp_path / "gate.xml").read_bytes()).iter("failure")  # noqa: S314  # our own
+    assert "cnn beside base by lime" in case.get("message")
+    assert "does not reach 1" in case.get("message")
+
+
+def test_reasons_above_the_gate_end_in_0_beside_a_retrained_base(frontier, saved, tmp_path, capsys):
+    paths = [a.path for a in (frontier.base, *frontier.candidates)]
+    code, out, _ = called(
+        capsys, "explain", paths[0], "--against", paths[1], "--against", paths[2],
+        "--ceiling", saved, "--method", "lime", "--sample", 8, "--data", "digits",
+        "--min-agreement", 0.8, "--json", "--out", tmp_path / "why.html",
+    )  # fmt: skip
+    assert code == 0
+    said = json.loads(out)
+    assert [(v["subject"], v["passed"]) for v in said["gate"]] == [
+        ("float16", True), ("int8", True),
+    ]  # fmt: skip
+    assert {"model base", "model int8", "data"} <= said["hashes"].keys()
+    (ceiling,) = [m for m in said["measurements"] if m["name"] == "reason_ceiling lime"]
+    # it was retrained into the very same model
+    assert ceiling["value"] == pytest.approx(1, abs=1e-4)
 
 
 @pytest.fixture(scope="module")
@@ -212,6 +236,40 @@ def bad(tmp_path_factory, saved):
         (["explain", "{onnx}", "--data", "digits", "--rows", "3,9999"], "row 9999"),
         (["explain", "{onnx}", "--data", "wine"], "shape"),
         (["explain", "{onnx}", "--data", "digits", "--min-agreement", "0.9"], "--against"),
+        (["explain", "{onnx}", "--data", "digits", "--ceiling", "{onnx}"], "--against"),
+        (["explain", "{onnx}", "--data", "digits", "--junit", "g.xml"], "--against"),
+        (
+            ["explain", "{onnx}", "--against", "{model}", "--data", "digits", "--junit", "g.xml"],
+            "--min-agreement",
+        ),
+        (
+            [
+                "explain",
+                "{onnx}",
+                "--against",
+                "{model}",
+                "--data",
+                "digits",
+                "--rows",
+                "1,2",
+                "--min-agreement",
+                "0.8",
+            ],
+            "at least 8",
+        ),
+        (
+            [
+                "explain",
+                "{onnx}",
+                "--against",
+                "{model}",
+                "--data",
+                "digits",
+                "--min-agreement",
+                "1.5",
+            ],
+            "0 (as random) to 1",
+        ),
         (["measure", "{model}", "--data", "digits"], "Keras file"),
         (["measure", "{onnx}"], "--data"),
         (["measure", "{onnx}", "--data", "wine", "--slice", "hueue"], "did you mean hue"),

@@ -16,22 +16,23 @@ FLOORS = [
     {
         "augmentation", "constants", "devices", "explainers.players", "files", "metrics",
         "models.heads", "onnx_graph", "provenance", "report.pictures", "report.quantities",
-        "replicas", "seeding", "shapes",
+        "jobs", "replicas", "seeding", "shapes",
     },
     {
         "behaviour", "checkpoints", "data", "explainers.base", "lattice", "models",
         "report.charts", "run", "sparsity",
     },
     {
-        "artifact", "checks", "contract", "explainers", "faithfulness", "fidelity", "predict",
+        "artifact", "checks", "contract", "explainers", "faithfulness", "gate", "predict",
         "report.words", "requirement", "training",
     },
     {
-        "bases", "bridge", "conversion", "explanation", "layers", "measurement", "passes.base",
-        "report.templates",
+        "alignment", "bases", "bridge", "conversion", "explanation", "fidelity", "layers",
+        "measurement", "operators", "passes.base", "report.templates",
     },
     {"export", "passes", "report.sections"},
-    {"recipe", "report", "study"},
+    {"diagnosis", "recipe", "report", "saturation", "study"},
+    {"targets"},
     {"bundle", "search"},
     {"demonstration"},
     {"cli"},
