@@ -19,16 +19,16 @@ FLOORS = [
         "jobs", "replicas", "seeding", "shapes",
     },
     {
-        "checkpoints", "data", "explainers.base", "lattice", "models", "report.charts", "run",
-        "sparsity",
+        "behaviour", "checkpoints", "data", "explainers.base", "lattice", "models",
+        "report.charts", "run", "sparsity",
     },
     {
         "artifact", "cache", "checks", "choice", "contract", "explainers", "faithfulness", "gate",
-        "predict", "report.words", "training",
+        "predict", "report.words", "requirement", "training",
     },
     {
-        "alignment", "bridge", "conversion", "explanation", "fidelity", "layers", "measurement",
-        "operators", "passes.base", "report.templates",
+        "alignment", "bases", "bridge", "conversion", "explanation", "fidelity", "layers",
+        "measurement", "operators", "passes.base", "report.templates",
     },
     {"export", "passes", "report.sections"},
     {"diagnosis", "recipe", "report", "saturation", "study"},
