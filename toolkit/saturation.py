@@ -10,7 +10,9 @@ kernel, and so do depthwise convolutions.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,8 +22,7 @@ from toolkit.constants import constants
 from toolkit.glossary import Floats
 from toolkit.models.heads import probabilities
 from toolkit.onnx_graph import Graph
-from toolkit.passes.integer_operators import written_out
-from toolkit.predict import OnnxPredictor, session
+from toolkit.predict import OnnxPredictor
 from toolkit.shapes import in_shape
 
 LOWEST, HIGHEST = -32768, 32767
@@ -108,7 +109,7 @@ class IntegerPredictor:
         self._outer = OnnxPredictor(model.SerializeToString(), name or "integers")
         self.name, self.shape = self._outer.name, self._outer.shape
         self.classes = self._outer.classes
-        self._plan = _Plan(written_out(model), clipping=clipping)
+        self._plan = _Plan(_fused(model), clipping=clipping)
         self.unknown = tuple(self._plan.unknown)
         """Operators that may clip inside the runtime, which is not computed here."""
 
@@ -139,6 +140,34 @@ class IntegerPredictor:
         # ranges found on the fly are those of a whole call, and a device asks for one row
         step = 1 if self._plan.dynamic else _ROWS
         return (x[i : i + step] for i in range(0, len(x), step))
+
+
+def _fused(model: Any) -> Any:
+    """The graph that onnxruntime makes of a model when it loads it, with its integer operators.
+
+    One whose ranges are found on the fly comes back as it is: its sums stand there as operators.
+    """
+    import onnx
+
+    if any(n.op_type == "DynamicQuantizeLinear" for n in model.graph.node):
+        return model
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "fused.onnx"
+        _opened(model, "ORT_ENABLE_EXTENDED", str(path))
+        return onnx.load(path)
+
+
+def _opened(model: Any, level: str, saved: str = "") -> Any:
+    """A session at a level of optimisation; `saved` is where the optimised graph goes."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
+    if saved:
+        options.optimized_model_filepath = saved
+    content, providers = model.SerializeToString(), ["CPUExecutionProvider"]
+    return onnxruntime.InferenceSession(content, options, providers=providers)
 
 
 class _Plan:
@@ -206,7 +235,8 @@ class _Plan:
                 for i in given
             )
             graph.output.extend(ValueInfoProto(name=o) for o in made)
-            self._opened[number] = session(part.SerializeToString()), given, made
+            # optimised already: once more, floats between would be added in another order
+            self._opened[number] = _opened(part, "ORT_DISABLE_ALL"), given, made
         return self._opened[number]
 
     def _risky(self, node: Any) -> bool:
