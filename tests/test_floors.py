@@ -16,7 +16,7 @@ FLOORS = [
     {
         "augmentation", "constants", "devices", "explainers.players", "files", "metrics",
         "models.heads", "onnx_graph", "provenance", "report.pictures", "report.quantities",
-        "replicas", "seeding", "shapes",
+        "replicas", "seeding", "shapes", "windows",
     },
     {
         "checkpoints", "data", "explainers.base", "lattice", "models", "report.charts", "run",
