@@ -16,7 +16,7 @@ FLOORS = [
     {
         "augmentation", "constants", "devices", "explainers.players", "files", "metrics",
         "models.heads", "onnx_graph", "provenance", "report.pictures", "report.quantities",
-        "jobs", "replicas", "seeding", "shapes",
+        "jobs", "replicas", "seeding", "shapes", "windows",
     },
     {
         "behaviour", "checkpoints", "data", "explainers.base", "lattice", "models",
