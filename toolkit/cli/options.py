@@ -29,7 +29,7 @@ Custom = Annotated[
 ]
 Trust = Annotated[bool, typer.Option("--trust", help="Let code in the model file run (Lambda).")]
 Architecture = Annotated[
-    str, typer.Option("--architecture", help="FILE.py:function, for a file of weights only.")
+    str, typer.Option("--architecture", help="FILE.py:function or .json, for weights only.")
 ]
 Devices = Annotated[
     str, typer.Option("--devices", help="Train on: auto, cpu, gpu, all; or as TF_CONFIG says.")
