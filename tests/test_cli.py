@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -16,13 +17,13 @@ from toolkit.cli import run
 BIN = Path(sys.executable).parent
 
 
-def called(capsys, *arguments, names=("train", "compress", "explain", "measure", "demo")):
+def called(capsys, *arguments, names=("train", "compress", "explain", "measure", "verify", "demo")):
     code = run(list(names), [str(a) for a in arguments], "toolkit")
     said = capsys.readouterr()
     return code, said.out, said.err
 
 
-@pytest.mark.parametrize("command", ["train", "compress", "explain", "measure", "demo"])
+@pytest.mark.parametrize("command", ["train", "compress", "explain", "measure", "verify", "demo"])
 def test_help_fits_a_screen_and_has_an_example(command, capsys):
     code, out, _ = called(capsys, command, "--help")
     assert code == 0
@@ -84,6 +85,42 @@ def test_a_gate_that_fails_ends_in_1_with_the_page_written(saved, tmp_path, caps
     assert code == 1
     assert "more than 10" in out
     assert (tmp_path / "compression.html").is_file()
+
+
+def test_to_a_device_and_back(saved, tmp_path, capsys):
+    """compress --bundle, verify, run.py --measure as a device does, measure --import."""
+    small, packed = tmp_path / "small", tmp_path / "b.zip"
+    code, out, _ = called(
+        capsys, "compress", saved, "--data", "digits", "--recipe", "float16",
+        "--bundle", packed, "--out", small,
+    )  # fmt: skip
+    assert code == 0
+    assert f"bundle: {packed}" in out
+    code, out, _ = called(capsys, "verify", packed)
+    assert code == 0
+    assert out.endswith("verified\n")
+    with zipfile.ZipFile(packed) as inside:
+        inside.extractall(tmp_path / "there")
+    script = [sys.executable, tmp_path / "there" / "run.py", "--measure", "--out"]
+    subprocess.run([*script, tmp_path / "pi.json"], check=True, capture_output=True)
+    code, out, _ = called(capsys, "measure", small, "--import", tmp_path / "pi.json")
+    assert code == 0
+    assert "pi" in out
+    assert "On devices" in (small / "compression.html").read_text()
+    # the same zip with another byte in it
+    raw = bytearray(packed.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    packed.write_bytes(raw)
+    assert called(capsys, "verify", packed)[0] in (1, 2)
+
+
+def test_no_bundle_where_none_is_within_the_limits(saved, tmp_path, capsys):
+    code, _, _ = called(
+        capsys, "compress", saved, "--data", "digits", "--recipe", "float16",
+        "--max-bytes", 10, "--bundle", tmp_path / "b.zip", "--out", tmp_path / "small",
+    )  # fmt: skip
+    assert code == 1
+    assert not (tmp_path / "b.zip").exists()
 
 
 def test_reasons_below_the_gate_end_in_1(frontier, cnn, tmp_path, capsys):
@@ -200,6 +237,11 @@ def bad(tmp_path_factory, saved):
             "0 (as random) to 1",
         ),
         (["measure", "{model}", "--data", "digits"], "Keras file"),
+        (["measure", "{onnx}"], "--data"),
+        (["measure", "{onnx}", "--import", "x.json"], "one folder"),
+        (["verify", "{model}"], "holds"),
+        (["verify", "missing.zip"], "no file at"),
+        (["compress", "{model}", "--data", "digits", "--bundle", "b.tar"], "ends in .zip"),
         (["train", "--data", "digits", "--model", "mpl"], "did you mean mlp"),
         (["train", "--data", "digits", "--optimizer", "adm"], "did you mean adam"),
         (["train", "--data", "digits", "--epochs", "x"], "epochs"),

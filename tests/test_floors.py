@@ -16,7 +16,7 @@ FLOORS = [
     {
         "augmentation", "constants", "devices", "explainers.players", "files", "metrics",
         "models.heads", "onnx_graph", "provenance", "report.pictures", "report.quantities",
-        "replicas", "seeding", "shapes",
+        "jobs", "replicas", "seeding", "shapes",
     },
     {
         "checkpoints", "data", "explainers.base", "lattice", "models", "report.charts", "run",
@@ -28,11 +28,12 @@ FLOORS = [
     },
     {
         "alignment", "bridge", "conversion", "explanation", "fidelity", "layers", "measurement",
-        "passes.base", "report.templates",
+        "operators", "passes.base", "report.templates",
     },
     {"export", "passes", "report.sections"},
-    {"recipe", "report", "study"},
-    {"search"},
+    {"diagnosis", "recipe", "report", "saturation", "study"},
+    {"targets"},
+    {"bundle", "search"},
     {"demonstration"},
     {"cli"},
     {"__init__"},

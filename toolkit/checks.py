@@ -8,10 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from toolkit.glossary import NOTICEABLE, Finding
+from toolkit.glossary import NOTICEABLE, Finding, LayerError
 from toolkit.run import Run
 
 Check = Callable[[Run], Iterator[Finding]]
+
+MOVED = 0.01
+"""A mean change of a probability that is worth a warning."""
+CLIPPED = 0.002
+"""A share of values beyond the range that is more than rare outliers."""
+SPARSE = 0.3
+"""A tensor that takes fewer of its integer levels wastes a bit and a half or more."""
 
 
 def checked(run: Run) -> Run:
@@ -125,6 +132,46 @@ def slower(run: Run) -> Iterator[Finding]:
         )
 
 
+def layer_at_fault(run: Run) -> Iterator[Finding]:
+    """Q1: of each file of integers the layer whose rounding alone moves the answers most."""
+    for subject in dict.fromkeys(e.subject for e in run.layer_errors):
+        errors = [e for e in run.layer_errors if e.subject == subject]
+        worst = max(errors, key=lambda e: e.effect)
+        if worst.effect == 0:
+            continue
+        cause, advice = _cause(worst)
+        part = worst.effect / sum(e.effect for e in errors)
+        yield Finding(
+            "Q1",
+            "warning" if worst.effect >= MOVED else "info",
+            subject,
+            f"Of all layers, rounding {worst.kind} {worst.layer} alone moves the answers most: "
+            f"{100 * worst.effect:.2g} points of probability, {100 * part:.0f} % of what layers do "
+            f"one by one. {cause}",
+            advice,
+        )
+
+
+def _cause(worst: LayerError) -> tuple[str, str]:
+    """What the figures of a layer say of why, and what to do."""
+    if worst.saturated >= CLIPPED:
+        return (
+            f"{100 * worst.saturated:.2g} % of its values lie beyond the range it was given.",
+            "Calibrate with more rows like those in use, or with calibration = minmax.",
+        )
+    if worst.used <= SPARSE:
+        return (
+            f"It takes only {100 * worst.used:.0f} % of the integer levels: a few large values "
+            "stretch its range.",
+            "Set calibration = mse or percentile, or equalise its channels.",
+        )
+    return (
+        f"Its range fits; it keeps {worst.sqnr:.0f} dB of signal over noise.",
+        f'Leave it in float with keep_float = ["{worst.layer}"], which takes about '
+        f"{3 * worst.nbytes:,} bytes more, or train with rounding (quantise_aware).",
+    )
+
+
 def not_converged(run: Run) -> Iterator[Finding]:
     """C1: explanations whose error is still large."""
     loose = [a for a in run.attributions if not a.converged]
@@ -213,6 +260,7 @@ CHECKS: tuple[Check, ...] = (
     seen_rows,
     significant_loss,
     slower,
+    layer_at_fault,
     not_converged,
     few_compared,
     noisy,

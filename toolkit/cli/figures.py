@@ -40,6 +40,26 @@ def candidates(run: Run) -> str:
     return "\n".join(lines)
 
 
+def devices(run: Run) -> str:
+    """What was measured on devices, beside what was measured here."""
+    head = ("", "device", "p50", "p50 here", "load", "memory")
+    rows: list[tuple[str, ...]] = []
+    for m in run.measurements:
+        if m.name.startswith("latency_p50 device:"):
+            suffix = m.name.removeprefix("latency_p50")
+            rows.append(
+                (
+                    m.subject,
+                    suffix.removeprefix(" device:"),
+                    f"{m.value:,.0f} us",
+                    _cell(run, m.subject, "latency_p50", "{:,.0f} us"),
+                    _cell(run, m.subject, f"load{suffix}", "{:,.1f} ms"),
+                    _cell(run, m.subject, f"peak_memory{suffix}", "{:,.0f} MB"),
+                )
+            )
+    return table(head, rows)
+
+
 def plain(run: Run) -> dict[str, Any]:
     """What `--json` prints: every figure and finding; arrays stay in run.json."""
     return {
