@@ -32,7 +32,7 @@ FLOORS = [
     },
     {"export", "passes", "report.sections"},
     {"diagnosis", "recipe", "report", "saturation", "study"},
-    {"targets"},
+    {"targets", "verification"},
     {"bundle", "search"},
     {"demonstration"},
     {"cli"},
