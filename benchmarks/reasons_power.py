@@ -13,7 +13,8 @@ after it: agreement must fall as the damage grows, on three models.
 
 The data are scikit-learn's digits and breast_cancer; with TOOLKIT_DATA, mnist.npz and adult.data
 stand in for them in `power` and `monotone`. --quick: 3, 6 and one trial, and small data only.
-The gate is --min-agreement 0.8 over 24 rows by Shapley values.
+The gate is --min-agreement 0.9 over 24 rows by Shapley values. Beside it stands the finding that
+names the input a model has come to lean on.
 """
 
 import argparse
@@ -41,7 +42,7 @@ from toolkit.predict import OnnxPredictor, predictor
 from toolkit.study import study
 from toolkit.training import Settings, train
 
-LEAST, ROWS = 0.8, 24
+LEAST, ROWS = 0.9, 24
 DIM = 0.2
 """How much of the picture is left where the mark is taught, so that there is a use for it."""
 
@@ -116,7 +117,7 @@ def column_of_noise(splits):
     return replace(splits, fit=Fit(*parts), test=test)
 
 
-def power(kind, job, mark, trials):
+def power(kind, job, mark, planted, trials):
     splits, name, settings = job
     fit, test = splits.fit, splits.test
     longer = replace(settings, epochs=2 * settings.epochs)
@@ -132,19 +133,22 @@ def power(kind, job, mark, trials):
             both = [predictor(base, "base"), predictor(net, other)]
             (verdict,), run = judged(both, given, trial)
             figures = [run.measured(other, n).value for n in ("agreement", "reason_drift shapley")]
-            seen[other].append((verdict.passed, verdict.value, verdict.low, *figures))
+            told = [f.sentence for f in run.findings if f.code == "G1"]
+            named = any(f"'{planted}'" in sentence for sentence in told)
+            seen[other].append((verdict.passed, named, verdict.value, verdict.low, *figures))
     print(
         f"{kind}: points lost on clean rows {np.mean(lost):+.2f}, "
         f"{np.min(lost):+.2f} to {np.max(lost):+.2f}"
     )
     for other, rows in seen.items():
-        passed, value, low, same, drift = np.array(rows, float).T
+        passed, named, value, low, same, drift = np.array(rows, float).T
         print(
             f"  trained on {other}: same answer in {same.mean():.1f} % of rows, "
             f"agreement of reasons {value.mean():.3f} ({value.min():.3f} to {value.max():.3f}), "
             f"highest lower end {low.max():.3f}, silent drift in {100 * drift.mean():.0f} % of rows"
         )
         shown(f"  trained on {other}: caught at {LEAST}", trials - int(passed.sum()), trials)
+        shown(f"  trained on {other}: '{planted}' named", int(named.sum()), trials)
 
 
 def small_of(splits, rows):
@@ -258,8 +262,9 @@ parts = o.parts.split(",")
 (pictures, often), (table, seldom) = sets()
 if "power" in parts:
     trials = 3 if o.quick else 20
-    power("corner patch", (pictures, "mlp", often), patched, trials)
-    power("leaked column", (column_of_noise(table), "tabular", seldom), leaking, trials)
+    power("corner patch", (pictures, "mlp", often), patched, "patch 1", trials)
+    job = (column_of_noise(table), "tabular", seldom)
+    power("leaked column", job, leaking, "reference", trials)
 if "alarms" in parts:
     alarms(*((6, 2) if o.quick else (100, 10)))
 if "monotone" in parts:

@@ -96,8 +96,9 @@ def study(
     everything = Asked(found, again, players, said, over, groups_of(test, over))
     drifts: list[Drift] = []
     for other in others:
-        figures, drifting = compared(base, other, everything, seed=seed)
+        figures, drifting, leaning = compared(base, other, everything, seed=seed)
         measured += figures
+        suspected += leaning
         drifts += drifting
     for predict in asked:
         mine = [a for a in found if a.subject == predict.name]
