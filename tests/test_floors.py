@@ -32,7 +32,7 @@ FLOORS = [
     },
     {"export", "passes", "report.sections"},
     {"diagnosis", "recipe", "report", "saturation", "study"},
-    {"making", "targets"},
+    {"making", "targets", "verification"},
     {"bundle", "mixing"},
     {"search"},
     {"demonstration"},
