@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from toolkit.checks import CHECKS, checked
-from toolkit.glossary import Measurement
+from toolkit.glossary import LayerError, Measurement
 from toolkit.run import Run
 
 
@@ -56,3 +56,23 @@ def test_classes_that_nothing_tests_are_named():
     held = replace(run, data={**run.data, "tested_by": "validation part"})
     (said,) = checked(held).findings
     assert "its validation part tests" in said.sentence
+
+
+@pytest.mark.parametrize(
+    ("saturated", "used", "said", "advice"),
+    [
+        (0.05, 0.9, "5 % of its values lie beyond", "more rows"),
+        (0.0, 0.1, "only 10 % of the integer levels", "calibration = mse"),
+        (0.0, 0.9, "keeps 12 dB", 'keep_float = ["b:0"]'),
+    ],
+)
+def test_the_layer_at_fault_is_named_with_its_cause(saturated, used, said, advice):
+    errors = (
+        LayerError("int8", "a:0", "Conv", 30.0, 0.99, 0.9, 0.0, 0.001, 100),
+        LayerError("int8", "b:0", "Conv", 12.0, 0.9, used, saturated, 0.02, 200),
+    )
+    found = next(f for f in checked(replace(made(), layer_errors=errors)).findings)
+    assert (found.code, found.severity, found.subject) == ("Q1", "warning", "int8")
+    assert "Conv b:0" in found.sentence
+    assert said in found.sentence
+    assert advice in found.next_step
