@@ -51,7 +51,7 @@ def test_classes_that_nothing_tests_are_named():
     run = made(accuracy(95, 94))
     lonely = replace(run, data={**run.data, "untested": ["b"]})
     (said,) = checked(lonely).findings
-    assert (said.code, said.severity) == ("D2", "warning")
+    assert (said.code, said.severity) == ("T1", "warning")
     assert "1 of 2 classes have no test row (b)" in said.sentence
     held = replace(run, data={**run.data, "tested_by": "validation part"})
     (said,) = checked(held).findings

@@ -104,12 +104,12 @@ def seen_rows(run: Run) -> Iterator[Finding]:
 
 
 def untested(run: Run) -> Iterator[Finding]:
-    """D2: classes without a test row, and a validation part that tests."""
+    """T1: classes without a test row, and a validation part that tests."""
     names = run.data.get("untested", ())
     if names:
         shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
         yield Finding(
-            "D2",
+            "T1",
             "warning",
             run.base,
             f"{len(names)} of {len(run.data.get('classes', ()))} classes have no test row "
@@ -118,7 +118,7 @@ def untested(run: Run) -> Iterator[Finding]:
         )
     if run.data.get("tested_by"):
         yield Finding(
-            "D2",
+            "T1",
             "info",
             run.base,
             f"The data has no test part: its {run.data['tested_by']} tests.",
