@@ -37,6 +37,7 @@ def compress(
     trust: options.Trust = False,
     architecture: options.Architecture = "",
     label: options.Label = "",
+    drop: options.Drop = None,
     text: options.Text = "",
     vocabulary: options.Vocabulary = None,
     size: options.Size = "",
@@ -81,7 +82,14 @@ def compress(
     kind_of(model)
     with on(devices, mixed=mixed), working(jobs, backend, scheduler):
         splits = options.loaded(
-            data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=size
+            data,
+            scale=scale,
+            offset=offset,
+            seed=seed,
+            label=label,
+            text=text,
+            size=size,
+            drop=drop,
         )
         opened, words = parted(
             open_model(model, custom=custom or (), trust=trust, architecture=architecture),

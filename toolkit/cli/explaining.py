@@ -44,6 +44,7 @@ def explain(
     trust: options.Trust = False,
     architecture: options.Architecture = "",
     label: options.Label = "",
+    drop: options.Drop = None,
     text: options.Text = "",
     vocabulary: options.Vocabulary = None,
     size: options.Size = "",
@@ -80,7 +81,7 @@ def explain(
     paths = [model, *others, *([ceiling] if ceiling else [])]
     kinds = [kind_of(path) for path in paths]
     splits = options.loaded(
-        data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=size
+        data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=size, drop=drop
     )
     writable_folder(out.parent)
     predictors, first, words = _opened(

@@ -73,7 +73,7 @@ def split(raw: Raw, *, seed: int = 0) -> Splits:
     for part, name in ((train, "training"), (validation, "validation"), (test, "test")):
         if len(part) == 0:
             raise DataError(
-                f"{len(y)} rows leave the {name} part empty",
+                f"{len(y)} rows of {len(classes)} classes leave the {name} part empty",
                 "at least 20 rows a class",
                 "give more rows",
             )
