@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import importlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,6 +74,12 @@ class Run:
         """Every measured subject once, in the order measured; the base comes first."""
         names = dict.fromkeys([self.base, *(m.subject for m in self.measurements)])
         return tuple(names)
+
+    def _repr_html_(self) -> str:
+        """Its first page, as a notebook shows it."""
+        # a notebook asks the data itself for a picture; nothing else here looks up to the report
+        report: Any = importlib.import_module("toolkit.report")
+        return str(report.shown(self))
 
 
 _PARTS: dict[str, type[Any]] = {
