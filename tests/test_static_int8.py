@@ -59,3 +59,26 @@ def test_wrong_settings(wrong):
 def test_other_calibrations_run(method, floats, digits):
     small = StaticInt8(calibration=method, rows=40)(floats, digits.fit).model
     assert predictor(small.SerializeToString())(digits.test.x[:3]).shape == (3, 10)
+
+
+def test_layers_stay_float_by_name(floats, digits):
+    conv = next(n for n in floats.graph.node if n.op_type == "Conv")
+    for name in (conv.name, conv.output[0]):
+        step = StaticInt8(keep_float=(name,))(floats, digits.fit)
+        assert len(weights(step.model)) == 2
+        assert step.facts["skipped"][conv.name] == "Conv"
+
+
+def test_a_layer_that_is_not_there_is_named(floats, digits):
+    with pytest.raises(RecipeError, match="keeps 'conv_9', which is no layer"):
+        StaticInt8(keep_float=("conv_9",))(floats, digits.fit)
+
+
+def test_layers_of_a_shortened_file_have_names(floats, digits):
+    from toolkit.passes.shorten import Shorten
+
+    short = Shorten()(floats, digits.fit).model
+    conv = next(n for n in short.graph.node if n.op_type == "Conv")
+    assert not conv.name
+    step = StaticInt8(keep_float=(conv.output[0],))(short, digits.fit)
+    assert len(weights(step.model)) == 2

@@ -17,6 +17,7 @@ from toolkit.passes.dynamic_int8 import integers, prepared, seven_or_eight
 _METHODS = {"minmax": "MinMax", "entropy": "Entropy", "percentile": "Percentile"}
 _FLOAT = ("Softmax", "Sigmoid", "Sub", "Mul", "Div")
 """Kept float: probabilities need fine steps, and the scaling of raw input costs next to nothing."""
+_LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +26,9 @@ class StaticInt8(Pass):
 
     rows: calibration rows used. calibration: minmax, entropy or percentile. bits 7 keeps the
     16-bit sums of AVX2 without VNNI from saturating, so that every CPU computes the same.
+    signed: activations as signed bytes, which ARM multiplies sooner; x86 is quicker without.
+    keep_float: layers that stay float, each by what it makes or by its node, as
+    `diagnosis.diagnose` and the graph name it.
     """
 
     stage: ClassVar[Stage] = "onnx"
@@ -32,6 +36,8 @@ class StaticInt8(Pass):
     calibration: str = "minmax"
     per_channel: bool = True
     bits: int = 7
+    signed: bool = False
+    keep_float: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse settings that do not exist."""
@@ -57,6 +63,7 @@ class StaticInt8(Pass):
         x = fit.calibration.x[: self.rows]
         x = x.reshape(len(x), *shape) if all(shape) else x
         kept = {n.name: n.op_type for n in ready.graph.node if n.op_type in _FLOAT}
+        kept |= _asked_for(ready, self.keep_float)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "out.onnx"
             quantize_static(
@@ -67,7 +74,7 @@ class StaticInt8(Pass):
                 nodes_to_exclude=list(kept),
                 per_channel=self.per_channel,
                 reduce_range=self.bits == 7,
-                activation_type=QuantType.QUInt8,
+                activation_type=QuantType.QInt8 if self.signed else QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
                 calibrate_method=getattr(CalibrationMethod, _METHODS[self.calibration]),
             )
@@ -76,6 +83,19 @@ class StaticInt8(Pass):
             small,
             {"changed": integers(small), "skipped": kept, "calibration_rows": len(x)},
         )
+
+
+def _asked_for(ready: Any, names: tuple[str, ...]) -> dict[str, str]:
+    """The nodes that are to stay float, each with its kind.
+
+    Raises RecipeError for a name that no node bears or makes.
+    """
+    nodes = {name: n for n in ready.graph.node for name in (n.name, *n.output)}
+    for name in names:
+        if name not in nodes:
+            layers = [n.output[0] for n in ready.graph.node if n.op_type in _LAYERS]
+            raise RecipeError(f"static_int8 keeps '{name}', which is no layer", near(name, layers))
+    return {nodes[name].name: nodes[name].op_type for name in names}
 
 
 def _reader(name: str, x: Floats) -> Any:

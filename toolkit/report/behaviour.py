@@ -88,6 +88,23 @@ def targets(run: Run) -> Part:
     )
 
 
+def devices(run: Run) -> Part:
+    """What `run.py --measure` told of the devices that a bundle went to."""
+    known = run.machine.get("devices", {})
+    rows = [
+        (m.subject, name, facts, {n: run.measured(m.subject, f"{n} device:{name}") for n in _TOLD})
+        for name, facts in known.items()
+        for m in run.measurements
+        if m.name == f"latency_p50 device:{name}"
+    ]
+    if not rows:
+        return None
+    return "devices", say("On devices"), rendered("devices.html", run=run, rows=rows)
+
+
+_TOLD = ("latency_p50", "latency_p95", "load", "peak_memory", "replay_difference")
+
+
 def confusions(run: Run) -> Part:
     """Which classes are taken for which, by the base and by the chosen candidate."""
     wanted = [c for c in run.confusions if c.subject in (run.base, run.chosen)]

@@ -13,20 +13,25 @@ from toolkit.run import Run
 
 Part = tuple[str, str, Markup] | None
 
-_UNITS, _MAPS, _CELLS = 24, 16, 256
+_UNITS, _MAPS, _CELLS, _INPUTS = 24, 16, 256, 64
 
 
 def learnt(run: Run) -> Part:
     """Weights of the first and last layer, and what each layer answers to one row."""
     if not run.layers:
         return None
-    weights = [(one, _weights(one)) for one in run.layers if one.role == "weights"]
+    weights = [(one, _weights(one)) for one in run.layers if one.role == "weights" and _seen(one)]
     answers = [(one, _activation(one)) for one in run.layers if one.role == "activation"]
     return (
         "layers",
         say("What the layers learnt"),
         rendered("layers.html", weights=weights, answers=answers),
     )
+
+
+def _seen(layer: Layer) -> bool:
+    """Whether its weights tell a person anything: a picture, or few inputs to a unit."""
+    return layer.image is not None or layer.values.ndim == 4 or layer.values.shape[0] <= _INPUTS
 
 
 def _weights(layer: Layer) -> list[tuple[str, Markup]]:
@@ -41,7 +46,7 @@ def _weights(layer: Layer) -> list[tuple[str, Markup]]:
         elif one.ndim == 3:
             one = one.mean(axis=2)
         else:
-            one = one.reshape(1, -1)[:, :_CELLS]
+            one = one.reshape(1, -1)
         shown = pictures.diverging(one.astype(np.float64), most)
         label = say("{layer}, unit {n}", layer=layer.name, n=unit + 1)
         width, height = (64, None) if one.shape[0] > 1 else (min(10 * one.shape[1], 320), 16)

@@ -21,7 +21,7 @@ from toolkit.run import Run
 
 Part = tuple[str, str, Markup] | None
 
-_WORST, _FOREMOST = 10, 12
+_WORST, _FOREMOST, _FEW = 10, 12, 3
 _ALIKE, _NOTHING = 0.999, 5e-4
 """A cosine from which two drawings look the same; a change that rounds to 0.000."""
 
@@ -31,9 +31,12 @@ STAGE = re.compile(r"(?P<recipe>.+)/(?P<number>\d+) (?P<name>.+)$")
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """One row explained for the base and for another model, by one method."""
+    """One row explained for the base and for another model, by one method.
 
-    decision: Decision
+    decision: what the row was, where it is shown; rows that are only compared have none.
+    """
+
+    decision: Decision | None
     base: Attribution
     small: Attribution
     cosine: float
@@ -65,8 +68,12 @@ def place(run: Run) -> Part:
             "another seed. A retrained base, where there is one, says what two good models share."
         )
         for m in run.measurements:
-            if _by_method(m, "reason_ceiling") and 0 <= m.value <= 1:
-                marks[say("retrained base")] = m.value
+            if _by_method(m, "reason_ceiling"):
+                method = m.name.split()[1]
+                name = say("retrained base, {method}", method=name_of(method))
+                at = _on_scale(run, m.value, method)
+                if at is not None:
+                    places.append(charts.Place(name, at))
         return _ruled("place", say("From random to the noise floor"), places, marks, caption)
     cosines = [m for m in run.measurements if _by_method(m, "reason_cosine")]
     cosines = [m for m in cosines if not STAGE.match(m.subject)]
@@ -87,6 +94,15 @@ def place(run: Run) -> Part:
     )
     marks = {say("the same"): 1.0}
     return _ruled("place", say("How alike the reasons are"), places, marks, caption)
+
+
+def _on_scale(run: Run, cosine: float, method: str) -> float | None:
+    """A cosine between that of reasons at random (0) and that of the noise alone (1)."""
+    null = run.measured(run.base, f"reason_null {method}")
+    floor = run.measured(run.base, f"reason_floor {method}")
+    if null is None or floor is None or not floor.value > null.value:
+        return None
+    return (cosine - null.value) / (floor.value - null.value)
 
 
 def _ruled(
@@ -144,12 +160,14 @@ _LIKENESS = {
     "reason_top3": "Shared top 3",
     "reason_sign": "Same sign, by weight",
     "reason_rank3": "Same order in the top 3",
-    "reason_signed_top3": "Shared top 3 with the same sign",
+    "reason_sign3": "Shared top 3 with the same sign",
     "reason_moved": "Share of attribution moved",
+    "reason_shift": "Change of the probability",
     "reason_drift": "Same answer, other reasons",
     "reason_transfer": "Reasons carried over",
+    "reason_transfer_back": "Reasons carried back",
 }
-_OF_BASE = ("reason_floor", "reason_null")
+_OF_BASE = ("reason_floor", "reason_null", "reason_ceiling")
 
 
 def distribution(run: Run) -> Part:
@@ -170,10 +188,10 @@ def distribution(run: Run) -> Part:
             n=len(mine),
             low=similarity(low),
         )
-        dots = [say("row {row}", row=p.decision.row) for p in mine]
+        dots = [say("row {row}", row=p.base.row) for p in mine]
         drawing = charts.strip([p.cosine for p in mine], dots, marks, label)
         ordered = sorted(mine, key=lambda p: p.cosine)
-        rows = [(str(p.decision.row), similarity(p.cosine)) for p in ordered]
+        rows = [(str(p.base.row), similarity(p.cosine)) for p in ordered]
         caption = say(
             "{name}: a dot is a decision; to the right the reasons are the same.", name=name
         )
@@ -185,11 +203,11 @@ def distribution(run: Run) -> Part:
 def changed(run: Run) -> Part:
     """What compression moved: mean change of each player's value, with its interval."""
     found = []
-    pairs = _pairs(run)
+    players = _players(run)
+    pairs = _pairs(run) if players else []
     for subject, method in dict.fromkeys((p.small.subject, p.small.method) for p in pairs):
         mine = [p for p in pairs if (p.small.subject, p.small.method) == (subject, method)]
-        players = mine[0].decision.players
-        if len(mine) < 3 or any(p.decision.players != players for p in mine):
+        if len(mine) < _FEW:
             continue
         moved = np.stack([p.small.values - p.base.values for p in mine])
         mean = moved.mean(axis=0)
@@ -226,12 +244,12 @@ def changed(run: Run) -> Part:
 
 def worst(run: Run) -> Part:
     """The decisions whose reasons are least alike, side by side, with what changed."""
-    pairs = sorted(_pairs(run), key=lambda p: p.cosine)[:_WORST]
-    pairs = [p for p in pairs if p.cosine < _ALIKE]
-    if not pairs:
-        return None
+    pairs = [p for p in _pairs(run) if p.decision is not None and p.cosine < _ALIKE]
     drawn = []
-    for p in pairs:
+    drifted = {(d.subject, d.method, d.row) for d in run.drifts if d.drifted}
+    for p in sorted(pairs, key=lambda p: p.cosine)[:_WORST]:
+        if p.decision is None:
+            continue
         apart = _difference(run, p)
         most = max(float(np.abs(v).max()) for v in (p.base.values, p.small.values))
         order = np.argsort(-np.abs(p.base.values), kind="stable").tolist()
@@ -239,7 +257,11 @@ def worst(run: Run) -> Part:
             (a.subject, cards.drawn(run, p.decision, a, most, order=order, as_bars=True))
             for a in (p.base, p.small, apart)
         ]
-        drawn.append((p, similarity(p.cosine), cards.picture_of(p.decision), drawings))
+        silent = (p.small.subject, p.small.method, p.base.row) in drifted
+        picture = cards.picture_of(p.decision)
+        drawn.append((p, p.decision, similarity(p.cosine), silent, picture, drawings))
+    if not drawn:
+        return None
     classes = [str(name) for name in run.data["classes"]]
     return (
         "worst",
@@ -322,6 +344,14 @@ def _head(name: str) -> str:
     return titles.get(first) or f"{say(_LIKENESS[first])}, {name_of(method)}"
 
 
+def _players(run: Run) -> tuple[str, ...]:
+    """The names of the players, where they are the same in every row."""
+    names = {d.players for d in run.decisions}
+    pictures = [d.segments for d in run.decisions if d.segments is not None]
+    alike = all(np.array_equal(one, pictures[0]) for one in pictures)
+    return next(iter(names)) if len(names) == 1 and alike else ()
+
+
 def _by_method(m: Measurement, name: str) -> bool:
     """Whether it is the figure `name` of one method over all rows."""
     return m.name.startswith(f"{name} ") and m.name.count(" ") == 1
@@ -334,9 +364,9 @@ def _pairs(run: Run) -> list[Pair]:
     for row, several in cards.attributions(run).items():
         base = {a.method: a for a in several if a.subject == run.base}
         for a in several:
-            if a.subject != run.base and a.method in base and row in decisions:
+            if a.subject != run.base and a.method in base:
                 alike = compare(base[a.method], a)
-                found.append(Pair(decisions[row], base[a.method], a, alike["cosine"]))
+                found.append(Pair(decisions.get(row), base[a.method], a, alike["cosine"]))
     return found
 
 

@@ -45,7 +45,7 @@ def overall(run: Run) -> Part:
     if not tables:
         return None
     first = tables[0]
-    parts = [_means(t) for t in tables]
+    parts = [_means(t) if t.decisions[0].segments is None else _map(t) for t in tables]
     more: list[Markup] = []
     spread: list[Markup] = []
     if first.inputs is not None:
@@ -151,6 +151,25 @@ def _means(t: Table) -> Markup:
             (t.players[i], number(float(mean[i]), 3), interval(*end, 3), str(int(known[i])))
             for i, end in zip(order, ends, strict=True)
         ],
+    )
+
+
+def _map(t: Table) -> Markup:
+    """Where in the pictures it counts: the mean absolute value of each place."""
+    mean = np.abs(t.values).mean(axis=0)
+    segments = t.decisions[0].segments
+    shown = pictures.diverging(mean[segments], float(mean.max()))
+    label = say("{method}: mean size of each place", method=name_of(t.method))
+    order = np.argsort(-mean, kind="stable")
+    return figure(
+        pictures.image(shown, label, 150),
+        label,
+        say(
+            "{method}: the darker, the more a place counted, whichever way.",
+            method=name_of(t.method),
+        ),
+        (say("Player"), say("Mean size")),
+        [(t.players[i], number(float(mean[i]), 3)) for i in order],
     )
 
 

@@ -32,6 +32,8 @@ def ruler(places: Sequence[Place], marks: Mapping[str, float], label: str) -> Ma
     every = [v for p in places for v in (p.value, p.low, p.high) if v is not None]
     low, high = min([*every, *marks.values()]), max([*every, *marks.values()])
     pad = 0.06 * (high - low) or 0.05
+    # figures that lie close together need more digits to be told apart
+    digits = 2 if high - low > 0.05 else 4
     x = between(low - pad, high + pad, left, width - 46)
     parts = [frame_x(x, ticks(low - pad, high + pad), top, height - 22)]
     for name, value in marks.items():
@@ -53,5 +55,5 @@ def ruler(places: Sequence[Place], marks: Mapping[str, float], label: str) -> Ma
             Markup('<circle cx="{:.1f}" cy="{:.1f}" r="5.5"/></g>').format(x(p.value), middle)
         )
         parts.append(text(left - 6, middle + 4, name, "end"))
-        parts.append(text(width - 4, middle + 4, number(p.value, 2), "end", "figure"))
+        parts.append(text(width - 4, middle + 4, number(p.value, digits), "end", "figure"))
     return svg(width, height, label, parts, "wide")
