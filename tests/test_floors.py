@@ -39,8 +39,8 @@ FLOORS = [
     {"__init__"},
 ]  # fmt: skip
 SECTIONS = {
-    "behaviour", "cards", "compression", "explanation", "faults", "learnt", "origin", "reasons",
-    "whole",
+    "behaviour", "cards", "compression", "explanation", "faults", "index", "learnt", "origin",
+    "reasons", "whole",
 }  # fmt: skip
 PLACE = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 

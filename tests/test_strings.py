@@ -27,9 +27,12 @@ def said():
 
 def tables():
     """Texts that are said by way of a table: headings, names of figures."""
-    from toolkit.report import _PAGES, explanation, reasons
+    from toolkit.report import _PAGES, explanation, index, reasons
 
     yield from (heading for heading, _ in _PAGES.values())
+    yield from (title for _, title, _ in index._HEADS)
+    yield "Reasons kept ({method}), 0 to 1"
+    yield "Cosine of reasons, {method}"
     yield from explanation._QUALITY.values()
     yield from reasons._LIKENESS.values()
 

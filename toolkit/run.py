@@ -129,6 +129,12 @@ def save(run: Run, path: Path) -> None:
     write_text(path, to_json(run))
 
 
+def is_run(path: Path) -> bool:
+    """Whether a file begins as a saved Run does; it may still turn out to be damaged."""
+    with path.open("rb") as file:
+        return file.read(20).startswith(b'{"format": ')
+
+
 def load(path: Path) -> Run:
     """Read a run that `save` wrote."""
     if not path.is_file():

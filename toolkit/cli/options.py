@@ -32,6 +32,7 @@ Devices = Annotated[
     str, typer.Option("--devices", help="Train on: auto, cpu, gpu, all; or as TF_CONFIG says.")
 ]
 Mixed = Annotated[bool, typer.Option("--mixed", help="Train in float16 on a GPU.")]
+Lang = Annotated[str, typer.Option("--lang", help="Language of the pages: en, de or zh.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Out = Annotated[Path, typer.Option("--out", help="Where to write.")]
 

@@ -6,7 +6,7 @@ the list there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 from toolkit.files import write_text
 from toolkit.report import compression, explanation, reasons
 from toolkit.report.data import slim
+from toolkit.report.index import Links, beside, listing
 from toolkit.report.quantities import number
 from toolkit.report.strings import LANGUAGES, language, say, speaking
 from toolkit.report.templates import (
@@ -28,7 +29,17 @@ from toolkit.report.templates import (
 from toolkit.report.words import verdict
 from toolkit.run import Run, to_json
 
-__all__ = ["render", "shown", "verdict", "write", "write_page"]
+__all__ = [
+    "pages",
+    "render",
+    "shown",
+    "title_of",
+    "verdict",
+    "write",
+    "write_comparison",
+    "write_index",
+    "write_page",
+]
 
 Page = Literal["compression", "explanation", "reasons"]
 Section = Callable[[Run], tuple[str, str, Markup] | None]
@@ -118,6 +129,32 @@ def framed(
             script_hash=script_hash(),
         )
     )
+
+
+def write_index(
+    runs: Mapping[str, Run], links: Mapping[str, Links], path: Path, *, lang: str = "en"
+) -> Path:
+    """Write the page that lists Runs; links: address and heading, by `title_of`, of their pages."""
+    with speaking(lang):
+        spoken = {name: [(href, say(title)) for href, title in links[name]] for name in runs}
+        sections = listing(runs, spoken)
+        meta = say("{n} runs", n=len(runs))
+        return write_text(path, framed(say("All runs"), path.resolve().parent.name, meta, sections))
+
+
+def write_comparison(
+    names: tuple[str, str], one: Run, other: Run, path: Path, *, lang: str = "en"
+) -> Path:
+    """Write the page that sets two Runs beside each other, under the names given."""
+    with speaking(lang):
+        heading, title = say("Two runs beside each other"), " / ".join(names)
+        meta = f"{one.created} / {other.created}"
+        return write_text(path, framed(heading, title, meta, beside(names, one, other)))
+
+
+def title_of(page: Page) -> str:
+    """The heading of a page, in English."""
+    return _PAGES[page][0]
 
 
 def shown(run: Run, *, lang: str = "en") -> str:

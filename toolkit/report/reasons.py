@@ -298,7 +298,9 @@ def parts(run: Run) -> Part:
     for m in run.measurements:
         figure_of, method, part = [*m.name.split(" ", maxsplit=2), "", ""][:3]
         if part and figure_of in ("reason_cosine", "reason_drift"):
-            rows.append((m, method, part, _LIKENESS[figure_of]))
+            kind, _, name = part.partition(":")
+            shown = say("class {name}", name=name) if kind == "class" else name
+            rows.append((m, method, shown, _LIKENESS[figure_of]))
     if not rows:
         return None
     rows.sort(key=lambda row: (row[3], row[0].value))

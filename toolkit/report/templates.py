@@ -41,6 +41,8 @@ def _environment() -> Environment:
     made.filters["figure"] = words.figure
     made.filters["ends"] = words.ends
     made.filters["slug"] = slug
+    made.filters["likeness"] = words.likeness
+    made.filters["likeness_ends"] = words.likeness_ends
     made.filters["sortable"] = words.sortable
     return made
 

@@ -86,6 +86,25 @@ def figure(m: Measurement | None, decimals: int | None = None) -> str:
     return number(m.value, digits)
 
 
+def likeness(m: Measurement | None) -> str:
+    """A likeness of reasons: near 1 with the digits that tell it from 1."""
+    return "–" if m is None else _alike(m.value)
+
+
+def likeness_ends(m: Measurement | None) -> str:
+    """The 95 % interval of a likeness of reasons, or nothing."""
+    if m is None or m.low is None or m.high is None:
+        return ""
+    return say("{low} to {high}", low=_alike(m.low), high=_alike(m.high))
+
+
+def _alike(value: float) -> str:
+    return similarity(value) if abs(value) > _NEAR else number(value, 3)
+
+
+_NEAR = 0.9
+
+
 def sortable(m: Measurement | None) -> str:
     """The value of a measurement as a script reads it, or nothing."""
     return "" if m is None else repr(float(m.value))
