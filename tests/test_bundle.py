@@ -315,7 +315,10 @@ def asked(python, folder, *arguments, ok=0):
 
 def test_it_runs_on_numpy_and_onnxruntime_alone(bare, folder, frontier, digits):
     there = subprocess.run(
-        [bare, "-I", "-c", "from importlib.util import find_spec as f; print(f('onnx'), f('keras'))"],
+        [
+            bare, "-I", "-c",
+            "from importlib.util import find_spec as f; print(f('onnx'), f('keras'))",
+        ],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert there.stdout.split() == ["None", "None"]
