@@ -42,6 +42,7 @@ Backend = Annotated[
 Scheduler = Annotated[
     str, typer.Option("--scheduler", help="Address of a Dask scheduler: tcp://10.0.0.5:8786.")
 ]
+Lang = Annotated[str, typer.Option("--lang", help="Language of the pages: en, de or zh.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Slice = Annotated[
     list[str] | None,
