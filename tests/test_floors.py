@@ -49,7 +49,7 @@ PLACE = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 def room_of(module):
     """The room a module belongs to: its own line in the plan, or that of its folder."""
     name = module.removeprefix("toolkit").lstrip(".") or "__init__"
-    if name.removeprefix("report.") in SECTIONS:
+    if name.startswith("report.") and name.removeprefix("report.") in SECTIONS:
         return "report.sections"
     if name.startswith("report.charts."):
         return "report.charts"

@@ -26,8 +26,8 @@ def suspected(predict: Predictor, rows: Data, *, head: str = "") -> tuple[Findin
     """What is likely wrong between a model and data: U1 the range, U2 the order of the classes,
     U3 linear units that are no logits.
 
-    rows: training rows. head: of the model, where it is known. Raises MatchError when the model is surely better, by more than `SURE`
-    points, with pictures in another range.
+    rows: training rows. head: of the model, where it is known. Raises MatchError when the model is
+    surely better, by more than `SURE` points, with pictures in another range.
     """
     rows = _spread(rows)
     x = np.asarray(rows.x, np.float32)
