@@ -35,14 +35,21 @@ Devices = Annotated[
     str, typer.Option("--devices", help="Train on: auto, cpu, gpu, all; or as TF_CONFIG says.")
 ]
 Mixed = Annotated[bool, typer.Option("--mixed", help="Train in float16 on a GPU.")]
+Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Processes that work side by side.")]
+Backend = Annotated[
+    str, typer.Option("--backend", help="processes, or dask for the workers of a cluster.")
+]
+Scheduler = Annotated[
+    str, typer.Option("--scheduler", help="Address of a Dask scheduler: tcp://10.0.0.5:8786.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Slice = Annotated[
     list[str] | None,
-    typer.Option("--slice", help="Column of a table by whose values to measure; repeatable."),
+    typer.Option("--slice", help="Measure by the values of this column; repeatable."),
 ]
 Require = Annotated[
     list[str] | None,
-    typer.Option("--require", help="A limit, such as 'flips class:* <= 5'; repeatable."),
+    typer.Option("--require", help="Another limit: 'flips class:* <= 5'; repeatable."),
 ]
 Out = Annotated[Path, typer.Option("--out", help="Where to write.")]
 
