@@ -18,6 +18,7 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,15 @@ class Cache:
         told = hashlib.sha256(rest).hexdigest().encode()
         if here().chief:
             write_bytes(self._path(key), told + b"\n" + rest)
+
+    def recalled(self, key: str, work: Callable[[], Facts]) -> Facts:
+        """What `work` gave for this key before, or what it gives now."""
+        entry = self.find(key)
+        if entry is not None:
+            return entry.about
+        found = plain(work())
+        self.keep(key, b"", found)
+        return found
 
     def _path(self, key: str) -> Path:
         return self.folder / (key[:32] + _SUFFIX)

@@ -22,25 +22,28 @@ class Budget:
     """What a small model may cost; None is no limit.
 
     max_drop: points of accuracy; the one-sided 95 % bound of the loss must lie below it.
-    max_bytes: of the file. max_latency: ms, p50 of one row on one thread. require: demands on any
-    other figure, of one class or slice too.
+    max_bytes: of the file. max_latency: ms, p50 of one row on one thread. never_slower: than the
+    base. seconds: for making candidates; what is begun is finished. require: demands on any other
+    figure, of one class or slice too.
     """
 
     max_drop: float | None = None
     max_bytes: int | None = None
     max_latency: float | None = None
+    never_slower: bool = False
+    seconds: float | None = None
     require: tuple[Requirement, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse limits that nothing can meet."""
-        for name in ("max_drop", "max_bytes", "max_latency"):
+        for name in ("max_drop", "max_bytes", "max_latency", "seconds"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise RecipeError(f"{name} {value}", "a number above 0", "correct the limit")
 
     def told(self) -> Facts:
         """The limits that were set, as a Run keeps them."""
-        limits = {n: v for n, v in vars(self).items() if n != "require" and v is not None}
+        limits = {n: v for n, v in vars(self).items() if n != "require" and v}
         return {**limits, **({"require": [str(r) for r in self.require]} if self.require else {})}
 
 
@@ -57,6 +60,9 @@ def miss(made: Artifact, measured: Sequence[Measurement], budget: Budget) -> str
         return f"loses {drop.value:.2f} points, more than {FREE_DROP:g} or more than chance"
     if budget.max_bytes is not None and made.nbytes > budget.max_bytes:
         return f"is {made.nbytes:,} bytes, more than {budget.max_bytes:,}"
+    ratio = figure["latency_ratio"]
+    if budget.never_slower and ratio.low is not None and ratio.low > NOTICEABLE:
+        return f"takes {ratio.value:.2f} of the base's time"
     milliseconds = figure["latency_p50"].value / 1e3
     if budget.max_latency is not None and milliseconds > budget.max_latency:
         return f"takes {milliseconds:.3g} ms, more than {budget.max_latency:g}"

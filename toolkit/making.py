@@ -110,6 +110,12 @@ def make(
     return [found[one.name] for one in recipes]
 
 
+def graph_before(recipe: Recipe, kind: str, source: Source, cache: Cache | None) -> Any:
+    """The onnx.ModelProto that the pass `kind` of a recipe is given."""
+    place = [p.name for p in recipe.passes].index(kind)
+    return _follow(recipe.passes[:place], recipe.name, source, cache)[0]
+
+
 def _together(
     group: Sequence[Recipe],
     source: Source,
@@ -136,7 +142,7 @@ def _alone(current: Recipe, source: Source, cache: Cache | None) -> Made:
         return known
     try:
         with under(current.name):
-            small, facts = _follow(current, source, cache)
+            small, facts = _follow(current.passes, current.name, source, cache)
     except ToolkitError as error:
         return Made(current, error=error)
     made = Made(current, small.SerializeToString(), facts)
@@ -159,12 +165,14 @@ def _found(current: Recipe, source: Source, cache: Cache | None) -> Made | None:
     return None if entry is None else Made(current, entry.content, tuple(entry.about["facts"]))
 
 
-def _follow(current: Recipe, source: Source, cache: Cache | None) -> tuple[Any, tuple[Facts, ...]]:
+def _follow(
+    passes: tuple[Pass, ...], name: str, source: Source, cache: Cache | None
+) -> tuple[Any, tuple[Facts, ...]]:
     """Run the passes of a recipe; a beginning that another recipe has run is not run again."""
-    taught = tuple(p for p in current.passes if p.stage == "keras")
-    now, facts = _exported(taught, current.name, source, cache)
+    taught = tuple(p for p in passes if p.stage == "keras")
+    now, facts = _exported(taught, name, source, cache)
     done = taught
-    for step in current.passes[len(taught) :]:
+    for step in passes[len(taught) :]:
         done = (*done, step)
         if done not in source.memory:
             source.memory[done] = apply(step, now, source.fit, source.seed)

@@ -20,7 +20,9 @@ from toolkit.files import writable_folder
 from toolkit.glossary import Artifact, Confusion, Data, Finding, History, Measurement, Splits
 from toolkit.making import Made, begun, make
 from toolkit.measurement import measure
-from toolkit.models import open_model, parted
+from toolkit.mixing import Bench, mixes
+from toolkit.models import full, open_model, parted
+from toolkit.models.heads import head_of
 from toolkit.predict import predictor
 from toolkit.recipe import Recipe
 from toolkit.run import Run, from_json, to_json
@@ -91,14 +93,15 @@ def compress(
         one.fitting(splits.test)
     if given:
         model = bases.opened(Path(model), splits.fit.validation)
-        ask = predictor(model.model.SerializeToString(), "base")
+        ask: Any = predictor(model.model.SerializeToString(), "base")
+        head = ask.head
     else:
         model, splits = _fitted(model, splits)
-        ask = predictor(model, "base")
+        ask, head = predictor(model, "base"), head_of(model)
     if unlabelled is not None:
         fit = replace(splits.fit, unlabelled=fitting(unlabelled, splits.fit.train))
         splits = replace(splits, fit=fit)
-    suspected = contract.suspected(ask, splits.fit.train)
+    suspected = contract.suspected(ask, splits.fit.train, head=head)
     folder = writable_folder(written(Path(out)))
     known = Cache(writable_folder(Path(cache) if cache is not None else folder / ".cache"))
     for place in (folder, known.folder):
@@ -110,6 +113,10 @@ def compress(
         failed = {one.recipe.name: one.error for one in made if one.error is not None}
         if len(failed) == len(made):
             raise next(reversed(failed.values()))
+        bench = Bench(source, known, folder / ".checkpoints")
+        quick = budget.never_slower or budget.max_latency is not None
+        mixed = mixes(made, bench, splits.test, limit=budget.max_drop, quick=quick)
+        made += [mix.made for mix in mixed if mix.made is not None]
         return _judged(
             (base, made),
             splits,
@@ -118,7 +125,7 @@ def compress(
             known=known,
             seed=seed,
             history=history,
-            suspected=suspected,
+            noted=(*suspected, *(mix.finding for mix in mixed)),
             slices=slices,
         )
 
@@ -128,6 +135,7 @@ def _fitted(model: Any, splits: Splits) -> tuple[Any, Splits]:
     if isinstance(model, str | Path):
         model = open_model(Path(model))
     model, words = parted(model)
+    model = full(model)
     if words is not None:
         splits = reworded(splits, words)
     units = max(int(model.outputs[0].shape[-1]), 2)
@@ -144,7 +152,7 @@ def _judged(
     known: Cache,
     seed: int,
     history: History | None,
-    suspected: Sequence[Finding],
+    noted: Sequence[Finding],
     slices: Sequence[str],
 ) -> Frontier:
     """What came out as files, measured beside each other, and the one to take."""
@@ -172,7 +180,7 @@ def _judged(
         measurements=(*measured, *_exported(every)),
         histories=(*((history,) if history else ()), *_histories(artifacts)),
         confusions=confusions,
-        findings=(*suspected, *(_failure(name, why) for name, why in failed.items())),
+        findings=(*noted, *(_failure(name, why) for name, why in failed.items())),
         budget=budget.told(),
         versions=provenance.versions(),
         seeds={"seed": seed},

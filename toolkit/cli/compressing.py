@@ -29,11 +29,14 @@ def compress(
     ] = None,
     max_bytes: Annotated[int | None, typer.Option(help="Largest file allowed.")] = None,
     max_latency: Annotated[float | None, typer.Option(help="Most ms a row on one thread.")] = None,
+    never_slower: Annotated[
+        bool, typer.Option("--never-slower", help="Than the base; mixes with float are tried.")
+    ] = False,
     slices: options.Slice = None,
     require: options.Require = None,
     bundle: Annotated[Path | None, typer.Option(help="A .zip of all that a device needs.")] = None,
     unlabelled: Annotated[
-        str, typer.Option(help="More rows, without labels, to learn from a teacher alone.")
+        str, typer.Option(help="Rows without labels, to learn from a teacher.")
     ] = "",
     custom: options.Custom = None,
     trust: options.Trust = False,
@@ -45,7 +48,7 @@ def compress(
     scale: options.Scale = 1.0,
     offset: options.Offset = 0.0,
     cache: Annotated[
-        Path | None, typer.Option(help="Folder of results kept by content. Default: OUT/.cache.")
+        Path | None, typer.Option(help="Folder of kept results, else OUT/.cache.")
     ] = None,
     jobs: options.Jobs = 1,
     backend: options.Backend = "processes",
@@ -74,7 +77,7 @@ def compress(
     from toolkit.search import compress as search
 
     needed, columns = options.demanded(require, slices)
-    budget = Budget(max_drop, max_bytes, max_latency, needed)
+    budget = Budget(max_drop, max_bytes, max_latency, never_slower, require=needed)
     target = place(bundle) if bundle else None
     from toolkit.models import open_model, parted
     from toolkit.models.opening import kind_of

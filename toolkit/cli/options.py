@@ -29,7 +29,7 @@ Custom = Annotated[
 ]
 Trust = Annotated[bool, typer.Option("--trust", help="Let code in the model file run (Lambda).")]
 Architecture = Annotated[
-    str, typer.Option("--architecture", help="FILE.py:function, for a file of weights only.")
+    str, typer.Option("--architecture", help="FILE.py:function or .json, for weights only.")
 ]
 Devices = Annotated[
     str, typer.Option("--devices", help="Train on: auto, cpu, gpu, all; or as TF_CONFIG says.")
@@ -42,6 +42,7 @@ Backend = Annotated[
 Scheduler = Annotated[
     str, typer.Option("--scheduler", help="Address of a Dask scheduler: tcp://10.0.0.5:8786.")
 ]
+Lang = Annotated[str, typer.Option("--lang", help="Language of the pages: en, de or zh.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Slice = Annotated[
     list[str] | None,
