@@ -19,8 +19,8 @@ FLOORS = [
         "jobs", "replicas", "seeding", "shapes",
     },
     {
-        "checkpoints", "data", "explainers.base", "lattice", "models", "report.charts", "run",
-        "sparsity",
+        "checkpoints", "data", "explainers.base", "explainers.hidings", "lattice", "models",
+        "report.charts", "run", "sparsity",
     },
     {
         "artifact", "checks", "contract", "explainers", "faithfulness", "gate", "predict",
@@ -30,7 +30,7 @@ FLOORS = [
         "alignment", "bridge", "conversion", "explanation", "fidelity", "layers", "measurement",
         "operators", "passes.base", "report.templates",
     },
-    {"export", "passes", "report.sections"},
+    {"export", "passes", "quality", "report.sections"},
     {"diagnosis", "recipe", "report", "saturation", "study"},
     {"targets"},
     {"bundle", "search"},
