@@ -16,24 +16,25 @@ FLOORS = [
     {
         "augmentation", "constants", "devices", "explainers.players", "files", "metrics",
         "jobs", "models.heads", "onnx_graph", "provenance", "report.pictures", "report.strings",
-        "replicas", "seeding", "shapes",
+        "replicas", "seeding", "shapes", "windows",
     },
     {
-        "checkpoints", "data", "explainers.base", "lattice", "models", "report.quantities", "run",
-        "sparsity",
+        "behaviour", "checkpoints", "data", "explainers.base", "lattice", "models",
+        "report.quantities", "run", "sparsity",
     },
     {
-        "artifact", "checks", "contract", "explainers", "faithfulness", "gate", "predict",
-        "report.charts", "report.data", "report.words", "training",
+        "artifact", "cache", "checks", "choice", "contract", "explainers", "faithfulness", "gate",
+        "predict", "report.charts", "report.data", "report.words", "requirement", "training",
     },
     {
-        "alignment", "bridge", "conversion", "explanation", "fidelity", "layers", "measurement",
-        "operators", "passes.base", "report.templates", "report.tiles",
+        "alignment", "bases", "bridge", "conversion", "explanation", "fidelity", "layers",
+        "measurement", "operators", "passes.base", "report.templates", "report.tiles",
     },
     {"export", "passes", "report.sections"},
     {"diagnosis", "recipe", "report", "saturation", "study"},
-    {"targets"},
-    {"bundle", "search"},
+    {"making", "targets", "verification"},
+    {"bundle", "mixing"},
+    {"search"},
     {"demonstration"},
     {"cli"},
     {"__init__"},
@@ -48,7 +49,7 @@ PLACE = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 def room_of(module):
     """The room a module belongs to: its own line in the plan, or that of its folder."""
     name = module.removeprefix("toolkit").lstrip(".") or "__init__"
-    if name.removeprefix("report.") in SECTIONS:
+    if name.startswith("report.") and name.removeprefix("report.") in SECTIONS:
         return "report.sections"
     if name.startswith("report.charts."):
         return "report.charts"

@@ -17,6 +17,7 @@ QUICK = {
     "channels": {"steps": 1, "epochs": 1},
     "distil": {"epochs": 2, "teacher": "base"},
     "distil_features": {"epochs": 2, "teacher": "base"},
+    "distil_reasons": {"epochs": 2, "teacher": "base"},
     "low_rank": {"energy": 0.6, "epochs": 1},
     "prune": {"epochs": 1},
     "quantise_aware": {"epochs": 1},
@@ -105,7 +106,7 @@ def test_metadata_stays(name, inputs, digits):
     said = {"classes": "\n".join(f"digit {i}" for i in range(10))}
     helper.set_model_props(named, said)
     step = apply(made(name), named, digits.fit)
-    assert {p.key: p.value for p in step.model.metadata_props} == said
+    assert {p.key: p.value for p in step.model.metadata_props}.items() >= said.items()
 
 
 @pytest.mark.parametrize("name", sorted(PASSES))
