@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
 from toolkit.checks import CHECKS, checked
-from toolkit.glossary import Measurement
+from toolkit.glossary import LayerError, Measurement
 from toolkit.run import Run
 
 
@@ -43,3 +45,23 @@ def test_every_check_has_a_code_in_its_docstring():
 
 def test_a_loss_within_chance_is_not_called_a_loss():
     assert codes(made(Measurement("s", "accuracy_drop", 2, "points", 9, -0.5, 3))) == []
+
+
+@pytest.mark.parametrize(
+    ("saturated", "used", "said", "advice"),
+    [
+        (0.05, 0.9, "5 % of its values lie beyond", "more rows"),
+        (0.0, 0.1, "only 10 % of the integer levels", "calibration = mse"),
+        (0.0, 0.9, "keeps 12 dB", 'keep_float = ["b:0"]'),
+    ],
+)
+def test_the_layer_at_fault_is_named_with_its_cause(saturated, used, said, advice):
+    errors = (
+        LayerError("int8", "a:0", "Conv", 30.0, 0.99, 0.9, 0.0, 0.001, 100),
+        LayerError("int8", "b:0", "Conv", 12.0, 0.9, used, saturated, 0.02, 200),
+    )
+    found = next(f for f in checked(replace(made(), layer_errors=errors)).findings)
+    assert (found.code, found.severity, found.subject) == ("Q1", "warning", "int8")
+    assert "Conv b:0" in found.sentence
+    assert said in found.sentence
+    assert advice in found.next_step

@@ -5,7 +5,9 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -15,13 +17,13 @@ from toolkit.cli import run
 BIN = Path(sys.executable).parent
 
 
-def called(capsys, *arguments, names=("train", "compress", "explain", "measure", "demo")):
+def called(capsys, *arguments, names=("train", "compress", "explain", "measure", "verify", "demo")):
     code = run(list(names), [str(a) for a in arguments], "toolkit")
     said = capsys.readouterr()
     return code, said.out, said.err
 
 
-@pytest.mark.parametrize("command", ["train", "compress", "explain", "measure", "demo"])
+@pytest.mark.parametrize("command", ["train", "compress", "explain", "measure", "verify", "demo"])
 def test_help_fits_a_screen_and_has_an_example(command, capsys):
     code, out, _ = called(capsys, command, "--help")
     assert code == 0
@@ -54,7 +56,8 @@ def test_train_then_compress_then_explain_then_measure(tmp_path, capsys):
     assert code == 0
     assert f"take: {small}/float16.onnx" in out
     made = {p.name for p in small.iterdir()}
-    assert made == {"base.onnx", "float16.onnx", "manifest.json", "run.json", "compression.html"}
+    pages = {"manifest.json", "run.json", "compression.html"}
+    assert made == {"base.onnx", "float16.onnx", ".cache", *pages}
 
     page = tmp_path / "why.html"
     code, out, _ = called(
@@ -85,14 +88,107 @@ def test_a_gate_that_fails_ends_in_1_with_the_page_written(saved, tmp_path, caps
     assert (tmp_path / "compression.html").is_file()
 
 
-def test_reasons_below_the_gate_end_in_1(frontier, tmp_path, capsys):
-    paths = [a.path for a in (frontier.base, frontier.candidates[1])]
+def test_to_a_device_and_back(saved, tmp_path, capsys):
+    """compress --bundle, verify, run.py --measure as a device does, measure --import."""
+    small, packed = tmp_path / "small", tmp_path / "b.zip"
+    code, out, _ = called(
+        capsys, "compress", saved, "--data", "digits", "--recipe", "float16",
+        "--bundle", packed, "--out", small,
+    )  # fmt: skip
+    assert code == 0
+    assert f"bundle: {packed}" in out
+    code, out, _ = called(capsys, "verify", packed)
+    assert code == 0
+    assert out.endswith("verified\n")
+    with zipfile.ZipFile(packed) as inside:
+        inside.extractall(tmp_path / "there")
+    script = [sys.executable, tmp_path / "there" / "run.py", "--measure", "--out"]
+    subprocess.run([*script, tmp_path / "pi.json"], check=True, capture_output=True)
+    code, out, _ = called(capsys, "measure", small, "--import", tmp_path / "pi.json")
+    assert code == 0
+    assert "pi" in out
+    assert "On devices" in (small / "compression.html").read_text()
+    # the same zip with another byte in it
+    raw = bytearray(packed.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    packed.write_bytes(raw)
+    assert called(capsys, "verify", packed)[0] in (1, 2)
+
+
+def test_no_bundle_where_none_is_within_the_limits(saved, tmp_path, capsys):
+    code, _, _ = called(
+        capsys, "compress", saved, "--data", "digits", "--recipe", "float16",
+        "--max-bytes", 10, "--bundle", tmp_path / "b.zip", "--out", tmp_path / "small",
+    )  # fmt: skip
+    assert code == 1
+    assert not (tmp_path / "b.zip").exists()
+
+
+@pytest.fixture(scope="module")
+def grouped(tmp_path_factory, frontier):
+    """A table whose one category says how hard its rows are, and a net that was trained on it."""
+    from toolkit import data, models, training
+    from toolkit.export import export
+
+    rng = np.random.default_rng(0)
+    hard = rng.random(600) < 0.5
+    y = rng.integers(0, 2, 600)
+    x = np.where(hard, rng.normal(size=600), y * 6 - 3 + rng.normal(size=600))
+    folder = tmp_path_factory.mktemp("grouped")
+    lines = [f"{v:.4f},{'hard' if h else 'easy'},{'ab'[k]}" for v, h, k in zip(x, hard, y)]  # noqa: B905
+    (folder / "t.csv").write_text("\n".join(["x,kind,label", *lines]))
+    splits = data.load(folder / "t.csv")
+    net = models.build("tabular", splits.fit.train)
+    net, _ = training.train(net, splits.fit, training.Settings(epochs=30))
+    made = export(net, splits.fit.validation)
+    (folder / "m.onnx").write_bytes(made.model.SerializeToString())
+    return folder
+
+
+def test_slices_are_shown_and_can_be_demanded(grouped, capsys):
+    arguments = ("measure", grouped / "m.onnx", "--data", grouped / "t.csv", "--rounds", 5)
+    code, out, _ = called(capsys, *arguments, "--slice", "kind")
+    assert code == 0
+    cells = [line.split() for line in out.splitlines() if line.startswith("kind=")]
+    shares = {row[0]: float(row[2]) for row in cells}
+    assert shares["kind=easy"] > 90 > shares["kind=hard"]
+    code, _, said = called(capsys, *arguments, "--require", "accuracy slice:kind=* >= 90")
+    assert code == 1
+    assert said.startswith("m has accuracy slice:kind=hard of ")
+    assert called(capsys, *arguments, "--require", "accuracy slice:kind=easy >= 90")[0] == 0
+
+
+def test_reasons_below_the_gate_end_in_1(frontier, cnn, tmp_path, capsys):
+    paths = (frontier.base.path, tmp_path / "cnn.keras")
+    cnn.save(paths[1])
     code, _, _ = called(
         capsys, "explain", paths[0], "--against", paths[1], "--data", "digits",
-        "--rows", 2, "--min-agreement", 1.0, "--out", tmp_path / "why.html",
+        "--method", "lime", "--sample", 8, "--min-agreement", 1.0, "--junit", tmp_path / "gate.xml",
+        "--out", tmp_path / "why.html",
     )  # fmt: skip
     assert code == 1
     assert (tmp_path / "why.html").is_file()
+    (case,) = ElementTree.fromstring((tmp_path / "gate.xml").read_bytes()).iter("failure")  # noqa: S314  # our own
+    assert "cnn beside base by lime" in case.get("message")
+    assert "does not reach 1" in case.get("message")
+
+
+def test_reasons_above_the_gate_end_in_0_beside_a_retrained_base(frontier, saved, tmp_path, capsys):
+    paths = [a.path for a in (frontier.base, *frontier.candidates)]
+    code, out, _ = called(
+        capsys, "explain", paths[0], "--against", paths[1], "--against", paths[2],
+        "--ceiling", saved, "--method", "lime", "--sample", 8, "--data", "digits",
+        "--min-agreement", 0.8, "--json", "--out", tmp_path / "why.html",
+    )  # fmt: skip
+    assert code == 0
+    said = json.loads(out)
+    assert [(v["subject"], v["passed"]) for v in said["gate"]] == [
+        ("float16", True), ("int8", True),
+    ]  # fmt: skip
+    assert {"model base", "model int8", "data"} <= said["hashes"].keys()
+    (ceiling,) = [m for m in said["measurements"] if m["name"] == "reason_ceiling lime"]
+    # it was retrained into the very same model
+    assert ceiling["value"] == pytest.approx(1, abs=1e-4)
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +237,49 @@ def bad(tmp_path_factory, saved):
         (["explain", "{onnx}", "--data", "digits", "--rows", "3,9999"], "row 9999"),
         (["explain", "{onnx}", "--data", "wine"], "shape"),
         (["explain", "{onnx}", "--data", "digits", "--min-agreement", "0.9"], "--against"),
+        (["explain", "{onnx}", "--data", "digits", "--ceiling", "{onnx}"], "--against"),
+        (["explain", "{onnx}", "--data", "digits", "--junit", "g.xml"], "--against"),
+        (
+            ["explain", "{onnx}", "--against", "{model}", "--data", "digits", "--junit", "g.xml"],
+            "--min-agreement",
+        ),
+        (
+            [
+                "explain",
+                "{onnx}",
+                "--against",
+                "{model}",
+                "--data",
+                "digits",
+                "--rows",
+                "1,2",
+                "--min-agreement",
+                "0.8",
+            ],
+            "at least 8",
+        ),
+        (
+            [
+                "explain",
+                "{onnx}",
+                "--against",
+                "{model}",
+                "--data",
+                "digits",
+                "--min-agreement",
+                "1.5",
+            ],
+            "0 (as random) to 1",
+        ),
         (["measure", "{model}", "--data", "digits"], "Keras file"),
+        (["measure", "{onnx}"], "--data"),
+        (["measure", "{onnx}", "--data", "wine", "--slice", "hueue"], "did you mean hue"),
+        (["measure", "{onnx}", "--data", "digits", "--require", "flips class:12 < 1"], "class:12"),
+        (["measure", "{onnx}", "--data", "digits", "--require", "speed > 1"], "speed"),
+        (["measure", "{onnx}", "--import", "x.json"], "one folder"),
+        (["verify", "{model}"], "holds"),
+        (["verify", "missing.zip"], "no file at"),
+        (["compress", "{model}", "--data", "digits", "--bundle", "b.tar"], "ends in .zip"),
         (["train", "--data", "digits", "--model", "mpl"], "did you mean mlp"),
         (["train", "--data", "digits", "--optimizer", "adm"], "did you mean adam"),
         (["train", "--data", "digits", "--epochs", "x"], "epochs"),
@@ -219,6 +357,8 @@ def test_an_interrupt_leaves_no_broken_file(saved, tmp_path):
     import onnx
 
     for path in (tmp_path / "o").iterdir():
+        if path.name in (".cache", ".checkpoints"):  # tests of their own
+            continue
         assert path.suffix == ".onnx", path
         onnx.checker.check_model(onnx.load(path))
 

@@ -83,10 +83,19 @@ def test_an_unknown_name_tells_the_near_ones():
 
 
 def test_settings_have_plain_types():
-    """TOML, the command line and Python use the same words, so every default is a scalar."""
+    """TOML, the command line and Python use the same words, so defaults are scalars or no texts."""
     for kind in PASSES.values():
         for field in dataclasses.fields(kind):
-            assert type(field.default) in (int, float, bool, str)
+            assert type(field.default) in (int, float, bool, str) or field.default == ()
+
+
+def test_several_texts_are_a_list():
+    text = 'name = "a"\n\n[[pass]]\nkind = "static_int8"\nkeep_float = ["x:0", "y\\"z"]\n'
+    made = from_toml(text)
+    assert made.passes[0].keep_float == ("x:0", 'y"z')
+    assert made.to_toml() == text
+    with pytest.raises(RecipeError, match="a list of texts"):
+        from_toml(text.replace('"x:0"', "3"))
 
 
 def test_one_training_may_follow_another(tabular, wine):

@@ -8,10 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from toolkit.glossary import NOTICEABLE, Finding
+from toolkit.glossary import NOTICEABLE, Finding, LayerError
 from toolkit.run import Run
 
+OFF = 0.02
+"""Two points of calibration error: less moves no threshold that anyone sets."""
+
 Check = Callable[[Run], Iterator[Finding]]
+
+MOVED = 0.01
+"""A mean change of a probability that is worth a warning."""
+CLIPPED = 0.002
+"""A share of values beyond the range that is more than rare outliers."""
+SPARSE = 0.3
+"""A tensor that takes fewer of its integer levels wastes a bit and a half or more."""
 
 
 def checked(run: Run) -> Run:
@@ -45,6 +55,23 @@ def weak_base(run: Run) -> Iterator[Finding]:
             f"which is not clearly better than guessing among {classes} classes.",
             "Check the data, its scale and its labels, or train longer.",
         )
+
+
+def guessing(run: Run) -> Iterator[Finding]:
+    """W2: a model beside the base that is not clearly better than guessing."""
+    classes = len(run.data.get("classes", ()))
+    for m in run.measurements:
+        if m.name != "accuracy" or m.subject == run.base or m.low is None or not classes:
+            continue
+        if m.low <= 100 / classes:
+            yield Finding(
+                "W2",
+                "warning",
+                m.subject,
+                f"{m.subject} is right in {m.value:.1f} % of rows, which is not clearly better "
+                f"than guessing among {classes} classes: its reasons explain guesses.",
+                "Take another candidate.",
+            )
 
 
 def few_rows(run: Run) -> Iterator[Finding]:
@@ -89,6 +116,49 @@ def significant_loss(run: Run) -> Iterator[Finding]:
             )
 
 
+def lost_class(run: Run) -> Iterator[Finding]:
+    """B1: one class or slice lost accuracy beyond chance, of all classes or slices looked at.
+
+    The intervals of `accuracy_drop` of groups hold for all groups of a kind together.
+    """
+    for subject in run.subjects():
+        lost = [
+            m
+            for m in run.measurements
+            if m.subject == subject
+            and m.name.startswith(("accuracy_drop class:", "accuracy_drop slice:"))
+            and m.low is not None
+            and m.low > 0
+        ]
+        if lost:
+            worst = max(lost, key=lambda m: m.value)
+            group = worst.name.removeprefix("accuracy_drop ")
+            others = f", as {len(lost) - 1} more do" if len(lost) > 1 else ""
+            yield Finding(
+                "B1",
+                "warning",
+                subject,
+                f"{group} loses {worst.value:.1f} points of accuracy (95 %, of all such groups: "
+                f"{worst.low:.1f} to {worst.high:.1f}), more than chance would explain{others}.",
+                "Give more rows of it to train and calibrate with, or take another candidate; "
+                f"--require 'accuracy_drop {group} <= 1' makes it a limit.",
+            )
+
+
+def overconfident(run: Run) -> Iterator[Finding]:
+    """B2: probabilities of a candidate say surely and noticeably less than those of the base."""
+    for m in run.measurements:
+        if m.name == "calibration_error_change" and m.low is not None and m.low > OFF:
+            yield Finding(
+                "B2",
+                "warning",
+                m.subject,
+                f"Its probabilities are {100 * m.value:.0f} points further from the share of right "
+                "answers than those of the base: a threshold on them means something else now.",
+                "Set thresholds anew on the small model, or take another candidate.",
+            )
+
+
 def slower(run: Run) -> Iterator[Finding]:
     """S1: candidates that are slower than the base on this machine."""
     found = [
@@ -108,6 +178,46 @@ def slower(run: Run) -> Iterator[Finding]:
         )
 
 
+def layer_at_fault(run: Run) -> Iterator[Finding]:
+    """Q1: of each file of integers the layer whose rounding alone moves the answers most."""
+    for subject in dict.fromkeys(e.subject for e in run.layer_errors):
+        errors = [e for e in run.layer_errors if e.subject == subject]
+        worst = max(errors, key=lambda e: e.effect)
+        if worst.effect == 0:
+            continue
+        cause, advice = _cause(worst)
+        part = worst.effect / sum(e.effect for e in errors)
+        yield Finding(
+            "Q1",
+            "warning" if worst.effect >= MOVED else "info",
+            subject,
+            f"Of all layers, rounding {worst.kind} {worst.layer} alone moves the answers most: "
+            f"{100 * worst.effect:.2g} points of probability, {100 * part:.0f} % of what layers do "
+            f"one by one. {cause}",
+            advice,
+        )
+
+
+def _cause(worst: LayerError) -> tuple[str, str]:
+    """What the figures of a layer say of why, and what to do."""
+    if worst.saturated >= CLIPPED:
+        return (
+            f"{100 * worst.saturated:.2g} % of its values lie beyond the range it was given.",
+            "Calibrate with more rows like those in use, or with calibration = minmax.",
+        )
+    if worst.used <= SPARSE:
+        return (
+            f"It takes only {100 * worst.used:.0f} % of the integer levels: a few large values "
+            "stretch its range.",
+            "Set calibration = mse or percentile, or equalise its channels.",
+        )
+    return (
+        f"Its range fits; it keeps {worst.sqnr:.0f} dB of signal over noise.",
+        f'Leave it in float with keep_float = ["{worst.layer}"], which takes about '
+        f"{3 * worst.nbytes:,} bytes more, or train with rounding (quantise_aware).",
+    )
+
+
 def not_converged(run: Run) -> Iterator[Finding]:
     """C1: explanations whose error is still large."""
     loose = [a for a in run.attributions if not a.converged]
@@ -122,12 +232,86 @@ def not_converged(run: Run) -> Iterator[Finding]:
         )
 
 
+def few_compared(run: Run) -> Iterator[Finding]:
+    """F2: reasons were compared over too few rows for an interval."""
+    few = [m for m in run.measurements if m.name.startswith("reason_place ") and m.low is None]
+    if few:
+        yield Finding(
+            "F2",
+            "warning",
+            ", ".join(dict.fromkeys(m.subject for m in few)),
+            f"Reasons were compared over {few[0].n} rows, too few for an interval.",
+            "Compare more rows.",
+        )
+
+
+NOISY = 0.95
+"""A cosine of the base beside itself below which the noise hides what compression does."""
+
+
+def noisy(run: Run) -> Iterator[Finding]:
+    """K1: the noise of a method is so large that small changes of reasons cannot be seen."""
+    for m in run.measurements:
+        kind, _, method = m.name.partition(" ")
+        if kind == "reason_floor" and m.value < NOISY:
+            yield Finding(
+                "K1",
+                "warning",
+                m.subject,
+                f"By {method} the base beside itself under another seed has a cosine of "
+                f"{m.value:.2f}: smaller changes of reasons cannot be told from noise.",
+                "Use more samples, or fewer players.",
+            )
+
+
+def drifted(run: Run) -> Iterator[Finding]:
+    """D2: rows with the same answer for other reasons."""
+    for m in run.measurements:
+        kind, _, method = m.name.partition(" ")
+        if kind == "reason_drift" and m.value > 0:
+            yield Finding(
+                "D2",
+                "warning",
+                m.subject,
+                f"{m.subject} gives the answer of {run.base} for other reasons in "
+                f"{m.value * m.n:.0f} of {m.n} rows by {method}, beyond noise.",
+                "Look at these rows: an agreement of answers hides them.",
+            )
+
+
+def no_causes(run: Run) -> Iterator[Finding]:
+    """H1: what an agreement of reasons does not say."""
+    if not any(m.name.startswith("reason_cosine ") for m in run.measurements):
+        return
+    patches = (
+        " Those of pictures hang on how they are cut into patches."
+        if run.data.get("kind") == "image"
+        else ""
+    )
+    yield Finding(
+        "H1",
+        "info",
+        run.base,
+        "Reasons that agree need not be right: they show what moves an answer, not causes, and "
+        f"hidden values put a model off its data.{patches}",
+        "",
+    )
+
+
 CHECKS: tuple[Check, ...] = (
     none_within,
     weak_base,
+    guessing,
     few_rows,
     seen_rows,
     significant_loss,
+    lost_class,
+    overconfident,
     slower,
+    layer_at_fault,
     not_converged,
+    few_compared,
+    noisy,
+    drifted,
+    no_causes,
 )

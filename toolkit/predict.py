@@ -68,6 +68,11 @@ class OnnxPredictor:
         return _batched(self._ask, x, self.shape, self.classes)
 
     @property
+    def head(self) -> Head:
+        """What the output of the file is: softmax or sigmoid probabilities, or logits."""
+        return self._head
+
+    @property
     def parameters(self) -> int:
         """How many numbers the graph holds as weights."""
         return sum(math.prod(w.dims) for w in _graph(self._model).initializer)

@@ -137,10 +137,11 @@ def _pass(raw: dict[str, Any]) -> Pass:
             continue
         wanted: Any = type(fields[name].default)
         fits = type(value) is wanted or (wanted is float and type(value) is int)
+        if wanted is tuple:
+            fits = isinstance(value, list) and all(isinstance(v, str) for v in value)
         if not fits:
-            raise RecipeError(
-                f"{kind} has {name} = {value!r}", f"a value of type {wanted.__name__}", "correct it"
-            )
+            allowed = "a list of texts" if wanted is tuple else f"a value of type {wanted.__name__}"
+            raise RecipeError(f"{kind} has {name} = {value!r}", allowed, "correct it")
         settings[name] = wanted(value)
     return PASSES[kind](**settings)
 
@@ -157,4 +158,6 @@ def _toml(value: object) -> str:
     if isinstance(value, str):
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
         return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped) + '"'
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_toml(v) for v in value) + "]"
     return repr(value)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import importlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ from toolkit.glossary import (
     Attribution,
     Confusion,
     Decision,
+    Drift,
     Facts,
     Finding,
     History,
@@ -39,7 +41,9 @@ class Run:
 
     base: the subject everything is compared with. chosen: the recommended small model, if any.
     data: name, kind, classes, features, rows in each part, shape of one row.
+    drifts: rows with the same answer, those with other reasons first.
     budget: the constraints asked for. machine: processor, its features, cores, system.
+    settings: how it was made, enough to make it again.
     created: ISO 8601 with zone.
     """
 
@@ -55,6 +59,7 @@ class Run:
     confusions: tuple[Confusion, ...] = ()
     decisions: tuple[Decision, ...] = ()
     attributions: tuple[Attribution, ...] = ()
+    drifts: tuple[Drift, ...] = ()
     layers: tuple[Layer, ...] = ()
     layer_errors: tuple[LayerError, ...] = ()
     findings: tuple[Finding, ...] = ()
@@ -62,6 +67,7 @@ class Run:
     versions: dict[str, str] = field(default_factory=dict)
     seeds: dict[str, int] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
+    settings: Facts = field(default_factory=dict)
     machine: Facts = field(default_factory=dict)
 
     def measured(self, subject: str, name: str) -> Measurement | None:
@@ -74,6 +80,12 @@ class Run:
         names = dict.fromkeys([self.base, *(m.subject for m in self.measurements)])
         return tuple(names)
 
+    def _repr_html_(self) -> str:
+        """Its first page, as a notebook shows it."""
+        # a notebook asks the data itself for a picture; nothing else here looks up to the report
+        report: Any = importlib.import_module("toolkit.report")
+        return str(report.shown(self))
+
 
 _PARTS: dict[str, type[Any]] = {
     "artifacts": Artifact,
@@ -82,6 +94,7 @@ _PARTS: dict[str, type[Any]] = {
     "confusions": Confusion,
     "decisions": Decision,
     "attributions": Attribution,
+    "drifts": Drift,
     "layers": Layer,
     "layer_errors": LayerError,
     "findings": Finding,
@@ -114,6 +127,12 @@ def from_json(text: str) -> Run:
 def save(run: Run, path: Path) -> None:
     """Write the run to `path`, whole or not at all."""
     write_text(path, to_json(run))
+
+
+def is_run(path: Path) -> bool:
+    """Whether a file begins as a saved Run does; it may still turn out to be damaged."""
+    with path.open("rb") as file:
+        return file.read(20).startswith(b'{"format": ')
 
 
 def load(path: Path) -> Run:

@@ -57,7 +57,8 @@ class Explainer(ABC):
 
     def __post_init__(self) -> None:
         """Refuse settings with which nothing can be estimated."""
-        if self.repeats < self.fewest or self.samples < 20 * self.repeats:
+        few = self.samples < 20 * self.repeats and self.samples != type(self).samples
+        if self.repeats < self.fewest or few:
             raise RecipeError(
                 f"{self.method} with {self.samples} samples in {self.repeats} repeats",
                 f"{self.fewest} or more repeats of at least 20 samples",

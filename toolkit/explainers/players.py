@@ -41,6 +41,7 @@ class Players:
     segments: Ints | None = None
     categories: tuple[int, ...] = ()
     columns: bool = False
+    table: Data | None = None
     hidden: str = "the background"
 
     def __len__(self) -> int:
@@ -93,6 +94,7 @@ def features(x: Floats, background: Data, *, rows: int = ROWS, seed: int = 0) ->
         rows_of,
         categories=codes,
         columns=True,
+        table=background,
         hidden=f"{len(rows_of)} rows of the background",
     )
 

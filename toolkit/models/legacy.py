@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from toolkit.errors import ModelError
+from toolkit.models.keras1 import renamed
 from toolkit.models.legacy_ops import replace_functions
 
 Node = dict[str, Any]
@@ -56,7 +57,7 @@ def config_of_hdf5(path: Path) -> Node:
         raise ModelError(
             f"{path} holds weights only",
             "a whole model",
-            "give --architecture FILE.py:function, or save the whole model",
+            "give --architecture FILE.py:function or its .json, or save the whole model",
         )
     bounded(json.loads(_text(raw)), path)
     if version.startswith("3"):
@@ -76,6 +77,35 @@ def built(config: Node, objects: dict[str, Any], *, safe: bool) -> Any:
     legacy_config = saving_options.keras_option_scope(use_legacy_config=True)
     with legacy_config, serialization_lib.SafeModeScope(safe_mode=safe):
         return saving_utils.model_from_config(config, custom_objects=objects)
+
+
+def from_json(path: Path, objects: dict[str, Any], *, safe: bool) -> Any:
+    """The model, its weights those of the start, that `model.to_json()` of any Keras wrote.
+
+    safe: refuse layers that hold code. Raises ModelError when the file is no such thing.
+    """
+    import keras
+
+    try:
+        if path.stat().st_size > MOST_CONFIG:
+            raise ValueError("it is too large")
+        config = json.loads(path.read_text("utf-8"))
+        if not isinstance(config, dict) or not {"class_name", "config"} <= config.keys():
+            raise ValueError("it names no class")
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(
+            f"cannot read the architecture {path} ({str(error)[:100]})",
+            "FILE.py:function, or what model.to_json() gave",
+            "check the file",
+        ) from error
+    bounded(config, path)
+    config.pop("compile_config", None)
+    if "module" not in config or "keras_version" in config:
+        return built(mended(config), objects, safe=safe)
+    register()
+    return keras.saving.deserialize_keras_object(
+        for_inference(config), custom_objects=objects, safe_mode=safe
+    )
 
 
 @contextmanager
@@ -188,6 +218,9 @@ def for_inference(config: Any) -> Any:
         fresh["dtype"] = "float32"
     if fresh.get("stateful"):
         fresh["stateful"] = False
+    if fresh.get("class_name") == "Discretization" and isinstance(fresh.get("config"), dict):
+        # inside a traced function Keras 3 brings x to the dtype of the bins' numbers first
+        fresh["config"]["dtype"] = "float32"
     for name in ("batch_shape", "batch_input_shape"):
         if isinstance(fresh.get(name), list) and fresh[name]:
             fresh[name] = [None, *fresh[name][1:]]
@@ -218,6 +251,14 @@ def hard_sigmoid(x: Any) -> Any:
     from keras import ops
 
     return ops.clip(0.2 * x + 0.5, 0.0, 1.0)
+
+
+def scales() -> dict[str, Any]:
+    """Layers of Keras' own nets (ConvNeXt, InceptionResNetV2) that are not in keras.layers."""
+    from keras.src.applications import convnext, inception_resnet_v2
+
+    own = (convnext.LayerScale, convnext.StochasticDepth, inception_resnet_v2.CustomScaleLayer)
+    return {kind.__name__: kind for kind in own}
 
 
 def register() -> None:
@@ -252,6 +293,15 @@ def _walk(value: Any) -> Any:
         for mend in _MENDS:
             mend(value)
     return {name: _walk(item) for name, item in value.items()}
+
+
+def _for_cudnn(node: Node) -> None:
+    """Layers for cuDNN alone are the usual ones; their weights are turned when they are read."""
+    if node["class_name"] == "CuDNNGRU":
+        node["config"]["reset_after"] = True
+    if node["class_name"] in ("CuDNNLSTM", "CuDNNGRU"):
+        node["class_name"] = node["class_name"].removeprefix("CuDNN")
+        node["config"] |= {"activation": "tanh", "recurrent_activation": "sigmoid"}
 
 
 def _bare_list(node: Node) -> None:
@@ -437,7 +487,7 @@ def _unknown_keys(node: Node) -> None:
 
 _HARMLESS = {
     *("groups", "implementation", "input_length", "batch_input_shape", "input_dtype"),
-    *("query_shape", "key_shape", "value_shape"),
+    *("query_shape", "key_shape", "value_shape", "trainable"),
 }
 """Keys that say what Keras 3 does anyway, or finds out by itself."""
 
@@ -496,6 +546,8 @@ def _old_meanings(node: Node) -> None:
 
 _MENDS: tuple[Callable[[Node], None], ...] = (
     _bare_list,
+    renamed,
+    _for_cudnn,
     _input_layer,
     _plain_names,
     _nested_nodes,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -54,7 +53,8 @@ def apply(step: Pass, model: Any, fit: Fit, seed: int = 0) -> Step:
     start = time.perf_counter()
     with under(step.name), deciding(step):
         done = step(model, fit, seed)
-    facts: Facts = {"pass": step.name, "settings": dataclasses.asdict(step), **done.facts}
+    settings = {k: list(v) if isinstance(v, tuple) else v for k, v in vars(step).items()}
+    facts: Facts = {"pass": step.name, "settings": settings, **done.facts}
     facts["seconds"] = round(time.perf_counter() - start, 3)
     return Step(done.model, {**facts, **(told(model, done.model) if stage == "keras" else {})})
 

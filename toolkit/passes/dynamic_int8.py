@@ -60,7 +60,7 @@ def seven_or_eight(owner: str, bits: int) -> None:
 
 
 def prepared(model: Any) -> Any:
-    """A new graph with shapes inferred, constants folded and bias adds merged."""
+    """A new graph with shapes inferred, constants folded, bias adds merged and all nodes named."""
     import onnx
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -71,6 +71,9 @@ def prepared(model: Any) -> Any:
         ready = onnx.load(target)
     # the optimiser leaves the metadata of its input aside; its own says that it has run
     ready.metadata_props.extend(model.metadata_props)
+    for node in ready.graph.node:
+        # nodes are left out by their names, which a shortened file no longer has
+        node.name = node.name or node.output[0]
     return ready
 
 

@@ -1,0 +1,121 @@
+"""Clipped sums beside a slow sum pair by pair, and whole nets beside the runtime itself."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from toolkit import provenance
+from toolkit.export import export
+from toolkit.passes import PASSES, apply
+from toolkit.predict import predictor
+from toolkit.saturation import IntegerPredictor, can_clip, sums
+
+CLIPS_HERE = {"avx2", "avx512_vnni", "avx_vnni"} & set(provenance.machine()["features"]) == {"avx2"}
+"""Whether the machine of this test is one whose sums clip."""
+
+
+def pair_by_pair(a, weights):
+    """vpmaddubsw in words: two products, one sum of 16 bits, clipped; then 32 bits."""
+    total = np.zeros((len(a), weights.shape[1]), np.int64)
+    for row in range(len(a)):
+        for column in range(weights.shape[1]):
+            for k in range(0, len(weights), 2):
+                both = int(a[row, k]) * int(weights[k, column])
+                if k + 1 < len(weights):
+                    both += int(a[row, k + 1]) * int(weights[k + 1, column])
+                total[row, column] += min(max(both, -32768), 32767)
+    return total
+
+
+shapes = st.tuples(st.integers(1, 4), st.integers(1, 9), st.integers(1, 4))
+
+
+@given(shapes.flatmap(lambda s: st.tuples(
+    arrays(np.uint8, (s[0], s[1])), arrays(np.int8, (s[1], s[2]))
+)))  # fmt: skip
+def test_unsigned_by_signed(pair):
+    a, weights = pair
+    made, clipped = sums(a, weights)
+    slow = pair_by_pair(a, weights)
+    true = a.astype(int) @ weights.astype(int)
+    assert np.array_equal(made, slow)
+    assert (clipped > 0) >= bool((slow != true).any())
+    assert np.array_equal(sums(a, weights, clipping=False)[0], true)
+
+
+@given(arrays(np.int8, (3, 6)), arrays(np.int8, (6, 2)))
+def test_signed_inputs_are_moved_first(a, weights):
+    moved = (a.astype(int) + 128).astype(np.uint8)
+    wanted = pair_by_pair(moved, weights) - 128 * weights.astype(int).sum(axis=0)
+    assert np.array_equal(sums(a, weights)[0], wanted)
+    assert np.array_equal(sums(a, weights, clipping=False)[0], a.astype(int) @ weights.astype(int))
+
+
+@given(arrays(np.int8, (5, 3)))
+def test_what_cannot_clip_never_does(weights):
+    """255 is the worst input for either sign, and where it clips we said that it might."""
+    for sign in (1, -1):
+        worst = np.where(sign * weights > 0, 255, 0).astype(np.uint8)
+        for column in range(3):
+            made, _ = sums(worst[:, column][None], weights[:, [column]])
+            true = worst[:, column].astype(int) @ weights[:, column].astype(int)
+            if made[0, 0] != true:
+                assert can_clip(weights)[:, column].any()
+    assert not can_clip(np.clip(weights, -64, 64)).any()
+    assert not can_clip(weights.view(np.uint8)).any()
+
+
+@pytest.fixture(scope="module")
+def floats(residual, digits):
+    return export(residual, digits.fit.validation).model
+
+
+def made(floats, digits, *names, **settings):
+    small = apply(PASSES[names[0]](**settings), floats, digits.fit).model
+    for name in names[1:]:
+        small = apply(PASSES[name](), small, digits.fit).model
+    return small
+
+
+@pytest.mark.parametrize(
+    ("names", "settings"),
+    [
+        (("static_int8",), {"bits": 8}),
+        (("static_int8", "integer_operators", "shorten"), {"bits": 8}),
+        (("static_int8", "integer_operators"), {"bits": 8, "per_channel": False}),
+        (("static_int8", "integer_operators"), {"bits": 8, "signed": True}),
+        (("dynamic_int8", "shorten"), {"bits": 8}),
+    ],
+)
+def test_a_net_answers_to_the_bit_as_the_runtime_here(names, settings, floats, digits):
+    """Windows, groups, zero points, biases and rounding: all but the clipping, on any machine."""
+    small = made(floats, digits, *names, **settings)
+    x = digits.test.x[:70]
+    ours = IntegerPredictor(small, clipping=CLIPS_HERE)
+    assert ours.clips
+    asked = predictor(small.SerializeToString())
+    theirs = asked(x)
+    if names[0] == "static_int8":
+        assert np.array_equal(ours(x), theirs)
+    else:  # ranges are those of one row then; the runtime multiplies scales in another order
+        theirs = np.concatenate([asked(x[i : i + 1]) for i in range(len(x))])
+        assert np.abs(ours(x) - theirs).max() < 1e-5
+
+
+def test_clipped_pairs_are_counted_where_they_are(floats, digits):
+    small = made(floats, digits, "static_int8", bits=8)
+    bright = np.full_like(digits.test.x[:5], 16.0)
+    clipping = IntegerPredictor(small)
+    exact = IntegerPredictor(small, clipping=False)
+    counts = clipping.clipped(bright)
+    assert set(exact.clipped(bright).values()) == {0}
+    changed = not np.array_equal(clipping(bright), exact(bright))
+    assert changed <= (sum(counts.values()) > 0)
+
+
+def test_seven_bits_need_no_simulation(floats, digits):
+    small = made(floats, digits, "static_int8")
+    assert not IntegerPredictor(small).clips
+    assert IntegerPredictor(small)(digits.test.x[:0]).shape == (0, 10)

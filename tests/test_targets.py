@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+from onnx import numpy_helper
+
+from toolkit import recipe
+from toolkit.errors import RecipeError
+from toolkit.export import export
+from toolkit.passes import PASSES, apply
+from toolkit.targets import CPUS, TARGETS, spread, suited, target
+
+
+@pytest.fixture(scope="module")
+def floats(cnn, digits):
+    return export(cnn, digits.fit.validation).model
+
+
+@pytest.mark.parametrize("name", sorted(TARGETS))
+def test_a_recipe_is_suited_pass_by_pass(name):
+    wanted = target(name)
+    for one in map(recipe.load, recipe.known()):
+        other = suited(one, name)
+        for a, b in zip(one.passes, other.passes, strict=True):
+            bits = getattr(a, "bits", None)
+            assert getattr(b, "bits", None) == (wanted.bits if bits in (7, 8) else bits)
+            assert getattr(b, "signed", None) == (
+                wanted.signed if b.name == "static_int8" else None
+            )
+
+
+def test_an_unknown_target_is_refused():
+    with pytest.raises(RecipeError, match="did you mean avx2"):
+        target("avx")
+
+
+def test_generic_answers_alike_on_every_cpu(floats, digits):
+    small = apply(PASSES["static_int8"](), floats, digits.fit).model
+    found = {m.name: m for m in spread(small, digits.test, "s")}
+    assert found["target_spread"].value == 0
+    assert found["target_agreement"].value == 100
+    assert {f"accuracy target:{cpu}" for cpu in CPUS} < found.keys()
+
+
+def test_a_net_that_clips_is_seen(floats, digits):
+    """With every weight three times as large, neighbours reach beyond 16 bits together."""
+    small = apply(PASSES["static_int8"](bits=8), floats, digits.fit).model
+    kernels = [t for t in small.graph.initializer if t.data_type == 3 and len(t.dims) > 1]
+    for tensor in kernels:
+        values = numpy_helper.to_array(tensor)
+        larger = np.clip(values.astype(int) * 3, -127, 127).astype(np.int8)
+        tensor.CopyFrom(numpy_helper.from_array(larger, tensor.name))
+    found = {m.name: m for m in spread(small, digits.test, "s")}
+    values = [found[f"accuracy target:{cpu}"].value for cpu in CPUS]
+    assert values[1] == values[2]
+    assert found["target_spread"].value == pytest.approx(max(values) - min(values))
+    assert found["target_agreement"].value < 100

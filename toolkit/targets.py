@@ -1,0 +1,110 @@
+"""The CPU a file is made for: how wide its weights may be, and what other CPUs would answer.
+
+x86 with AVX2 and no VNNI adds pairs of products in 16 bits, which clip (see `saturation`); VNNI
+and ARM add in 32. Weights of 7 bits never clip, so a `generic` file answers the same everywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from toolkit import metrics
+from toolkit.errors import RecipeError, near
+from toolkit.glossary import Data, Measurement
+from toolkit.passes import Pass
+from toolkit.recipe import Recipe
+from toolkit.saturation import IntegerPredictor
+
+
+@dataclass(frozen=True)
+class Target:
+    """bits: of weights, 7 or 8. signed: activations as signed bytes. about: why."""
+
+    name: str
+    bits: int
+    signed: bool
+    about: str
+
+
+TARGETS = {
+    t.name: t
+    for t in (
+        Target("generic", 7, False, "weights of 7 bits: the same answer on every CPU"),
+        Target("avx2", 7, False, "weights of 7 bits: sums of 16 bits would clip 8"),
+        Target("vnni", 8, False, "weights of 8 bits: sums of 32 bits hold them"),
+        Target("arm64", 8, True, "signed bytes of 8 bits: what its kernels multiply soonest"),
+    )
+}
+"""By the name that `--target` takes."""
+
+CPUS = {"avx2": True, "vnni": False, "arm64": False}
+"""Kind of CPU -> whether its sums of products clip at 16 bits."""
+
+
+def target(name: str) -> Target:
+    """The target of that name.
+
+    Raises RecipeError with the near ones.
+
+    >>> target("generic").bits
+    7
+    """
+    if name not in TARGETS:
+        raise RecipeError(f"unknown target '{name}'", near(name, TARGETS))
+    return TARGETS[name]
+
+
+def suited(recipe: Recipe, name: str) -> Recipe:
+    """The recipe with its rounding as the target wants it; widths below 7 stay as they are.
+
+    >>> from toolkit.recipe import load
+    >>> suited(load("int8"), "vnni").passes[0].bits
+    8
+    """
+    wanted = target(name)
+    return replace(recipe, passes=tuple(_fitted(p, wanted) for p in recipe.passes))
+
+
+def _fitted(step: Pass, wanted: Target) -> Pass:
+    settings: dict[str, Any] = {}
+    if getattr(step, "bits", 0) in (7, 8):
+        settings["bits"] = wanted.bits
+    if step.name == "static_int8":
+        settings["signed"] = wanted.signed
+    return replace(step, **settings)
+
+
+def spread(model: Any, test: Data, subject: str) -> tuple[Measurement, ...]:
+    """What each kind of CPU would get right with an onnx.ModelProto, and how far they lie apart.
+
+    Measurements `accuracy target:CPU`, %, `target_spread`, points, and `target_agreement`, % of
+    rows to which all give the same class. Where a sum that may clip is made inside the runtime
+    nothing is known of AVX2, and the last two are left out.
+    """
+    answers: dict[bool, Any] = {}
+    found, exact = [], IntegerPredictor(model, subject, clipping=False)
+    for cpu, clipping in CPUS.items():
+        if clipping and exact.unknown:
+            continue
+        if clipping not in answers:
+            same = clipping and not exact.clips
+            predict = IntegerPredictor(model, subject, clipping=clipping) if not same else exact
+            answers[clipping] = predict(test.x)
+        right = metrics.accuracy(answers[clipping], test.y)
+        name = f"accuracy target:{cpu}"
+        found.append(
+            Measurement(
+                subject, name, 100 * right.value, "%", right.n, 100 * right.low, 100 * right.high
+            )
+        )
+    if not exact.unknown:
+        values = [m.value for m in found]
+        n = len(test)
+        found.append(Measurement(subject, "target_spread", max(values) - min(values), "points", n))
+        same_class = answers[True].argmax(axis=1) == answers[False].argmax(axis=1)
+        agreed = 100 * float(np.mean(same_class))
+        found.append(Measurement(subject, "target_agreement", agreed, "%", n))
+    return tuple(found)
