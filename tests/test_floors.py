@@ -16,7 +16,7 @@ FLOORS = [
     {
         "augmentation", "constants", "devices", "explainers.players", "files", "metrics",
         "models.heads", "onnx_graph", "provenance", "report.pictures", "report.quantities",
-        "jobs", "replicas", "seeding", "shapes",
+        "jobs", "pareto", "replicas", "seeding", "shapes",
     },
     {
         "checkpoints", "data", "explainers.base", "lattice", "models", "report.charts", "run",
@@ -32,8 +32,9 @@ FLOORS = [
     },
     {"export", "passes", "report.sections"},
     {"diagnosis", "recipe", "report", "saturation", "study"},
-    {"making", "targets"},
+    {"making", "space", "surrogate", "targets"},
     {"bundle", "mixing"},
+    {"exploring"},
     {"search"},
     {"demonstration"},
     {"cli"},

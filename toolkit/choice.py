@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from toolkit.errors import RecipeError
-from toolkit.glossary import NOTICEABLE, Artifact, Measurement
+from toolkit.glossary import NOTICEABLE, Artifact, Finding, Measurement
 
 FREE_DROP = 1.0
 """Points that may be lost when no limit is given, if the loss is within chance at all."""
@@ -38,6 +38,50 @@ class Budget:
                 raise RecipeError(f"{name} {value}", "a number above 0", "correct the limit")
 
 
+def dearer(
+    chosen: Artifact | None, candidates: Sequence[Artifact], measured: Sequence[Measurement]
+) -> tuple[Finding, ...]:
+    """A1: what more accuracy than that of the chosen one would cost, by the cheapest that has it.
+
+    A2: what fewer bytes would cost, by the most accurate of the smaller files.
+    """
+    if chosen is None:
+        return ()
+    right = {m.subject: m for m in measured if m.name == "accuracy"}
+    mine = right[chosen.name].value
+    found = []
+    better = [a for a in candidates if right[a.name].value > mine and a.nbytes > chosen.nbytes]
+    if better:
+        next_ = min(better, key=lambda a: (a.nbytes - chosen.nbytes) / (right[a.name].value - mine))
+        points, more = right[next_.name].value - mine, next_.nbytes - chosen.nbytes
+        found.append(
+            Finding(
+                "A1",
+                "info",
+                next_.name,
+                f"{points:.2g} points more accuracy, as measured on {right[next_.name].n:,} rows, "
+                f"cost {more:,} bytes: {next_.name} beside {chosen.name}.",
+                "Take it where accuracy counts more than size.",
+            )
+        )
+    smaller = [a for a in candidates if a.nbytes < chosen.nbytes]
+    if smaller:
+        next_ = max(smaller, key=lambda a: (right[a.name].value, -a.nbytes))
+        points, fewer = mine - right[next_.name].value, chosen.nbytes - next_.nbytes
+        cost = f"cost {points:.2g} points of accuracy" if points > 0 else "cost no accuracy"
+        found.append(
+            Finding(
+                "A2",
+                "info",
+                next_.name,
+                f"{fewer:,} bytes less {cost}, as measured on {right[next_.name].n:,} rows: "
+                f"{next_.name} beside {chosen.name}.",
+                "Take it where size counts more, if it is quick enough.",
+            )
+        )
+    return tuple(found)
+
+
 def miss(made: Artifact, measured: Sequence[Measurement], budget: Budget) -> str:
     """Why a candidate is not within the budget, or nothing."""
     figure = {m.name: m for m in measured if m.subject == made.name}
@@ -53,7 +97,7 @@ def miss(made: Artifact, measured: Sequence[Measurement], budget: Budget) -> str
         return f"is {made.nbytes:,} bytes, more than {budget.max_bytes:,}"
     ratio = figure["latency_ratio"]
     if budget.never_slower and ratio.low is not None and ratio.low > NOTICEABLE:
-        return f"takes {ratio.value:.2f} of the base's time"
+        return f"takes {ratio.value:.2f} times the base's time"
     milliseconds = figure["latency_p50"].value / 1e3
     if budget.max_latency is not None and milliseconds > budget.max_latency:
         return f"takes {milliseconds:.3g} ms, more than {budget.max_latency:g}"

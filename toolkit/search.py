@@ -10,13 +10,23 @@ from typing import Any
 from toolkit import artifact, contract, provenance, recipe
 from toolkit.cache import Cache, data_key, key_of, sweep
 from toolkit.checkpoints import resuming
-from toolkit.choice import Budget, best, miss, quick
+from toolkit.choice import Budget, best, dearer, miss, quick
 from toolkit.data import reworded
 from toolkit.data.unlabelled import fitting
 from toolkit.devices import written
 from toolkit.errors import RecipeError
+from toolkit.exploring import explore, told
 from toolkit.files import writable_folder
-from toolkit.glossary import Artifact, Confusion, Data, Finding, History, Measurement, Splits
+from toolkit.glossary import (
+    Artifact,
+    Confusion,
+    Data,
+    Facts,
+    Finding,
+    History,
+    Measurement,
+    Splits,
+)
 from toolkit.making import Made, begun, make
 from toolkit.measurement import measure
 from toolkit.mixing import Bench, mixes
@@ -25,6 +35,7 @@ from toolkit.predict import predictor
 from toolkit.recipe import Recipe
 from toolkit.run import Run, from_json, to_json
 from toolkit.shapes import matching
+from toolkit.space import useful
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,19 +71,22 @@ def compress(
     """Run recipes on a Keras classifier, measure what comes out, and choose.
 
     model: a keras.Model or the path of one. recipes: names, TOML files or Recipes; none means
-    `recipe.USUAL`. unlabelled: more rows, f32 (n, ...), for passes with a teacher to
-    learn from it alone. Into `out` go base.onnx, one .onnx a recipe and manifest.json; trainings
-    that an earlier run into `out` left behind when it was killed go on from there. cache: a folder
-    where results are kept by their content and found again; None is `out`/.cache. Inside
-    `working(jobs=...)` recipes run side by side.
+    `recipe.USUAL`, or `space.useful()` where `budget.seconds` limits the time: then those are
+    tried first of which most is expected, and the frontier of what came out is kept.
+    unlabelled: more rows, f32 (n, ...), for passes with a teacher to learn from it alone.
+    Into `out` go base.onnx, one .onnx a recipe and manifest.json; trainings that an earlier run
+    into `out` left behind when it was killed go on from there. cache: a folder where results are
+    kept by their content and found again; None is `out`/.cache. Inside `working(jobs=...)`
+    recipes run side by side.
     Raises BadInput before anything is trained, ExportError for what ONNX cannot hold.
     """
-    chosen = [r if isinstance(r, Recipe) else recipe.load(r) for r in recipes or recipe.USUAL]
+    budget = budget or Budget()
+    usual: Sequence[str | Path | Recipe] = useful() if budget.seconds else recipe.USUAL
+    chosen = [r if isinstance(r, Recipe) else recipe.load(r) for r in recipes or usual]
     names = [r.name for r in chosen]
     for name in names:
         if names.count(name) > 1 or name == "base":
             raise RecipeError(f"recipe name '{name}' is taken", "distinct names", "rename one")
-    budget = budget or Budget()
     if isinstance(model, str | Path):
         model = open_model(Path(model))
     model, words = parted(model)
@@ -91,11 +105,16 @@ def compress(
     with resuming(folder / ".checkpoints"):
         source = begun(model, splits.fit, known, seed=seed)
         base = artifact.save(source.base.content, "base", folder, facts=(source.base.about,))
-        made = make(chosen, source, known, folder / ".checkpoints", task="compress")
+        bench = Bench(source, known, folder / ".checkpoints")
+        tried: Facts = {}
+        if budget.seconds:
+            explored = explore(chosen, bench, budget)
+            made, tried = explored.frontier(), told(explored)
+        else:
+            made = make(chosen, source, known, bench.checkpoints, task="compress")
         failed = {one.recipe.name: one.error for one in made if one.error is not None}
         if len(failed) == len(made):
             raise next(reversed(failed.values()))
-        bench = Bench(source, known, folder / ".checkpoints")
         quick = budget.never_slower or budget.max_latency is not None
         mixed = mixes(made, bench, splits.test, limit=budget.max_drop, quick=quick)
         made += [mix.made for mix in mixed if mix.made is not None]
@@ -107,6 +126,7 @@ def compress(
             known=known,
             seed=seed,
             history=history,
+            tried=tried,
             noted=(*suspected, *(mix.finding for mix in mixed)),
         )
 
@@ -120,6 +140,7 @@ def _judged(
     known: Cache,
     seed: int,
     history: History | None,
+    tried: Facts,
     noted: Sequence[Finding],
 ) -> Frontier:
     """What came out as files, measured beside each other, and the one to take."""
@@ -136,6 +157,7 @@ def _judged(
     misses = {a.name: why for a in artifacts if (why := miss(a, measured, budget))}
     within = [a for a in artifacts if a.name not in misses]
     chosen = best(quick(within, measured, budget), measured)
+    noted = (*noted, *dearer(chosen, artifacts, measured))
     run = Run(
         title=f"{splits.name}: base and compressed",
         created=provenance.now(),
@@ -148,7 +170,7 @@ def _judged(
         histories=(*((history,) if history else ()), *_histories(artifacts)),
         confusions=confusions,
         findings=(*noted, *(_failure(name, why) for name, why in failed.items())),
-        budget={name: value for name, value in vars(budget).items() if value},
+        budget={name: value for name, value in vars(budget).items() if value} | tried,
         versions=provenance.versions(),
         seeds={"seed": seed},
         hashes={"data": splits.sha256, **{a.path.name: a.sha256 for a in every}},

@@ -24,6 +24,9 @@ def compress(
     ] = None,
     max_bytes: Annotated[int | None, typer.Option(help="Largest file allowed.")] = None,
     max_latency: Annotated[float | None, typer.Option(help="Most ms a row on one thread.")] = None,
+    budget: Annotated[
+        str, typer.Option(help="Time to search in, such as 10m; of 50 recipes if none is named.")
+    ] = "",
     never_slower: Annotated[
         bool, typer.Option(help="Nothing slower than the base; mixes with float layers are tried.")
     ] = False,
@@ -66,12 +69,14 @@ def compress(
     from toolkit.choice import Budget
     from toolkit.data.unlabelled import rows as rows_of
     from toolkit.devices import here, on
+    from toolkit.exploring import seconds_of
     from toolkit.jobs import working
     from toolkit.recipe import known
     from toolkit.recipe import load as recipe_named
     from toolkit.search import compress as search
 
-    budget = Budget(max_drop, max_bytes, max_latency, never_slower)
+    time = seconds_of(budget) if budget else None
+    limits = Budget(max_drop, max_bytes, max_latency, never_slower, time)
     target = place(bundle) if bundle else None
     from toolkit.models import open_model, parted
     from toolkit.models.opening import kind_of
@@ -96,7 +101,7 @@ def compress(
                 opened,
                 splits,
                 recipes,
-                budget=budget,
+                budget=limits,
                 out=out,
                 seed=seed,
                 unlabelled=more,
