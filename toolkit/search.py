@@ -30,7 +30,8 @@ from toolkit.glossary import (
 from toolkit.making import Made, begun, make
 from toolkit.measurement import measure
 from toolkit.mixing import Bench, mixes
-from toolkit.models import open_model, parted
+from toolkit.models import full, open_model, parted
+from toolkit.models.heads import head_of
 from toolkit.predict import predictor
 from toolkit.recipe import Recipe
 from toolkit.run import Run, from_json, to_json
@@ -90,6 +91,7 @@ def compress(
     if isinstance(model, str | Path):
         model = open_model(Path(model))
     model, words = parted(model)
+    model = full(model)
     if words is not None:
         splits = reworded(splits, words)
     units = max(int(model.outputs[0].shape[-1]), 2)
@@ -97,7 +99,8 @@ def compress(
     if unlabelled is not None:
         fit = replace(splits.fit, unlabelled=fitting(unlabelled, splits.fit.train))
         splits = replace(splits, fit=fit)
-    suspected = contract.suspected(predictor(model, "base"), splits.fit.train)
+    asked, head = predictor(model, "base"), head_of(model)
+    suspected = contract.suspected(asked, splits.fit.train, head=head)
     folder = writable_folder(written(Path(out)))
     known = Cache(writable_folder(Path(cache) if cache is not None else folder / ".cache"))
     for place in (folder, known.folder):
