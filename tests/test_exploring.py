@@ -85,7 +85,7 @@ def test_what_more_would_cost():
     assert dearer(None, made, right) == ()
 
 
-@pytest.mark.parametrize("text", ["", "10", "m", "-5m", "0s", "ten m", "5d"])
+@pytest.mark.parametrize("text", ["10", "m", "-5m", "0s", "ten m", "5d"])
 def test_times_that_are_none(text):
     with pytest.raises(RecipeError, match="90s, 10m or 1h"):
         seconds_of(text)

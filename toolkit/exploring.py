@@ -89,14 +89,16 @@ def told(found: Explored) -> Facts:
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
-def seconds_of(text: str) -> float:
-    """The seconds that a text such as 90s, 10m or 1.5h says.
+def seconds_of(text: str) -> float | None:
+    """The seconds that a text such as 90s, 10m or 1.5h says; None of none.
 
     Raises RecipeError for anything else.
 
     >>> seconds_of("10m"), seconds_of("1.5h")
     (600.0, 5400.0)
     """
+    if not text:
+        return None
     number, unit = text[:-1], text[-1:]
     if unit not in _UNITS or not number.replace(".", "", 1).isdigit() or not float(number):
         raise RecipeError(f"budget '{text}'", "a time such as 90s, 10m or 1h", "correct it")
