@@ -33,7 +33,7 @@ FLOORS = [
     {"export", "passes", "report.sections"},
     {"diagnosis", "recipe", "report", "saturation", "study"},
     {"making", "targets", "verification"},
-    {"bundle", "mixing"},
+    {"bundle", "mixing", "stages"},
     {"search"},
     {"demonstration"},
     {"cli"},

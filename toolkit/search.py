@@ -26,6 +26,10 @@ from toolkit.predict import predictor
 from toolkit.recipe import Recipe
 from toolkit.run import Run, from_json, to_json
 from toolkit.shapes import matching
+from toolkit.study import joined, study
+
+_CARDS = 6
+"""Decisions shown where reasons are a limit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +140,12 @@ def _judged(
     every = (base, *artifacts)
     artifact.write_manifest(every, folder, splits.test)
     measured, confusions = _measured(every, splits.test, known, seed)
+    reasons = None
+    if budget.min_agreement is not None:
+        asked = [predictor(a.path, a.name) for a in every]
+        reasons = study(asked, splits, methods=["shapley"], rows=_CARDS, seed=seed)
+        told = (m for m in reasons.measurements if m.name.startswith("reason_"))
+        measured = (*measured, *told)
     misses = {a.name: why for a in artifacts if (why := miss(a, measured, budget))}
     within = [a for a in artifacts if a.name not in misses]
     chosen = best(quick(within, measured, budget), measured)
@@ -157,6 +167,7 @@ def _judged(
         hashes={"data": splits.sha256, **{a.path.name: a.sha256 for a in every}},
         machine=provenance.machine(),
     )
+    run = run if reasons is None else joined(run, reasons)
     return Frontier(run, base, tuple(artifacts), chosen, {**misses, **failed})
 
 

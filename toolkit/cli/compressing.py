@@ -27,6 +27,10 @@ def compress(
     never_slower: Annotated[
         bool, typer.Option(help="Nothing slower than the base; mixes with float layers are tried.")
     ] = False,
+    min_agreement: Annotated[
+        float | None,
+        typer.Option(help="Least agreement of reasons, 0 random to 1, by a 95 % bound."),
+    ] = None,
     bundle: Annotated[
         Path | None, typer.Option(help="A .zip for a device: model, samples, card, run.py.")
     ] = None,
@@ -71,7 +75,7 @@ def compress(
     from toolkit.recipe import load as recipe_named
     from toolkit.search import compress as search
 
-    budget = Budget(max_drop, max_bytes, max_latency, never_slower)
+    budget = Budget(max_drop, max_bytes, max_latency, never_slower, min_agreement=min_agreement)
     target = place(bundle) if bundle else None
     from toolkit.models import open_model, parted
     from toolkit.models.opening import kind_of
