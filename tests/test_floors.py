@@ -33,7 +33,7 @@ FLOORS = [
     {"export", "passes", "report.sections"},
     {"diagnosis", "recipe", "report", "saturation", "study"},
     {"making", "space", "surrogate", "targets", "verification"},
-    {"bundle", "mixing"},
+    {"bundle", "mixing", "stages"},
     {"exploring"},
     {"search"},
     {"demonstration"},

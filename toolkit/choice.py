@@ -24,7 +24,8 @@ class Budget:
     max_drop: points of accuracy; the one-sided 95 % bound of the loss must lie below it.
     max_bytes: of the file. max_latency: ms, p50 of one row on one thread. never_slower: than the
     base. seconds: for making candidates; what is begun is finished. require: demands on any other
-    figure, of one class or slice too.
+    figure, of one class or slice too. min_agreement: of reasons, 0 as random and 1 as the base
+    beside itself; the lower end of its 95 % interval must reach it.
     """
 
     max_drop: float | None = None
@@ -33,13 +34,20 @@ class Budget:
     never_slower: bool = False
     seconds: float | None = None
     require: tuple[Requirement, ...] = ()
+    min_agreement: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse limits that nothing can meet."""
-        for name in ("max_drop", "max_bytes", "max_latency", "seconds"):
+        for name in ("max_drop", "max_bytes", "max_latency", "seconds", "min_agreement"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise RecipeError(f"{name} {value}", "a number above 0", "correct the limit")
+        if self.min_agreement is not None and self.min_agreement > 1:
+            raise RecipeError(
+                f"min_agreement {self.min_agreement}",
+                "at most 1, the base beside itself",
+                "correct the limit",
+            )
 
     def told(self) -> Facts:
         """The limits that were set, as a Run keeps them."""
@@ -104,6 +112,14 @@ def miss(made: Artifact, measured: Sequence[Measurement], budget: Budget) -> str
         return f"loses {drop.value:.2f} points, more than {FREE_DROP:g} or more than chance"
     if budget.max_bytes is not None and made.nbytes > budget.max_bytes:
         return f"is {made.nbytes:,} bytes, more than {budget.max_bytes:,}"
+    if budget.min_agreement is not None:
+        places = [m for name, m in figure.items() if name.startswith("reason_place ")]
+        kept = min((m.low or 0.0 for m in places), default=0.0)
+        if kept < budget.min_agreement:
+            return (
+                f"keeps reasons at {kept:.2f} for sure (0 random, 1 the base beside itself), "
+                f"not at {budget.min_agreement:g}"
+            )
     ratio = figure["latency_ratio"]
     if budget.never_slower and ratio.low is not None and ratio.low > NOTICEABLE:
         return f"takes {ratio.value:.2f} times the base's time"

@@ -121,6 +121,13 @@ def graph_before(recipe: Recipe, kind: str, source: Source, cache: Cache | None)
     return _follow(recipe.passes[:place], recipe.name, source, cache)[0]
 
 
+def graphs(recipe: Recipe, source: Source, cache: Cache | None) -> list[Any]:
+    """The onnx.ModelProto that stands after each pass of a recipe, exported where it is Keras."""
+    passes = recipe.passes
+    every = (passes[: place + 1] for place in range(len(passes)))
+    return [_follow(so_far, recipe.name, source, cache)[0] for so_far in every]
+
+
 def _together(
     group: Sequence[Recipe],
     source: Source,

@@ -38,6 +38,10 @@ from toolkit.recipe import Recipe
 from toolkit.run import Run, from_json, to_json
 from toolkit.shapes import matching
 from toolkit.space import useful
+from toolkit.study import joined, study
+
+_CARDS = 6
+"""Decisions shown where reasons are a limit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,8 +137,8 @@ def compress(
         failed = {one.recipe.name: one.error for one in made if one.error is not None}
         if len(failed) == len(made):
             raise next(reversed(failed.values()))
-        quick = budget.never_slower or budget.max_latency is not None
-        mixed = mixes(made, bench, splits.test, limit=budget.max_drop, quick=quick)
+        hurried = budget.never_slower or budget.max_latency is not None
+        mixed = mixes(made, bench, splits.test, limit=budget.max_drop, quick=hurried)
         made += [mix.made for mix in mixed if mix.made is not None]
         return _judged(
             (base, made),
@@ -187,6 +191,12 @@ def _judged(
     every = (base, *artifacts)
     artifact.write_manifest(every, folder, splits.test)
     measured, confusions = _measured(every, splits.test, known, seed, slices)
+    reasons = None
+    if budget.min_agreement is not None:
+        asked = [predictor(a.path, a.name) for a in every]
+        reasons = study(asked, splits, methods=["shapley"], rows=_CARDS, seed=seed)
+        told_of = (m for m in reasons.measurements if m.name.startswith("reason_"))
+        measured = (*measured, *told_of)
     misses = {a.name: why for a in artifacts if (why := miss(a, measured, budget))}
     within = [a for a in artifacts if a.name not in misses]
     chosen = best(quick(within, measured, budget), measured)
@@ -209,6 +219,7 @@ def _judged(
         hashes={"data": splits.sha256, **{a.path.name: a.sha256 for a in every}},
         machine=provenance.machine(),
     )
+    run = run if reasons is None else joined(run, reasons)
     return Frontier(run, base, tuple(artifacts), chosen, {**misses, **failed})
 
 

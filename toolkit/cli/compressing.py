@@ -35,6 +35,10 @@ def compress(
     never_slower: Annotated[
         bool, typer.Option("--never-slower", help="Than the base; mixes with float are tried.")
     ] = False,
+    min_agreement: Annotated[
+        float | None,
+        typer.Option(help="Least agreement of reasons, 0 random to 1, by a 95 % bound."),
+    ] = None,
     slices: options.Slice = None,
     require: options.Require = None,
     bundle: Annotated[Path | None, typer.Option(help="A .zip of all that a device needs.")] = None,
@@ -82,7 +86,13 @@ def compress(
 
     needed, columns = options.demanded(require, slices)
     limits = Budget(
-        max_drop, max_bytes, max_latency, never_slower, seconds_of(budget), require=needed
+        max_drop,
+        max_bytes,
+        max_latency,
+        never_slower,
+        seconds_of(budget),
+        require=needed,
+        min_agreement=min_agreement,
     )
     target = place(bundle) if bundle else None
     from toolkit.models import open_model, parted
