@@ -314,10 +314,8 @@ def asked(python, folder, *arguments, ok=0):
 
 
 def test_it_runs_on_numpy_and_onnxruntime_alone(bare, folder, frontier, digits):
-    there = subprocess.run(
-        [bare, "-I", "-c", "from importlib.util import find_spec as f; print(f('onnx'), f('keras'))"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+    code = "from importlib.util import find_spec as f; print(f('onnx'), f('keras'))"
+    there = subprocess.run([bare, "-I", "-c", code], capture_output=True, text=True, check=True)
     assert there.stdout.split() == ["None", "None"]
     told = asked(bare, folder, "--verify")
     assert f"{SAMPLES} samples: {SAMPLES} the same to the bit" in told

@@ -1,9 +1,15 @@
 import numpy as np
 import pytest
+from hypothesis import given as each
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from onnx import TensorProto, numpy_helper
 
 from toolkit.errors import RecipeError
 from toolkit.export import export
+from toolkit.passes import ranges
+from toolkit.passes.dynamic_int8 import prepared
+from toolkit.passes.ranges import METHODS
 from toolkit.passes.static_int8 import StaticInt8
 from toolkit.predict import predictor
 
@@ -55,10 +61,84 @@ def test_wrong_settings(wrong):
         StaticInt8(**wrong)
 
 
-@pytest.mark.parametrize("method", ["entropy", "percentile"])
-def test_other_calibrations_run(method, floats, digits):
-    small = StaticInt8(calibration=method, rows=40)(floats, digits.fit).model
-    assert predictor(small.SerializeToString())(digits.test.x[:3]).shape == (3, 10)
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("rows", [37, 200])
+def test_every_calibration_runs_in_silence(method, rows, floats, digits, capfd):
+    step = StaticInt8(calibration=method, rows=rows)(floats, digits.fit)
+    assert predictor(step.model.SerializeToString())(digits.test.x[:3]).shape == (3, 10)
+    rows = min(rows, len(digits.fit.calibration))
+    assert 0 <= rows - step.facts["calibration_rows"] < 20
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_was_found_stands_in_the_file(floats, digits):
+    """Each tensor's step is its range over 255, whichever method gave it."""
+    step = StaticInt8(calibration="best")(floats, digits.fit)
+    held = {t.name: numpy_helper.to_array(t) for t in step.model.graph.initializer}
+    steps = {
+        n.input[0]: held[n.input[1]] for n in step.model.graph.node if n.op_type == "QuantizeLinear"
+    }
+    x = ranges.even(digits.fit.calibration.x[:200])
+    ready = prepared(floats)
+    given, chosen = ranges.found(ready, "best", x, list(steps))
+    assert chosen == step.facts["ranges"]
+    assert len(given) == len(steps) >= 4
+    for tensor, (low, high) in given.items():
+        assert steps[tensor] == pytest.approx((high - low) / 255, rel=1e-5)
+
+
+def test_best_is_the_method_whose_answers_are_nearest(floats, digits):
+    """Each tensor rounded alone by each method, by hand: none comes nearer than the chosen one."""
+    x = ranges.even(digits.fit.calibration.x[:64])
+    ready = prepared(floats)
+    first = next(n.output[0] for n in ready.graph.node if n.op_type == "Relu")
+    given, _ = ranges.found(ready, "best", x, [first])
+
+    def error(ends):
+        import onnx
+
+        step = (ends[1] - ends[0]) / 255
+        more = onnx.ModelProto.FromString(ready.SerializeToString())
+        nodes = list(more.graph.node)
+        place = next(i for i, n in enumerate(nodes) if first in n.output)
+        nodes[place].output[0] = "plain"
+        scale = numpy_helper.from_array(np.float32(step), "s")
+        zero = numpy_helper.from_array(np.uint8(np.rint(-ends[0] / step)), "z")
+        more.graph.initializer.extend([scale, zero])
+        added = [
+            onnx.helper.make_node("QuantizeLinear", ["plain", "s", "z"], ["whole"]),
+            onnx.helper.make_node("DequantizeLinear", ["whole", "s", "z"], [first]),
+        ]
+        del more.graph.node[:]
+        more.graph.node.extend([*nodes[: place + 1], *added, *nodes[place + 1 :]])
+        one, two = (predictor(m.SerializeToString()) for m in (ready, more))
+        return float(((one.logits(x) - two.logits(x)) ** 2).mean())
+
+    errors = {
+        method: error(ranges.found(ready, method, x, [first])[0][first])
+        for method in METHODS
+        if method != "best"
+    }
+    assert error(given[first]) == pytest.approx(min(errors.values()))
+
+
+@each(arrays(np.float32, st.integers(2, 40), elements=st.floats(-9, 9, width=32)))
+def test_least_squares_never_errs_more_than_the_whole_range(values):
+    def error(low, high):
+        step = (high - low) / 255 or 1.0
+        zero = np.rint(-low / step)
+        whole = np.clip(np.rint(values / step) + zero, 0, 255) - zero
+        return float(((whole * step - values) ** 2).mean())
+
+    low, high = ranges.least_squares(values)
+    assert low <= 0 <= high
+    whole = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
+    assert error(low, high) <= error(*whole) + 1e-9
+
+
+def test_an_outlier_is_clipped_by_least_squares_and_not_by_minmax():
+    values = np.append(np.random.default_rng(0).normal(size=100_000), 40).astype(np.float32)
+    assert ranges.least_squares(values)[1] < 36 < values.max()
 
 
 def test_layers_stay_float_by_name(floats, digits):

@@ -10,7 +10,9 @@ kernel, and so do depthwise convolutions.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,9 +22,9 @@ from toolkit.constants import constants
 from toolkit.glossary import Floats
 from toolkit.models.heads import probabilities
 from toolkit.onnx_graph import Graph
-from toolkit.passes.integer_operators import written_out
-from toolkit.predict import OnnxPredictor, session
+from toolkit.predict import OnnxPredictor
 from toolkit.shapes import in_shape
+from toolkit.windows import depthwise, matrices, rows, size
 
 LOWEST, HIGHEST = -32768, 32767
 _ROWS = 64
@@ -108,7 +110,7 @@ class IntegerPredictor:
         self._outer = OnnxPredictor(model.SerializeToString(), name or "integers")
         self.name, self.shape = self._outer.name, self._outer.shape
         self.classes = self._outer.classes
-        self._plan = _Plan(written_out(model), clipping=clipping)
+        self._plan = _Plan(_fused(model), clipping=clipping)
         self.unknown = tuple(self._plan.unknown)
         """Operators that may clip inside the runtime, which is not computed here."""
 
@@ -139,6 +141,34 @@ class IntegerPredictor:
         # ranges found on the fly are those of a whole call, and a device asks for one row
         step = 1 if self._plan.dynamic else _ROWS
         return (x[i : i + step] for i in range(0, len(x), step))
+
+
+def _fused(model: Any) -> Any:
+    """The graph that onnxruntime makes of a model when it loads it, with its integer operators.
+
+    One whose ranges are found on the fly comes back as it is: its sums stand there as operators.
+    """
+    import onnx
+
+    if any(n.op_type == "DynamicQuantizeLinear" for n in model.graph.node):
+        return model
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "fused.onnx"
+        _opened(model, "ORT_ENABLE_EXTENDED", str(path))
+        return onnx.load(path)
+
+
+def _opened(model: Any, level: str, saved: str = "") -> Any:
+    """A session at a level of optimisation; `saved` is where the optimised graph goes."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
+    if saved:
+        options.optimized_model_filepath = saved
+    content, providers = model.SerializeToString(), ["CPUExecutionProvider"]
+    return onnxruntime.InferenceSession(content, options, providers=providers)
 
 
 class _Plan:
@@ -206,7 +236,8 @@ class _Plan:
                 for i in given
             )
             graph.output.extend(ValueInfoProto(name=o) for o in made)
-            self._opened[number] = session(part.SerializeToString()), given, made
+            # optimised already: once more, floats between would be added in another order
+            self._opened[number] = _opened(part, "ORT_DISABLE_ALL"), given, made
         return self._opened[number]
 
     def _risky(self, node: Any) -> bool:
@@ -215,7 +246,9 @@ class _Plan:
         weights = self._held.get(node.input[_PLACES[node.op_type][1]])
         if weights is None or weights.dtype != np.int8:
             return False
-        return any(can_clip(w).any() for w in _matrices(node, weights))
+        if depthwise(node, weights):
+            return False
+        return any(can_clip(w).any() for w in matrices(node, weights))
 
     def _risky_inside(self, node: Any) -> bool:
         held = [self._held[i] for i in node.input if i in self._held]
@@ -238,24 +271,6 @@ def _even(values: NDArray[Any]) -> NDArray[Any]:
     return np.pad(values, ((0, len(values) % 2), (0, 0)))
 
 
-def _settings(node: Any) -> dict[str, Any]:
-    from onnx import helper
-
-    return {a.name: helper.get_attribute_value(a) for a in node.attribute}
-
-
-def _matrices(node: Any, weights: NDArray[Any]) -> list[NDArray[Any]]:
-    """The weights as (k, n) in the order in which they are summed, one matrix a group."""
-    if "Conv" in node.op_type:
-        groups = _settings(node).get("group", 1)
-        if weights.shape[1] == 1 and groups == weights.shape[0]:
-            return []  # depthwise
-        last = np.moveaxis(weights, 1, -1).reshape(len(weights), -1)
-        return [part.T for part in np.split(last, groups)]
-    turned = _settings(node).get("transB", 0)
-    return [weights.T if turned else weights]
-
-
 def _made(node: Any, held: dict[str, NDArray[Any]], *, clipping: bool) -> tuple[NDArray[Any], int]:
     """What one summing operator makes, with clipped sums, and how many pairs it clipped."""
     kind = node.op_type
@@ -265,17 +280,17 @@ def _made(node: Any, held: dict[str, NDArray[Any]], *, clipping: bool) -> tuple[
     a_zero, w_zero = (names[i] for i in _ZEROS[kind])
     zero = held[a_zero].reshape(()) if a_zero else np.zeros((), a.dtype)
     lift = held[w_zero].reshape(-1).astype(np.int64) if w_zero else np.zeros(1, np.int64)
-    groups = _matrices(node, weights)
+    groups = matrices(node, weights)
     convolves = "Conv" in kind
-    unfolded = _unfolded(node, a, weights, zero) if convolves else [a.reshape(-1, a.shape[-1])]
+    summed = rows(node, a, weights.shape, int(zero))
     clipped, totals = 0, []
-    for number, (rows, w) in enumerate(zip(unfolded, groups, strict=True)):
-        total, count = sums(rows, w, clipping=clipping)
+    for number, (part, w) in enumerate(zip(summed, groups, strict=True)):
+        total, count = sums(part, w, clipping=clipping)
         clipped += count
         mine = lift if lift.size == 1 else np.split(lift, len(groups))[number]
         total = total - int(zero) * (w.astype(np.int64).sum(axis=0) - len(w) * mine)
         if mine.any():
-            total = total - rows.astype(np.int64).sum(axis=1, keepdims=True) * mine
+            total = total - part.astype(np.int64).sum(axis=1, keepdims=True) * mine
         totals.append(total)
     total = np.concatenate(totals, axis=1)
     biases = {"QLinearConv": names[8], "QGemm": names[6]}
@@ -283,8 +298,8 @@ def _made(node: Any, held: dict[str, NDArray[Any]], *, clipping: bool) -> tuple[
         total = total + held[biases[kind]].reshape(-1)
     made = _scaled(node, total.astype(np.int32), names, held)
     if convolves:
-        size = _size(node, a.shape, weights.shape)
-        return np.ascontiguousarray(np.moveaxis(made.reshape(len(a), *size, -1), -1, 1)), clipped
+        places = size(node, a.shape, weights.shape)
+        return np.ascontiguousarray(np.moveaxis(made.reshape(len(a), *places, -1), -1, 1)), clipped
     return made.reshape(*a.shape[:-1], made.shape[-1]), clipped
 
 
@@ -307,53 +322,3 @@ def _scaled(
     ends = np.float32(lowest - int(moved)), np.float32(highest - int(moved))
     whole: NDArray[Any] = np.rint(np.clip(made, *ends)).astype(np.int32) + int(moved)
     return whole.astype(moved.dtype)
-
-
-def _size(node: Any, rows: tuple[int, ...], kernel: tuple[int, ...]) -> list[int]:
-    """The spatial shape of what a convolution makes."""
-    pads, strides, dilations = _geometry(node, rows, kernel)
-    n = len(kernel) - 2
-    return [
-        (rows[2 + i] + pads[i] + pads[i + n] - dilations[i] * (kernel[2 + i] - 1) - 1) // strides[i]
-        + 1
-        for i in range(n)
-    ]
-
-
-def _geometry(
-    node: Any, rows: tuple[int, ...], kernel: tuple[int, ...]
-) -> tuple[list[int], list[int], list[int]]:
-    """Padding, strides and dilations of a convolution, written out."""
-    said, n = _settings(node), len(kernel) - 2
-    strides = list(said.get("strides", [1] * n))
-    dilations = list(said.get("dilations", [1] * n))
-    pads = list(said.get("pads", [0] * 2 * n))
-    auto = said.get("auto_pad", b"NOTSET").decode()
-    if auto.startswith("SAME"):
-        for i in range(n):
-            wide = dilations[i] * (kernel[2 + i] - 1) + 1
-            total = max((-(-rows[2 + i] // strides[i]) - 1) * strides[i] + wide - rows[2 + i], 0)
-            less, more = total // 2, total - total // 2
-            pads[i], pads[i + n] = (less, more) if auto == "SAME_UPPER" else (more, less)
-    return pads, strides, dilations
-
-
-def _unfolded(
-    node: Any, a: NDArray[Any], weights: NDArray[Any], zero: NDArray[Any]
-) -> list[NDArray[Any]]:
-    """The windows of a convolution as rows (m, k), channels inside, one array a group."""
-    pads, strides, dilations = _geometry(node, a.shape, weights.shape)
-    n = weights.ndim - 2
-    around = [(0, 0), (0, 0), *((pads[i], pads[i + n]) for i in range(n))]
-    padded = np.pad(a, around, constant_values=int(zero))
-    wide = [dilations[i] * (weights.shape[2 + i] - 1) + 1 for i in range(n)]
-    axes = tuple(range(2, 2 + n))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, wide, axis=axes)
-    steps = tuple(slice(None, None, s) for s in strides)
-    inner = tuple(slice(None, None, d) for d in dilations)
-    windows = windows[(slice(None), slice(None), *steps, *inner)]
-    groups = _settings(node).get("group", 1)
-    # (rows, channels, places..., window...) -> (rows, places..., window..., channels)
-    windows = np.moveaxis(windows, 1, -1)
-    parts = np.split(windows, groups, axis=-1)
-    return [p.reshape(int(np.prod(p.shape[: 1 + n])), -1) for p in parts]

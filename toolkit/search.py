@@ -8,58 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from toolkit import artifact, contract, provenance, recipe
+from toolkit.cache import Cache, data_key, key_of, sweep
 from toolkit.checkpoints import resuming
+from toolkit.choice import Budget, best, miss, quick
 from toolkit.data import reworded
 from toolkit.data.unlabelled import fitting
 from toolkit.devices import written
-from toolkit.errors import RecipeError, ToolkitError
-from toolkit.export import export
+from toolkit.errors import RecipeError
 from toolkit.files import writable_folder
-from toolkit.glossary import (
-    NOTICEABLE,
-    Artifact,
-    Facts,
-    Finding,
-    Fit,
-    History,
-    Measurement,
-    Splits,
-    Step,
-)
+from toolkit.glossary import Artifact, Confusion, Data, Finding, History, Measurement, Splits
+from toolkit.making import Made, begun, make
 from toolkit.measurement import measure
+from toolkit.mixing import Bench, mixes
 from toolkit.models import full, open_model, parted
-from toolkit.passes import apply
+from toolkit.models.heads import head_of
 from toolkit.predict import predictor
-from toolkit.progress import tell, under
 from toolkit.recipe import Recipe
-from toolkit.run import Run
+from toolkit.run import Run, from_json, to_json
 from toolkit.shapes import matching
-
-FREE_DROP = 1.0
-"""Points that may be lost when no limit is given, if the loss is within chance at all."""
-
-
-SAME_SIZE = 1.05
-"""Files within this ratio of the smallest count as equally small; the most accurate is taken."""
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What a small model may cost; None is no limit.
-
-    max_drop: points of accuracy; the one-sided 95 % bound of the loss must lie below it.
-    max_bytes: of the file. max_latency: ms, p50 of one row on one thread.
-    """
-
-    max_drop: float | None = None
-    max_bytes: int | None = None
-    max_latency: float | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse limits that nothing can meet."""
-        for name, value in vars(self).items():
-            if value is not None and not value > 0:
-                raise RecipeError(f"{name} {value}", "a number above 0", "correct the limit")
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,13 +56,16 @@ def compress(
     seed: int = 0,
     history: History | None = None,
     unlabelled: Any = None,
+    cache: str | Path | None = None,
 ) -> Frontier:
     """Run recipes on a Keras classifier, measure what comes out, and choose.
 
     model: a keras.Model or the path of one. recipes: names, TOML files or Recipes; none means
     `recipe.USUAL`. unlabelled: more rows, f32 (n, ...), for passes with a teacher to
     learn from it alone. Into `out` go base.onnx, one .onnx a recipe and manifest.json; trainings
-    that an earlier run into `out` left behind when it was killed go on from there.
+    that an earlier run into `out` left behind when it was killed go on from there. cache: a folder
+    where results are kept by their content and found again; None is `out`/.cache. Inside
+    `working(jobs=...)` recipes run side by side.
     Raises BadInput before anything is trained, ExportError for what ONNX cannot hold.
     """
     chosen = [r if isinstance(r, Recipe) else recipe.load(r) for r in recipes or recipe.USUAL]
@@ -116,118 +85,108 @@ def compress(
     if unlabelled is not None:
         fit = replace(splits.fit, unlabelled=fitting(unlabelled, splits.fit.train))
         splits = replace(splits, fit=fit)
-    suspected = contract.suspected(predictor(model, "base"), splits.fit.train)
+    asked, head = predictor(model, "base"), head_of(model)
+    suspected = contract.suspected(asked, splits.fit.train, head=head)
     folder = writable_folder(written(Path(out)))
+    known = Cache(writable_folder(Path(cache) if cache is not None else folder / ".cache"))
+    for place in (folder, known.folder):
+        sweep(place)
     with resuming(folder / ".checkpoints"):
-        return _searched(
-            model, splits, chosen, budget, folder, seed=seed, history=history, suspected=suspected
+        source = begun(model, splits.fit, known, seed=seed)
+        base = artifact.save(source.base.content, "base", folder, facts=(source.base.about,))
+        made = make(chosen, source, known, folder / ".checkpoints", task="compress")
+        failed = {one.recipe.name: one.error for one in made if one.error is not None}
+        if len(failed) == len(made):
+            raise next(reversed(failed.values()))
+        bench = Bench(source, known, folder / ".checkpoints")
+        quick = budget.never_slower or budget.max_latency is not None
+        mixed = mixes(made, bench, splits.test, limit=budget.max_drop, quick=quick)
+        made += [mix.made for mix in mixed if mix.made is not None]
+        return _judged(
+            (base, made),
+            splits,
+            budget,
+            folder=folder,
+            known=known,
+            seed=seed,
+            history=history,
+            noted=(*suspected, *(mix.finding for mix in mixed)),
         )
 
 
-def _searched(
-    model: Any,
+def _judged(
+    came: tuple[Artifact, Sequence[Made]],
     splits: Splits,
-    recipes: Sequence[Recipe],
     budget: Budget,
-    folder: Path,
     *,
+    folder: Path,
+    known: Cache,
     seed: int,
     history: History | None,
-    suspected: Sequence[Finding],
+    noted: Sequence[Finding],
 ) -> Frontier:
-    """What compress does once its input is known to be right."""
-    base_step = export(model, splits.fit.validation, name="base")
-    base = artifact.save(base_step.model, "base", folder, facts=(base_step.facts,))
-    # whatever a recipe does to the base, the base can teach what came of it
-    fit = replace(splits.fit, base=predictor(base.path, "base"))
-    made: dict[tuple[Any, ...], Step] = {}
-    artifacts: list[Artifact] = []
-    failed: dict[str, str] = {}
-    last: ToolkitError | None = None
-    for done, current in enumerate(recipes):
-        tell("compress", done, len(recipes))
-        try:
-            with under(current.name):
-                small, facts = _follow(current, model, base_step, fit, made=made, seed=seed)
-        except ToolkitError as error:
-            failed[current.name] = str(error)
-            last = error
-            continue
-        artifacts.append(
-            artifact.save(small, current.name, folder, recipe=current.to_toml(), facts=facts)
-        )
-    tell("compress", len(recipes), len(recipes))
-    if last is not None and not artifacts:
-        raise last
+    """What came out as files, measured beside each other, and the one to take."""
+    base, made = came
+    artifacts = []
+    for one in made:
+        if one.error is None:
+            name, text = one.recipe.name, one.recipe.to_toml()
+            artifacts.append(artifact.save(one.content, name, folder, recipe=text, facts=one.facts))
+    failed = {one.recipe.name: str(one.error) for one in made if one.error is not None}
     every = (base, *artifacts)
     artifact.write_manifest(every, folder, splits.test)
-    measured, confusions = measure({a.name: a.path for a in every}, splits.test, seed=seed)
-    exported = [
-        Measurement(a.name, "export_difference", f["largest_difference"], "", f["rows_compared"])
-        for a in every
-        for f in a.facts
-        if "rows_compared" in f
-    ]
-    misses = {a.name: why for a in artifacts if (why := _miss(a, measured, budget))}
+    measured, confusions = _measured(every, splits.test, known, seed)
+    misses = {a.name: why for a in artifacts if (why := miss(a, measured, budget))}
     within = [a for a in artifacts if a.name not in misses]
-    best = _best(_quick(within, measured, budget), measured)
+    chosen = best(quick(within, measured, budget), measured)
     run = Run(
         title=f"{splits.name}: base and compressed",
         created=provenance.now(),
         command="compress",
         base="base",
-        chosen=best.name if best else None,
+        chosen=chosen.name if chosen else None,
         data=provenance.about(splits),
         artifacts=every,
-        measurements=(*measured, *exported),
+        measurements=(*measured, *_exported(every)),
         histories=(*((history,) if history else ()), *_histories(artifacts)),
         confusions=confusions,
-        findings=(*suspected, *(_failure(name, why) for name, why in failed.items())),
-        budget={name: value for name, value in vars(budget).items() if value is not None},
+        findings=(*noted, *(_failure(name, why) for name, why in failed.items())),
+        budget={name: value for name, value in vars(budget).items() if value},
         versions=provenance.versions(),
         seeds={"seed": seed},
         hashes={"data": splits.sha256, **{a.path.name: a.sha256 for a in every}},
         machine=provenance.machine(),
     )
-    return Frontier(run, base, tuple(artifacts), best, {**misses, **failed})
+    return Frontier(run, base, tuple(artifacts), chosen, {**misses, **failed})
+
+
+def _measured(
+    every: Sequence[Artifact], test: Data, known: Cache, seed: int
+) -> tuple[tuple[Measurement, ...], tuple[Confusion, ...]]:
+    """All figures of these files on these rows; taken once on one machine."""
+    files = [(a.name, a.sha256) for a in every]
+    key = key_of(files, data_key(test), provenance.machine(), seed)
+    entry = known.find(key)
+    if entry is not None:
+        kept = from_json(entry.content.decode())
+        return kept.measurements, kept.confusions
+    found, confusions = measure({a.name: a.path for a in every}, test, seed=seed)
+    taken = Run("", "", "measure", every[0].name, None, {}, measurements=found)
+    known.keep(key, to_json(replace(taken, confusions=confusions)).encode(), {})
+    return found, confusions
+
+
+def _exported(every: Sequence[Artifact]) -> list[Measurement]:
+    return [
+        Measurement(a.name, "export_difference", f["largest_difference"], "", f["rows_compared"])
+        for a in every
+        for f in a.facts
+        if "rows_compared" in f
+    ]
 
 
 def _failure(name: str, why: str) -> Finding:
     return Finding("R1", "warning", name, f"This recipe could not be run: {why}.", "Leave it out.")
-
-
-def _follow(
-    current: Recipe,
-    model: Any,
-    exported: Step,
-    fit: Fit,
-    *,
-    made: dict[tuple[Any, ...], Step],
-    seed: int,
-) -> tuple[Any, tuple[Facts, ...]]:
-    """Run the passes of a recipe; a beginning that another recipe has run is not run again."""
-    facts: list[Facts] = []
-    done: tuple[Any, ...] = ()
-    now = model
-    for step in (*current.passes, None):
-        if not _is_onnx(now) and (step is None or step.stage == "onnx"):
-            key = (*done, "export")
-            if key not in made:
-                same = not done
-                made[key] = exported if same else export(now, fit.validation, name=current.name)
-            now = made[key].model
-            facts.append(made[key].facts)
-        if step is not None:
-            done = (*done, step)
-            if done not in made:
-                made[done] = apply(step, now, fit, seed)
-            now = made[done].model
-            facts.append(made[done].facts)
-    return now, tuple(facts)
-
-
-def _is_onnx(model: Any) -> bool:
-    return hasattr(model, "SerializeToString")
 
 
 def _histories(artifacts: Sequence[Artifact]) -> list[History]:
@@ -239,45 +198,3 @@ def _histories(artifacts: Sequence[Artifact]) -> list[History]:
                 # recipes that begin alike share one training
                 found.setdefault(repr(series), History(a.name, series, {"pass": facts["pass"]}))
     return list(found.values())
-
-
-def _miss(made: Artifact, measured: Sequence[Measurement], budget: Budget) -> str:
-    """Why a candidate is not within the budget, or nothing."""
-    figure = {m.name: m for m in measured if m.subject == made.name}
-    drop, bound = figure["accuracy_drop"], figure["accuracy_drop_bound"].value
-    if budget.max_drop is not None and not bound < budget.max_drop:
-        return (
-            f"may lose {bound:.2f} points (one-sided 95 % bound over {drop.n} rows), "
-            f"not below {budget.max_drop:g}"
-        )
-    if budget.max_drop is None and (drop.value > FREE_DROP or (drop.low or 0.0) > 0):
-        return f"loses {drop.value:.2f} points, more than {FREE_DROP:g} or more than chance"
-    if budget.max_bytes is not None and made.nbytes > budget.max_bytes:
-        return f"is {made.nbytes:,} bytes, more than {budget.max_bytes:,}"
-    milliseconds = figure["latency_p50"].value / 1e3
-    if budget.max_latency is not None and milliseconds > budget.max_latency:
-        return f"takes {milliseconds:.3g} ms, more than {budget.max_latency:g}"
-    return ""
-
-
-def _quick(
-    within: Sequence[Artifact], measured: Sequence[Measurement], budget: Budget
-) -> Sequence[Artifact]:
-    """Those that are not slower than the base, or all where every one is or a limit was given."""
-    slow = {
-        m.subject
-        for m in measured
-        if m.name == "latency_ratio" and m.low is not None and m.low > NOTICEABLE
-    }
-    quick = [a for a in within if a.name not in slow]
-    return quick if quick and budget.max_latency is None else within
-
-
-def _best(within: Sequence[Artifact], measured: Sequence[Measurement]) -> Artifact | None:
-    """The smallest file, or the most accurate of those that are hardly larger."""
-    if not within:
-        return None
-    right = {m.subject: m.value for m in measured if m.name == "accuracy"}
-    least = min(a.nbytes for a in within)
-    near = [a for a in within if a.nbytes <= SAME_SIZE * least]
-    return max(near, key=lambda a: (right[a.name], -a.nbytes))

@@ -17,7 +17,7 @@ from toolkit.fidelity.comparison import WORST, Asked, compared, groups_of
 from toolkit.fidelity.difference import Difference, Remembered
 from toolkit.fidelity.resolution import resolved
 from toolkit.fidelity.scale import ceiling, scale
-from toolkit.glossary import Attribution, Drift, Layer, Predictor, Splits
+from toolkit.glossary import Attribution, Drift, Finding, Layer, Predictor, Splits
 from toolkit.measurement import judge
 from toolkit.progress import tell
 from toolkit.quality import CHEAP, chosen, quality
@@ -63,8 +63,8 @@ def study(
     explainers = [m if isinstance(m, Explainer) else _named(m) for m in methods]
     test, background = splits.test, splits.fit.train
     suspected = list(contract.suspected(predictors[0], background))
-    both, mapped = aligned(predictors[0], [*predictors[1:], *_some(retrained)], background)
-    predictors = [predictors[0], *both[: len(names) - 1]]
+    both, mapped = prepared([*predictors, *_some(retrained)], splits)
+    predictors = both[: len(names)]
     suspected += mapped
     judged, confusions, answers = judge({p.name: p for p in predictors}, test)
     picked = (
@@ -78,9 +78,7 @@ def study(
         over = tuple(sorted(int(row) for row in drawn))
     every = tuple(sorted({*picked, *over}))
     players = players_of(test, every, background, seed)
-    finer = [resolved(p, test.x[:_STEPS]) for p in predictors]
-    suspected += [finding for _, said in finer for finding in said]
-    asked = [Remembered(p) for p, _ in finer]
+    asked = [Remembered(p) for p in predictors]
     base, others = asked[0], asked[1:]
     found: list[Attribution] = []
     again: list[Attribution] = []
@@ -101,10 +99,11 @@ def study(
     everything = Asked(found, again, players, said, over, groups_of(test, over))
     drifts: list[Drift] = []
     for other in others:
-        likeness, drifting = compared(base, other, everything, seed=seed)
+        likeness, drifting, leaning = compared(base, other, everything, seed=seed)
         measured += likeness
+        suspected += leaning
         drifts += drifting
-    for predict, _ in finer:
+    for predict in predictors:
         mine = [a for a in found if a.subject == predict.name]
         measured += quality(predict, explainers, mine, players, figures=judged_by, seed=seed)
     shown = sorted({*picked, *_worst(drifts)})
@@ -131,6 +130,19 @@ def study(
         },
         machine=provenance.machine(),
     )
+
+
+def prepared(
+    predictors: Sequence[Predictor], splits: Splits
+) -> tuple[tuple[Predictor, ...], tuple[Finding, ...]]:
+    """The predictors as they are explained: mapped onto the first, and not rounded if avoidable.
+
+    Raises MatchError for models that do not answer the same question.
+    """
+    others, mapped = aligned(predictors[0], predictors[1:], splits.fit.train)
+    finer = [resolved(p, splits.test.x[:_STEPS]) for p in (predictors[0], *others)]
+    said = (finding for _, findings in finer for finding in findings)
+    return tuple(p for p, _ in finer), (*mapped, *said)
 
 
 def with_layers(run: Run, path: Path, splits: Splits) -> Run:

@@ -24,6 +24,9 @@ def compress(
     ] = None,
     max_bytes: Annotated[int | None, typer.Option(help="Largest file allowed.")] = None,
     max_latency: Annotated[float | None, typer.Option(help="Most ms a row on one thread.")] = None,
+    never_slower: Annotated[
+        bool, typer.Option(help="Nothing slower than the base; mixes with float layers are tried.")
+    ] = False,
     bundle: Annotated[
         Path | None, typer.Option(help="A .zip for a device: model, samples, card, run.py.")
     ] = None,
@@ -39,6 +42,12 @@ def compress(
     size: options.Size = "",
     scale: options.Scale = 1.0,
     offset: options.Offset = 0.0,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder of results kept by content. Default: OUT/.cache.")
+    ] = None,
+    jobs: options.Jobs = 1,
+    backend: options.Backend = "processes",
+    scheduler: options.Scheduler = "",
     seed: options.Seed = 0,
     devices: options.Devices = "auto",
     mixed: options.Mixed = False,
@@ -54,14 +63,15 @@ def compress(
     from toolkit.bundle import place
     from toolkit.bundle import write as write_bundle
     from toolkit.checks import checked
+    from toolkit.choice import Budget
     from toolkit.data.unlabelled import rows as rows_of
     from toolkit.devices import here, on
+    from toolkit.jobs import working
     from toolkit.recipe import known
     from toolkit.recipe import load as recipe_named
-    from toolkit.search import Budget
     from toolkit.search import compress as search
 
-    budget = Budget(max_drop, max_bytes, max_latency)
+    budget = Budget(max_drop, max_bytes, max_latency, never_slower)
     target = place(bundle) if bundle else None
     from toolkit.models import open_model, parted
     from toolkit.models.opening import kind_of
@@ -69,7 +79,7 @@ def compress(
     names = known() if recipe == ["all"] else recipe or ()
     recipes = [recipe_named(name) for name in names]
     kind_of(model)
-    with on(devices, mixed=mixed):
+    with on(devices, mixed=mixed), working(jobs, backend, scheduler):
         splits = options.loaded(
             data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=size
         )
@@ -83,7 +93,14 @@ def compress(
             more = rows_of(unlabelled, splits.fit.train, scale=scale, offset=offset)
         with screen.progress():
             frontier = search(
-                opened, splits, recipes, budget=budget, out=out, seed=seed, unlabelled=more
+                opened,
+                splits,
+                recipes,
+                budget=budget,
+                out=out,
+                seed=seed,
+                unlabelled=more,
+                cache=cache,
             )
         if not here().chief:
             return 0

@@ -128,6 +128,9 @@ def explain(
         screen.say_json({**figures.plain(found), **verdicts})
     else:
         screen.say(figures.explained(found))
+        for f in found.findings:
+            if f.severity == "warning":
+                screen.say(f"{f.subject}: {f.sentence} {f.next_step}")
         for verdict in told:
             screen.say(f"{'pass' if verdict.passed else 'FAIL'}: {verdict.sentence}")
         screen.say(f"page: {out}")

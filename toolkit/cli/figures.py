@@ -40,6 +40,27 @@ def candidates(run: Run) -> str:
     return "\n".join(lines)
 
 
+def groups(run: Run, start: str) -> str:
+    """Accuracy of each class or slice, a row each; a candidate's with the points it lost."""
+    subjects = [s for s in run.subjects() if run.measured(s, "accuracy")]
+    head = ("", "rows", *subjects)
+    ends = [
+        m.name.removeprefix("accuracy ")
+        for m in run.measurements
+        if m.subject == run.base and m.name.startswith(f"accuracy {start}")
+    ]
+    rows: list[tuple[str, ...]] = []
+    for end in ends:
+        cells = []
+        for name in subjects:
+            lost = _cell(run, name, f"accuracy_drop {end}", " ({:.1f} lost)")
+            right = _cell(run, name, f"accuracy {end}", "{:.1f} %")
+            cells.append(right + (lost if lost != "-" else ""))
+        known = run.measured(run.base, f"accuracy {end}")
+        rows.append((end.removeprefix(start), f"{known.n:,}" if known else "-", *cells))
+    return table(head, rows)
+
+
 def devices(run: Run) -> str:
     """What was measured on devices, beside what was measured here."""
     head = ("", "device", "p50", "p50 here", "load", "memory")

@@ -20,6 +20,8 @@ def measure(
         list[Path] | None,
         typer.Option("--import", help="What run.py --measure wrote on a device; as often as many."),
     ] = None,
+    slices: options.Slice = None,
+    require: options.Require = None,
     rounds: Annotated[int, typer.Option(min=5, help="Rounds of interleaved timing.")] = 31,
     label: options.Label = "",
     text: options.Text = "",
@@ -34,6 +36,7 @@ def measure(
 
     Example: toolkit measure small/base.onnx small/int8.onnx --data digits
 
+    Exit code 1 when a --require is not met by one of the files.
     With --import pi.json and the folder that compress wrote, the figures of a device are put into
     its run.json and its page, under the name of the file.
     """
@@ -67,8 +70,9 @@ def measure(
     first = next(iter(named.values()))
     words = options.vocabulary_of(first, vocabulary)
     splits = options.in_words(splits, first, predictor(first).shape, words)
+    needed, columns = options.demanded(require, slices, splits)
     with screen.progress():
-        measured, confusions = take(named, splits.test, rounds=rounds, seed=seed)
+        measured, confusions = take(named, splits.test, rounds=rounds, seed=seed, slices=columns)
     run = Run(
         title=f"{splits.name}: measured",
         created=provenance.now(),
@@ -87,7 +91,14 @@ def measure(
         screen.say_json(figures.plain(run))
     else:
         screen.say(figures.candidates(run))
-    return 0
+        if columns:
+            screen.say()
+            screen.say(figures.groups(run, "slice:"))
+    misses = [(n, why) for n in named for r in needed if (why := r.miss(n, measured))]
+    for name, why in misses:
+        # on stderr, so that JSON stays JSON
+        typer.echo(f"{name} {why}", err=True)
+    return 1 if misses else 0
 
 
 def _imported(folders: list[Path], reports: list[Path], data: str, *, as_json: bool) -> int:

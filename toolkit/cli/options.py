@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from toolkit.glossary import Splits, Words
+
+if TYPE_CHECKING:
+    from toolkit.requirement import Requirement
 
 Data = Annotated[
     str, typer.Option("--data", help="A named set, .npz, .csv, .parquet, .txt or a folder.")
@@ -26,13 +29,29 @@ Custom = Annotated[
 ]
 Trust = Annotated[bool, typer.Option("--trust", help="Let code in the model file run (Lambda).")]
 Architecture = Annotated[
-    str, typer.Option("--architecture", help="FILE.py:function, for a file of weights only.")
+    str, typer.Option("--architecture", help="FILE.py:function or .json, for weights only.")
 ]
 Devices = Annotated[
     str, typer.Option("--devices", help="Train on: auto, cpu, gpu, all; or as TF_CONFIG says.")
 ]
 Mixed = Annotated[bool, typer.Option("--mixed", help="Train in float16 on a GPU.")]
+Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Processes that work side by side.")]
+Backend = Annotated[
+    str, typer.Option("--backend", help="processes, or dask for the workers of a cluster.")
+]
+Scheduler = Annotated[
+    str, typer.Option("--scheduler", help="Address of a Dask scheduler: tcp://10.0.0.5:8786.")
+]
+Lang = Annotated[str, typer.Option("--lang", help="Language of the pages: en, de or zh.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+Slice = Annotated[
+    list[str] | None,
+    typer.Option("--slice", help="Column of a table by whose values to measure; repeatable."),
+]
+Require = Annotated[
+    list[str] | None,
+    typer.Option("--require", help="A limit, such as 'flips class:* <= 5'; repeatable."),
+]
 Out = Annotated[Path, typer.Option("--out", help="Where to write.")]
 
 
@@ -78,3 +97,24 @@ def in_words(
             "add --vocabulary FILE, one word a line or {word: index} as JSON",
         )
     return reworded(splits, found, shape[0] if len(shape) == 1 else None)
+
+
+def demanded(
+    require: list[str] | None, slices: list[str] | None, splits: Splits | None = None
+) -> tuple[tuple[Requirement, ...], tuple[str, ...]]:
+    """What must hold, and the columns to slice by; with `splits` both must fit its rows.
+
+    Raises RecipeError for what is no demand, DataError for a column that is not there.
+    """
+    from toolkit.behaviour import column_of
+    from toolkit.requirement import required
+
+    found = tuple(required(text) for text in require or ())
+    wanted = (*(slices or ()), *(column for r in found if (column := r.column())))
+    columns = tuple(dict.fromkeys(wanted))
+    if splits is not None:
+        for column in columns:
+            column_of(splits.test, column)
+        for one in found:
+            one.fitting(splits.test)
+    return found, columns

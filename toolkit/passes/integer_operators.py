@@ -32,22 +32,16 @@ class IntegerOperators(Pass):
 
     def __call__(self, model: Any, fit: Fit, seed: int = 0) -> Step:  # noqa: ARG002
         """Give the model of integer operators; facts count the operators by kind."""
-        made = written_out(model)
+        work = Graph(model)
+        for node in list(work.nodes):
+            if any(node is kept for kept in work.nodes):
+                _written(work, node)
+        made = work.finished()
+        _declare(made)
         kinds = [n.op_type for n in made.graph.node]
         whole = sorted({k for k in kinds if k.startswith("Q") or "Integer" in k})
         changed = {k: kinds.count(k) for k in whole}
         return Step(made, {"changed": changed, "skipped": _left(made)})
-
-
-def written_out(model: Any) -> Any:
-    """An onnx.ModelProto in QDQ form as one of integer operators; others come back as they are."""
-    work = Graph(model)
-    for node in list(work.nodes):
-        if any(node is kept for kept in work.nodes):
-            _written(work, node)
-    made = work.finished()
-    _declare(made)
-    return made
 
 
 def _written(work: Graph, node: Any) -> None:

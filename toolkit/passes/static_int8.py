@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,11 +12,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from toolkit.errors import RecipeError, near
-from toolkit.glossary import Fit, Floats, Stage, Step
+from toolkit.glossary import Facts, Fit, Floats, Stage, Step
+from toolkit.passes import ranges
 from toolkit.passes.base import Pass, positive
 from toolkit.passes.dynamic_int8 import integers, prepared, seven_or_eight
 
-_METHODS = {"minmax": "MinMax", "entropy": "Entropy", "percentile": "Percentile"}
 _FLOAT = ("Softmax", "Sigmoid", "Sub", "Mul", "Div")
 """Kept float: probabilities need fine steps, and the scaling of raw input costs next to nothing."""
 _LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
@@ -24,7 +26,8 @@ _LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 class StaticInt8(Pass):
     """Quantise weights and activations with onnxruntime's static quantiser (QDQ form).
 
-    rows: calibration rows used. calibration: minmax, entropy or percentile. bits 7 keeps the
+    rows: calibration rows used. calibration: minmax, entropy, percentile or mse for all tensors,
+    or best, which picks one for each by the answers of the net. bits 7 keeps the
     16-bit sums of AVX2 without VNNI from saturating, so that every CPU computes the same.
     signed: activations as signed bytes, which ARM multiplies sooner; x86 is quicker without.
     keep_float: layers that stay float, each by what it makes or by its node, as
@@ -43,13 +46,40 @@ class StaticInt8(Pass):
         """Refuse settings that do not exist."""
         positive(self.name, rows=self.rows)
         seven_or_eight(self.name, self.bits)
-        if self.calibration not in _METHODS:
+        if self.calibration not in ranges.METHODS:
             raise RecipeError(
-                f"unknown calibration '{self.calibration}'", near(self.calibration, _METHODS)
+                f"unknown calibration '{self.calibration}'", near(self.calibration, ranges.METHODS)
             )
 
     def __call__(self, model: Any, fit: Fit, seed: int = 0) -> Step:  # noqa: ARG002
         """Give the model with int8 weights and activations; `fit.calibration` sets the ranges."""
+        ready = prepared(model)
+        shape = [d.dim_value for d in ready.graph.input[0].type.tensor_type.shape.dim[1:]]
+        x = ranges.even(fit.calibration.x[: self.rows])
+        x = x.reshape(len(x), *shape) if all(shape) else x
+        kept = {n.name: n.op_type for n in ready.graph.node if n.op_type in _FLOAT}
+        kept |= _asked_for(ready, self.keep_float)
+        facts: Facts = {"skipped": kept, "calibration_rows": len(x)}
+        if self.calibration in ranges.CALIBRATORS:
+            small = self._rounded(ready, x, kept, ranges.CALIBRATORS[self.calibration])
+        else:
+            # a first rounding says which tensors need a range
+            first = self._rounded(ready, x[:1], kept, "MinMax")
+            tensors = _measured(ready, first)
+            given, chosen = ranges.found(ready, self.calibration, x, tensors)
+            small = self._rounded(ready, x, kept, "MinMax", given)
+            facts["ranges"] = chosen
+        return Step(small, {"changed": integers(small), **facts})
+
+    def _rounded(
+        self,
+        ready: Any,
+        x: Floats,
+        kept: dict[str, str],
+        method: str,
+        given: ranges.Ranges | None = None,
+    ) -> Any:
+        """The file of onnxruntime's quantiser, with the ranges of `given` where there are any."""
         import onnx
         from onnxruntime.quantization import (
             CalibrationMethod,
@@ -58,31 +88,39 @@ class StaticInt8(Pass):
             quantize_static,
         )
 
-        ready = prepared(model)
-        shape = [d.dim_value for d in ready.graph.input[0].type.tensor_type.shape.dim[1:]]
-        x = fit.calibration.x[: self.rows]
-        x = x.reshape(len(x), *shape) if all(shape) else x
-        kept = {n.name: n.op_type for n in ready.graph.node if n.op_type in _FLOAT}
-        kept |= _asked_for(ready, self.keep_float)
+        of_rows = QuantType.QInt8 if self.signed else QuantType.QUInt8
+        extra = {
+            "TensorQuantOverrides": {
+                tensor: [{"rmin": np.float32(low), "rmax": np.float32(high)}]
+                for tensor, (low, high) in (given or {}).items()
+            }
+        }
+        copy = type(ready)()
+        copy.CopyFrom(ready)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "out.onnx"
-            quantize_static(
-                ready,
-                path,
-                _reader(ready.graph.input[0].name, x),
-                quant_format=QuantFormat.QDQ,
-                nodes_to_exclude=list(kept),
-                per_channel=self.per_channel,
-                reduce_range=self.bits == 7,
-                activation_type=QuantType.QInt8 if self.signed else QuantType.QUInt8,
-                weight_type=QuantType.QInt8,
-                calibrate_method=getattr(CalibrationMethod, _METHODS[self.calibration]),
-            )
-            small = onnx.load(path)
-        return Step(
-            small,
-            {"changed": integers(small), "skipped": kept, "calibration_rows": len(x)},
-        )
+            with redirect_stdout(io.StringIO()):  # its histograms print
+                quantize_static(
+                    copy,
+                    path,
+                    ranges.reader(ready.graph.input[0].name, x),
+                    quant_format=QuantFormat.QDQ,
+                    nodes_to_exclude=list(kept),
+                    per_channel=self.per_channel,
+                    reduce_range=self.bits == 7,
+                    activation_type=of_rows,
+                    weight_type=QuantType.QInt8,
+                    calibrate_method=getattr(CalibrationMethod, method),
+                    extra_options=extra if given else {},
+                )
+            return onnx.load(path)
+
+
+def _measured(ready: Any, rounded: Any) -> list[str]:
+    """The tensors of the float graph whose values a rounded file rounds."""
+    there = {i.name for i in ready.graph.input} | {o for n in ready.graph.node for o in n.output}
+    read = [n.input[0] for n in rounded.graph.node if n.op_type == "QuantizeLinear"]
+    return [t for t in dict.fromkeys(read) if t in there]
 
 
 def _asked_for(ready: Any, names: tuple[str, ...]) -> dict[str, str]:
@@ -96,18 +134,3 @@ def _asked_for(ready: Any, names: tuple[str, ...]) -> dict[str, str]:
             layers = [n.output[0] for n in ready.graph.node if n.op_type in _LAYERS]
             raise RecipeError(f"static_int8 keeps '{name}', which is no layer", near(name, layers))
     return {nodes[name].name: nodes[name].op_type for name in names}
-
-
-def _reader(name: str, x: Floats) -> Any:
-    """The calibration rows as onnxruntime wants them, in batches that bound its memory."""
-    from onnxruntime.quantization import CalibrationDataReader
-
-    class Rows(CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self.batches = iter(np.array_split(x, max(len(x) // 32, 1)))
-
-        def get_next(self) -> dict[str, Floats] | None:
-            batch = next(self.batches, None)
-            return None if batch is None else {name: batch}
-
-    return Rows()

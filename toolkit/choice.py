@@ -1,0 +1,83 @@
+"""Which candidate to take: the limits, what misses them and why, and the best of the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from toolkit.errors import RecipeError
+from toolkit.glossary import NOTICEABLE, Artifact, Measurement
+
+FREE_DROP = 1.0
+"""Points that may be lost when no limit is given, if the loss is within chance at all."""
+
+
+SAME_SIZE = 1.05
+"""Files within this ratio of the smallest count as equally small; the most accurate is taken."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a small model may cost; None is no limit.
+
+    max_drop: points of accuracy; the one-sided 95 % bound of the loss must lie below it.
+    max_bytes: of the file. max_latency: ms, p50 of one row on one thread. never_slower: than the
+    base. seconds: for making candidates; what is begun is finished.
+    """
+
+    max_drop: float | None = None
+    max_bytes: int | None = None
+    max_latency: float | None = None
+    never_slower: bool = False
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse limits that nothing can meet."""
+        for name, value in vars(self).items():
+            if value is not None and value is not False and not value > 0:
+                raise RecipeError(f"{name} {value}", "a number above 0", "correct the limit")
+
+
+def miss(made: Artifact, measured: Sequence[Measurement], budget: Budget) -> str:
+    """Why a candidate is not within the budget, or nothing."""
+    figure = {m.name: m for m in measured if m.subject == made.name}
+    drop, bound = figure["accuracy_drop"], figure["accuracy_drop_bound"].value
+    if budget.max_drop is not None and not bound < budget.max_drop:
+        return (
+            f"may lose {bound:.2f} points (one-sided 95 % bound over {drop.n} rows), "
+            f"not below {budget.max_drop:g}"
+        )
+    if budget.max_drop is None and (drop.value > FREE_DROP or (drop.low or 0.0) > 0):
+        return f"loses {drop.value:.2f} points, more than {FREE_DROP:g} or more than chance"
+    if budget.max_bytes is not None and made.nbytes > budget.max_bytes:
+        return f"is {made.nbytes:,} bytes, more than {budget.max_bytes:,}"
+    ratio = figure["latency_ratio"]
+    if budget.never_slower and ratio.low is not None and ratio.low > NOTICEABLE:
+        return f"takes {ratio.value:.2f} of the base's time"
+    milliseconds = figure["latency_p50"].value / 1e3
+    if budget.max_latency is not None and milliseconds > budget.max_latency:
+        return f"takes {milliseconds:.3g} ms, more than {budget.max_latency:g}"
+    return ""
+
+
+def quick(
+    within: Sequence[Artifact], measured: Sequence[Measurement], budget: Budget
+) -> Sequence[Artifact]:
+    """Those that are not slower than the base, or all where every one is or a limit was given."""
+    slow = {
+        m.subject
+        for m in measured
+        if m.name == "latency_ratio" and m.low is not None and m.low > NOTICEABLE
+    }
+    quick = [a for a in within if a.name not in slow]
+    return quick if quick and budget.max_latency is None else within
+
+
+def best(within: Sequence[Artifact], measured: Sequence[Measurement]) -> Artifact | None:
+    """The smallest file, or the most accurate of those that are hardly larger."""
+    if not within:
+        return None
+    right = {m.subject: m.value for m in measured if m.name == "accuracy"}
+    least = min(a.nbytes for a in within)
+    near = [a for a in within if a.nbytes <= SAME_SIZE * least]
+    return max(near, key=lambda a: (right[a.name], -a.nbytes))
