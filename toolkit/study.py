@@ -103,7 +103,7 @@ def study(
         measured += likeness
         suspected += leaning
         drifts += drifting
-    for predict in asked:
+    for predict in predictors:
         mine = [a for a in found if a.subject == predict.name]
         measured += quality(predict, explainers, mine, players, figures=judged_by, seed=seed)
     shown = sorted({*picked, *_worst(drifts)})
