@@ -57,6 +57,7 @@ def explain(
     trust: options.Trust = False,
     architecture: options.Architecture = "",
     label: options.Label = "",
+    drop: options.Drop = None,
     text: options.Text = "",
     vocabulary: options.Vocabulary = None,
     size: options.Size = "",
@@ -95,7 +96,7 @@ def explain(
     kinds = [kind_of(path) for path in paths]
     along = _recipe(stages, kinds[0])
     splits = options.loaded(
-        data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=size
+        data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=size, drop=drop
     )
     writable_folder(out.parent)
     predictors, first, words = _opened(
