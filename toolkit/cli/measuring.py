@@ -44,6 +44,7 @@ def measure(
     if imported:
         return _imported(models, imported, data, as_json=as_json)
     from toolkit import provenance
+    from toolkit.bases import beside
     from toolkit.errors import DataError, ModelError
     from toolkit.files import sha256
     from toolkit.measurement import measure as take
@@ -60,6 +61,12 @@ def measure(
                 f"{path} is a Keras file",
                 "an .onnx",
                 f"run: compress {path} --data {data} --out DIR",
+            )
+        if apart := beside(path):
+            raise ModelError(
+                f"{path} keeps its weights in {', '.join(apart[:3])}",
+                "one file, whose bytes can be counted",
+                f"join them: compress {path} --data {data} --out DIR makes DIR/base.onnx",
             )
         name = path.stem if path.stem not in named else str(path)
         if name in named:
