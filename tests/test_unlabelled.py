@@ -53,7 +53,7 @@ def test_texts_take_the_words_of_the_labelled_ones(tmp_path):
 
 @pytest.mark.parametrize("name", ["none", "none.npz", "none.csv", "none.txt"])
 def test_a_path_where_nothing_is(name, digits, tmp_path):
-    with pytest.raises(DataError, match="no unlabelled rows at .*check --unlabelled"):
+    with pytest.raises(DataError, match=r"no unlabelled rows at .*check --unlabelled"):
         rows(tmp_path / name, digits.fit.train)
 
 
