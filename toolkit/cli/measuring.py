@@ -24,6 +24,7 @@ def measure(
     require: options.Require = None,
     rounds: Annotated[int, typer.Option(min=5, help="Rounds of interleaved timing.")] = 31,
     label: options.Label = "",
+    drop: options.Drop = None,
     text: options.Text = "",
     vocabulary: options.Vocabulary = None,
     size: options.Size = "",
@@ -72,7 +73,7 @@ def measure(
             raise ModelError(f"{path} is named twice", "each model once", "drop one")
         named[name] = path
     splits = options.loaded(
-        data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=size
+        data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=size, drop=drop
     )
     first = next(iter(named.values()))
     words = options.vocabulary_of(first, vocabulary)
