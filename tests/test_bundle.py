@@ -95,6 +95,24 @@ def test_the_card_tells_what_was_measured_and_what_was_not(packed, run):
     assert run.hashes["data"] in text
 
 
+def test_the_card_tells_the_worst_class_first_and_slices(run, digits):
+    from toolkit.glossary import Measurement
+
+    slices = [Measurement("int8", f"accuracy slice:sex={s}", v, "%", 9, 1, 99) for s, v in
+              (("f", 90), ("m", 60))]  # fmt: skip
+    told = dataclasses.replace(run, measurements=(*run.measurements, *slices))
+    lines = contents(told, digits.test, name="int8")["MODEL_CARD.md"].decode().splitlines()
+    of_class = lines.index("| class | right in base, % | right, % | 95 % | n |") + 2
+    shown = [float(line.split("|")[3]) for line in lines[of_class : of_class + 10]]
+    assert shown == sorted(shown)
+    assert len(shown) == len(digits.test.classes)
+    of_slice = lines.index("| slice | right in base, % | right, % | 95 % | n |") + 2
+    assert [line.split("|")[1].strip() for line in lines[of_slice : of_slice + 2]] == [
+        "sex=m",
+        "sex=f",
+    ]
+
+
 def test_a_card_shows_hostile_names_and_does_nothing(run, digits):
     evil = "<script>a</script>|[x](javascript:1)\n# head"
     hostile = dataclasses.replace(run, data={**run.data, "name": evil})
