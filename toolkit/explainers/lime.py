@@ -58,8 +58,7 @@ class Lime(Explainer):
 
     def __post_init__(self) -> None:
         """Refuse settings with which nothing can be estimated."""
-        if self.samples or self.repeats < 2:
-            super().__post_init__()
+        super().__post_init__()
         if self.bins < 0 or self.bins == 1:
             raise RecipeError(
                 f"lime with bins={self.bins}", "0, or 2 and more", "leave it at 4, for quartiles"
