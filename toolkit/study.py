@@ -63,6 +63,8 @@ def study(
         )
     judged_by = chosen(figures)
     explainers = [m if isinstance(m, Explainer) else _named(m) for m in methods]
+    if len(every_name) > 1:
+        _alike(explainers)
     test, background = splits.test, splits.fit.train
     suspected = list(contract.suspected(predictors[0], background))
     both, mapped = prepared([*predictors, *_some(retrained)], splits)
@@ -181,6 +183,17 @@ def _named(name: str) -> Explainer:
     if name not in EXPLAINERS:
         raise RecipeError(f"unknown method '{name}'", near(name, EXPLAINERS))
     return EXPLAINERS[name]()
+
+
+def _alike(explainers: Sequence[Explainer]) -> None:
+    """Raise RecipeError for methods that would stop asking one model earlier than another."""
+    for explainer in explainers:
+        if explainer.tolerance is not None or vars(explainer).get("stable"):
+            raise RecipeError(
+                f"{explainer.method} that asks until it is sure, of several models",
+                "the same questions for every model",
+                "leave tolerance and stable out and give samples",
+            )
 
 
 def _some(predict: Predictor | None) -> list[Predictor]:
