@@ -196,6 +196,22 @@ def test_the_class_that_lost_most_comes_first():
     assert "26.0" in words(text)
 
 
+def test_a_class_that_fell_beyond_chance_is_marked():
+    fell = measured("int8", "accuracy_drop class:yes", 26, 10, 40, unit="points", n=50)
+    text = section(report.render(compressed(measurements=(fell,)), "compression"), "classes")
+    assert text.count('class="worse"') == 1
+    assert "26.0 10.0 to 40.0" in words(text)
+    text = section(report.render(compressed(), "compression"), "classes")
+    assert 'class="worse"' not in text
+
+
+def test_the_command_to_repeat_it_has_limits_as_they_are_typed():
+    budget = {"max_drop": 2.0, "never_slower": True, "require": ["ece <= 0.1", "flips < 5"]}
+    text = words(section(report.render(compressed(budget=budget), "compression"), "provenance"))
+    assert "--max-drop 2.0 --never-slower --require" in text
+    assert "--never-slower True" not in text
+
+
 def test_mistakes_that_grew_are_listed():
     text = words(section(report.render(compressed(), "compression"), "confusion"))
     assert "yes no 5 18 +13" in text

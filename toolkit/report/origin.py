@@ -42,7 +42,9 @@ def command(run: Run) -> str:
     for artifact in run.artifacts if run.command == "compress" else ():
         words += ["--recipe", artifact.name] if artifact.recipe else []
     for name, value in run.budget.items():
-        words += [f"--{name.replace('_', '-')}", f"{value}"]
+        for one in value if isinstance(value, list) else [value]:
+            # a limit that is either there or not has no value
+            words += [f"--{name.replace('_', '-')}", *([] if one is True else [f"{one}"])]
     if run.command == "explain":
         words += ["--rows", ",".join(str(d.row) for d in run.decisions)]
     words += ["--seed", str(seed), "--out", "OUT"]
