@@ -282,7 +282,7 @@ def test_many_decisions_get_a_table_and_some_cards(plain):
     )
     text = section(report.render(run, "explanation", beside=["reasons"]), "decisions")
     rows = re.findall(r'<article class="card" id="row-(\d+)"', text)
-    assert len(rows) == 60
+    assert len(rows) == 40
     assert "480" in rows, "where models differ there is a card"
     assert text.count("<tr data-row=") == n
 
@@ -294,3 +294,49 @@ def test_what_counts_overall_has_intervals(plain):
     for m, h in zip(mean, half, strict=True):
         assert f"{m:.3f}" in words(text)
         assert f"{m - h:.3f} to {m + h:.3f}" in words(text)
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows", "players", "most"),
+    [("tabular", 1000, 14, 5_000_000), ("image", 20, 49, 1_000_000)],
+)
+def test_large_jobs_stay_small_pages(kind, rows, players, most):
+    """Two models and their difference, two methods; pictures of noise, which no PNG makes small."""
+    rng = np.random.default_rng(0)
+    names = tuple(f"feature number {i}" for i in range(players))
+    segments = np.repeat(np.repeat(np.arange(49).reshape(7, 7), 5, 0), 5, 1)[:32, :32]
+    pictured = kind == "image"
+    shape = (32, 32, 3) if pictured else (players,)
+    made = {
+        (method, subject, row): Attribution(
+            method, subject, row, v := rng.normal(size=players), 0.1 * v, 0.5, 0.6, 1, 9, 0, True
+        )
+        for method in ("shapley", "lime")
+        for subject in ("base", "int8", "base - int8")
+        for row in range(rows)
+    }
+    run = Run(
+        "t",
+        "now",
+        "explain",
+        "base",
+        "int8",
+        {**DATA, "kind": kind, "features": [] if pictured else list(names)},
+        decisions=tuple(
+            Decision(
+                row,
+                rng.random(shape).astype(np.float32),
+                row % 2,
+                names,
+                segments if pictured else None,
+                {"base": np.float32([0.4, 0.6]), "int8": np.float32([0.3, 0.7])},
+            )
+            for row in range(rows)
+        ),
+        attributions=tuple(made.values()),
+        machine=MACHINE,
+    )
+    for page in ("explanation", "reasons"):
+        assert len(report.render(run, page).encode()) < most
+    text = report.render(run, "explanation")
+    assert ("hold the attributions of 200 of 1000 rows" in text) == (not pictured)

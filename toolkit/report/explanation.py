@@ -19,7 +19,7 @@ from toolkit.run import Run
 
 Part = tuple[str, str, Markup] | None
 
-CARDS, _LISTED = 60, 8
+CARDS, _LISTED = 40, 8
 """Decisions that get a card; the table holds all. Fewer than `_LISTED` need no table."""
 
 

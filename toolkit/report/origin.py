@@ -6,6 +6,7 @@ import shlex
 
 from markupsafe import Markup
 
+from toolkit.report.data import carried
 from toolkit.report.strings import say
 from toolkit.report.templates import rendered
 from toolkit.run import Run
@@ -25,7 +26,13 @@ def provenance(run: Run) -> Part:
     return (
         "provenance",
         say("How to repeat this"),
-        rendered("provenance.html", run=run, again=command(run)),
+        rendered(
+            "provenance.html",
+            run=run,
+            again=command(run),
+            carried=len(carried(run)),
+            explained=len({a.row for a in run.attributions}),
+        ),
     )
 
 
