@@ -262,6 +262,20 @@ def test_a_training_is_drawn_with_its_figures():
     assert "1 2.0000 2.5000 2 1.0000 1.5000" in words(text)
 
 
+def test_figures_of_quality_say_what_they_are_of(plain):
+    more = (
+        measured("base", "deletion_shapley hidden:mean", 0.2),
+        measured("base", "insertion_shapley hidden:mean", 0.7),
+        measured("base", "method_agreement rank shapley~lime", 0.5, 0.4, 0.6),
+        measured("base", "infidelity nothing", 0.9),
+    )
+    run = dataclasses.replace(plain, measurements=(*plain.measurements, *more))
+    text = words(section(report.render(run, "explanation", beside=["reasons"]), "quality"))
+    assert "base SHAP hidden:mean 0.200 0.700" in text
+    assert "SHAP~LIME Agreement of the methods (1 is the same): in which order" in text
+    assert "no reasons Infidelity" in text
+
+
 def test_where_models_disagree_both_reasons_are_shown(plain):
     run = dataclasses.replace(
         compressed(), decisions=plain.decisions, attributions=plain.attributions

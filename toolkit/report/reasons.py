@@ -57,6 +57,7 @@ def result(run: Run) -> Part:
 def place(run: Run) -> Part:
     """Where each model lies between reasons at random and the noise of the method itself."""
     found = [m for m in run.measurements if _by_method(m, "reason_place")]
+    found = [m for m in found if not STAGE.match(m.subject)]
     if found:
         places = [
             charts.Place(f"{m.subject}, {name_of(m.name.split()[1])}", m.value, m.low, m.high)
