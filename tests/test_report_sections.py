@@ -311,16 +311,21 @@ def test_what_counts_overall_has_intervals(plain):
 
 
 @pytest.mark.parametrize(
-    ("kind", "rows", "players", "most"),
-    [("tabular", 1000, 14, 5_000_000), ("image", 20, 49, 1_000_000)],
+    ("kind", "rows", "players", "side", "most"),
+    [
+        ("tabular", 1000, 14, 0, 5_000_000),
+        ("image", 20, 49, 32, 1_000_000),
+        ("image", 20, 49, 224, 1_000_000),
+    ],
 )
-def test_large_jobs_stay_small_pages(kind, rows, players, most):
+def test_large_jobs_stay_small_pages(kind, rows, players, side, most):
     """Two models and their difference, two methods; pictures of noise, which no PNG makes small."""
     rng = np.random.default_rng(0)
     names = tuple(f"feature number {i}" for i in range(players))
-    segments = np.repeat(np.repeat(np.arange(49).reshape(7, 7), 5, 0), 5, 1)[:32, :32]
+    cells = np.arange(side) * 7 // max(side, 1)
+    segments = cells[:, None] * 7 + cells[None, :]
     pictured = kind == "image"
-    shape = (32, 32, 3) if pictured else (players,)
+    shape = (side, side, 3) if pictured else (players,)
     made = {
         (method, subject, row): Attribution(
             method, subject, row, v := rng.normal(size=players), 0.1 * v, 0.5, 0.6, 1, 9, 0, True

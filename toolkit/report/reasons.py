@@ -259,7 +259,7 @@ def worst(run: Run) -> Part:
             for a in (p.base, p.small, apart)
         ]
         silent = (p.small.subject, p.small.method, p.base.row) in drifted
-        picture = cards.picture_of(p.decision)
+        picture = cards.picture_of(run, p.decision)
         drawn.append((p, p.decision, similarity(p.cosine), silent, picture, drawings))
     if not drawn:
         return None
