@@ -388,7 +388,7 @@ def test_the_demo_from_end_to_end(tmp_path, capsys):
     assert code == 0
     assert "page: " in out
     pages = {p.name for p in tmp_path.glob("*.html")}
-    assert pages == {"compression.html", "explanation.html"}
+    assert pages == {"compression.html", "explanation.html", "reasons.html"}
     from toolkit.recipe import USUAL
 
     made = {p.stem for p in tmp_path.glob("*.onnx")}

@@ -19,8 +19,8 @@ FLOORS = [
         "report.strings", "replicas", "seeding", "shapes", "windows",
     },
     {
-        "behaviour", "checkpoints", "data", "explainers.base", "lattice", "models",
-        "report.quantities", "run", "sparsity",
+        "behaviour", "checkpoints", "data", "explainers.base", "explainers.hidings", "lattice",
+        "models", "report.quantities", "run", "sparsity",
     },
     {
         "artifact", "cache", "checks", "contract", "explainers", "faithfulness", "gate",
@@ -30,7 +30,7 @@ FLOORS = [
         "alignment", "bases", "bridge", "choice", "conversion", "explanation", "fidelity", "layers",
         "measurement", "operators", "passes.base", "report.templates", "report.tiles",
     },
-    {"export", "passes", "report.sections"},
+    {"export", "passes", "quality", "report.sections"},
     {"diagnosis", "recipe", "report", "saturation", "study"},
     {"making", "space", "surrogate", "targets", "verification"},
     {"bundle", "mixing", "stages"},

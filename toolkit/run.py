@@ -162,6 +162,8 @@ def _build(kind: type[Any], raw: dict[str, Any]) -> Any:
     if kind is Artifact:
         values["path"] = Path(values["path"])
         values["facts"] = tuple(values["facts"])
+    if kind is Attribution:
+        values["names"] = tuple(values.get("names", ()))
     if kind is Decision:
         values["players"] = tuple(values["players"])
     if kind is History:

@@ -52,6 +52,7 @@ def compress(
     trust: options.Trust = False,
     architecture: options.Architecture = "",
     label: options.Label = "",
+    drop: options.Drop = None,
     text: options.Text = "",
     vocabulary: options.Vocabulary = None,
     size: options.Size = "",
@@ -106,7 +107,14 @@ def compress(
     given = kind_of(model) == "onnx"
     with nullcontext() if given else on(devices, mixed=mixed), working(jobs, backend, scheduler):
         splits = options.loaded(
-            data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=size
+            data,
+            scale=scale,
+            offset=offset,
+            seed=seed,
+            label=label,
+            text=text,
+            size=size,
+            drop=drop,
         )
         words = options.vocabulary_of(model, vocabulary)
         opened: Any = model

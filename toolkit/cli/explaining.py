@@ -46,10 +46,18 @@ def explain(
     junit: Annotated[
         Path | None, typer.Option(help="Write the verdicts on --min-agreement as JUnit XML.")
     ] = None,
+    quality: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Figures of how good the reasons are: curves, infidelity, complexity, agreement, "
+            "surrogate (these five unless named), sensitivity, randomisation, or all."
+        ),
+    ] = None,
     custom: options.Custom = None,
     trust: options.Trust = False,
     architecture: options.Architecture = "",
     label: options.Label = "",
+    drop: options.Drop = None,
     text: options.Text = "",
     vocabulary: options.Vocabulary = None,
     size: options.Size = "",
@@ -70,12 +78,13 @@ def explain(
     from toolkit.files import sha256, writable_folder
     from toolkit.models.opening import kind_of
     from toolkit.predict import fitting
+    from toolkit.quality import CHEAP, chosen
     from toolkit.study import METHODS, study
 
     if out.suffix not in (".html", ".htm"):
         raise OutputError(f"cannot write {out}", "a name that ends in .html", "rename it")
     others = against or []
-    picked = _rows(rows)
+    picked, judged_by = _rows(rows), chosen(quality or CHEAP)
     if not others and not stages and (ceiling or junit or min_agreement is not None):
         raise RecipeError(
             "--ceiling, --junit and --min-agreement without another model",
@@ -87,7 +96,7 @@ def explain(
     kinds = [kind_of(path) for path in paths]
     along = _recipe(stages, kinds[0])
     splits = options.loaded(
-        data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=size
+        data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=size, drop=drop
     )
     writable_folder(out.parent)
     predictors, first, words = _opened(
@@ -111,6 +120,7 @@ def explain(
             rows=picked,
             sample=sample,
             retrained=retrained,
+            figures=judged_by,
             seed=seed,
         )
     # the files themselves, so that the page can be verified
