@@ -22,25 +22,21 @@ def compress(
     *,
     recipe: Annotated[
         list[str] | None,
-        typer.Option(help="A name, a .toml or all, as often as you like. Default: the usual."),
+        typer.Option(help="A name, a .toml or all. Default: the usual."),
     ] = None,
     max_drop: Annotated[
         float | None, typer.Option(help="Points that may be lost, by a 95 % bound.")
     ] = None,
     max_bytes: Annotated[int | None, typer.Option(help="Largest file allowed.")] = None,
     max_latency: Annotated[float | None, typer.Option(help="Most ms a row on one thread.")] = None,
-    target: Annotated[
-        str, typer.Option(help="The CPU it is for: generic, avx2, vnni or arm64.")
-    ] = "",
-    budget: Annotated[
-        str, typer.Option(help="Time to search in, such as 10m; of 50 recipes if none is named.")
-    ] = "",
+    target: Annotated[str, typer.Option(help="CPU: generic, avx2, vnni or arm64.")] = "",
+    budget: Annotated[str, typer.Option(help="Search so long, such as 10m, in 50 recipes.")] = "",
     never_slower: Annotated[
         bool, typer.Option("--never-slower", help="Than the base; mixes with float are tried.")
     ] = False,
     min_agreement: Annotated[
         float | None,
-        typer.Option(help="Least agreement of reasons, 0 random to 1, by a 95 % bound."),
+        typer.Option(help="Least agreement of reasons, by a 95 % bound."),
     ] = None,
     slices: options.Slice = None,
     require: options.Require = None,
