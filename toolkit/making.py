@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -11,7 +12,7 @@ from typing import Any
 from toolkit.cache import Cache, Entry, fit_key, key_of, model_key, pass_key, plain
 from toolkit.checkpoints import few, resuming
 from toolkit.devices import here, on
-from toolkit.errors import DeviceError, ToolkitError
+from toolkit.errors import DeviceError, RecipeError, ToolkitError
 from toolkit.export import export
 from toolkit.glossary import Facts, Fit, Step
 from toolkit.jobs import crew, spread
@@ -25,8 +26,8 @@ from toolkit.recipe import Recipe
 class Source:
     """What every recipe begins with: the Keras model, the base `.onnx` with its facts, the rows.
 
-    key: of all this. memory: steps that were made in this process, so that a beginning which
-    recipes share is run once.
+    model: None where the base is an `.onnx` that somebody else exported. key: of all this. memory:
+    steps that were made in this process, so that a beginning which recipes share is run once.
     """
 
     model: Any
@@ -39,19 +40,28 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """What came of a recipe: the bytes of an `.onnx` and the facts of its passes, or an error."""
+    """What came of a recipe: the bytes of an `.onnx` and the facts of its passes, or an error.
+
+    seconds: that making it took when it was made.
+    """
 
     recipe: Recipe
     content: bytes = b""
     facts: tuple[Facts, ...] = ()
     error: ToolkitError | None = None
+    seconds: float = 0.0
 
 
 def begun(model: Any, fit: Fit, cache: Cache, *, seed: int = 0) -> Source:
     """Export the base, or find it in the cache, and let it teach.
 
+    model: a keras.Model, or the Step of an `.onnx` that is the base as it is.
     Raises ExportError for what ONNX cannot hold.
     """
+    if isinstance(model, Step):
+        given = Entry(model.model.SerializeToString(), plain(model.facts))
+        fit = replace(fit, base=predictor(given.content, "base"))
+        return Source(None, given, fit, seed, key_of(given.content.hex(), fit_key(fit), seed))
     answers = predictor(model, "base")(few(fit.train.x))
     key = key_of(model_key(model, answers), fit_key(fit), seed)
     base = cache.find(key)
@@ -111,6 +121,13 @@ def graph_before(recipe: Recipe, kind: str, source: Source, cache: Cache | None)
     return _follow(recipe.passes[:place], recipe.name, source, cache)[0]
 
 
+def graphs(recipe: Recipe, source: Source, cache: Cache | None) -> list[Any]:
+    """The onnx.ModelProto that stands after each pass of a recipe, exported where it is Keras."""
+    passes = recipe.passes
+    every = (passes[: place + 1] for place in range(len(passes)))
+    return [_follow(so_far, recipe.name, source, cache)[0] for so_far in every]
+
+
 def _together(
     group: Sequence[Recipe],
     source: Source,
@@ -135,12 +152,13 @@ def _alone(current: Recipe, source: Source, cache: Cache | None) -> Made:
     known = _found(current, source, cache)
     if known is not None:
         return known
+    start = time.monotonic()
     try:
         with under(current.name):
             small, facts = _follow(current.passes, current.name, source, cache)
     except ToolkitError as error:
-        return Made(current, error=error)
-    made = Made(current, small.SerializeToString(), facts)
+        return Made(current, error=error, seconds=time.monotonic() - start)
+    made = Made(current, small.SerializeToString(), facts, seconds=time.monotonic() - start)
     _keep(made, source, cache)
     return made
 
@@ -152,12 +170,15 @@ def _key(source: Source, passes: Sequence[Pass], *more: str) -> str:
 def _keep(made: Made, source: Source, cache: Cache | None) -> None:
     if cache is not None:
         key = _key(source, made.recipe.passes)
-        cache.keep(key, made.content, {"facts": made.facts})
+        cache.keep(key, made.content, {"facts": made.facts, "seconds": made.seconds})
 
 
 def _found(current: Recipe, source: Source, cache: Cache | None) -> Made | None:
     entry = cache.find(_key(source, current.passes)) if cache is not None else None
-    return None if entry is None else Made(current, entry.content, tuple(entry.about["facts"]))
+    if entry is None:
+        return None
+    facts, seconds = tuple(entry.about["facts"]), entry.about["seconds"]
+    return Made(current, entry.content, facts, seconds=seconds)
 
 
 def _follow(
@@ -182,6 +203,12 @@ def _exported(
     """The graph that comes of the Keras passes of a recipe, and the facts of each and of export."""
     import onnx
 
+    if taught and source.model is None:
+        raise RecipeError(
+            f"{taught[0].name} changes the Keras model, and the base is an .onnx",
+            "passes on the file alone",
+            "compress the Keras model",
+        )
     if not taught:
         return onnx.load_from_string(source.base.content), (source.base.about,)
     key = _key(source, taught, "export")

@@ -160,10 +160,13 @@ def joined(compressed: Run, explained: Run) -> Run:
     """One Run of both jobs, for one linked set of pages."""
     known = {(m.subject, m.name) for m in compressed.measurements}
     fresh = [m for m in explained.measurements if (m.subject, m.name) not in known]
+    said = {(f.code, f.subject) for f in compressed.findings}
+    more = [f for f in explained.findings if (f.code, f.subject) not in said]
     return replace(
         compressed,
         title=compressed.title,
         measurements=(*compressed.measurements, *fresh),
+        findings=(*compressed.findings, *more),
         decisions=explained.decisions,
         attributions=explained.attributions,
         drifts=explained.drifts,
