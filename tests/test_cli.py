@@ -220,7 +220,10 @@ def bad(tmp_path_factory, saved):
         (["compress", "missing.keras", "--data", "digits"], "does not exist"),
         (["compress", "{bad}/text.keras", "--data", "digits"], "not a model"),
         (["compress", "{bad}/cut.keras", "--data", "digits"], "not a model"),
-        (["compress", "{onnx}", "--data", "digits"], "ONNX file"),
+        (["compress", "{onnx}", "--data", "wine"], "shape"),
+        (["compress", "{onnx}", "--data", "digits", "--recipe", "distil"], "the base is an .onnx"),
+        (["compress", "{model}", "--data", "digits", "--slice", "x"], "column of a table"),
+        (["compress", "{model}", "--data", "digits", "--require", "flips class:x < 1"], "class:x"),
         (["compress", "{model}", "--data", "digit"], "did you mean digits"),
         (["compress", "{model}", "--data", "no/such.npz"], "no data file"),
         (["compress", "{model}", "--data", "{bad}/shape.npz"], "shape"),
@@ -385,7 +388,7 @@ def test_the_demo_from_end_to_end(tmp_path, capsys):
     assert code == 0
     assert "page: " in out
     pages = {p.name for p in tmp_path.glob("*.html")}
-    assert pages == {"compression.html", "explanation.html"}
+    assert pages == {"compression.html", "explanation.html", "reasons.html"}
     from toolkit.recipe import USUAL
 
     made = {p.stem for p in tmp_path.glob("*.onnx")}

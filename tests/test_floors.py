@@ -19,18 +19,18 @@ FLOORS = [
         "replicas", "seeding", "shapes", "windows",
     },
     {
-        "behaviour", "checkpoints", "data", "explainers.base", "lattice", "models",
-        "report.quantities", "run", "sparsity",
+        "behaviour", "checkpoints", "data", "explainers.base", "explainers.hidings", "lattice",
+        "models", "report.quantities", "run", "sparsity",
     },
     {
-        "artifact", "cache", "checks", "choice", "contract", "explainers", "faithfulness", "gate",
+        "artifact", "cache", "checks", "contract", "explainers", "faithfulness", "gate",
         "predict", "report.charts", "report.data", "report.words", "requirement", "training",
     },
     {
-        "alignment", "bases", "bridge", "conversion", "explanation", "fidelity", "layers",
+        "alignment", "bases", "bridge", "choice", "conversion", "explanation", "fidelity", "layers",
         "measurement", "operators", "passes.base", "report.templates", "report.tiles",
     },
-    {"export", "passes", "report.sections"},
+    {"export", "passes", "quality", "report.sections"},
     {"diagnosis", "recipe", "report", "saturation", "study"},
     {"making", "targets", "verification"},
     {"bundle", "mixing"},
@@ -135,6 +135,17 @@ def test_only_the_bridge_knows_the_older_keras():
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             known = {n.split(".")[0] for n in names}
             assert not known & {"tf_keras", "tensorflow_model_optimization"}, name
+
+
+@pytest.mark.parametrize("command", ["compress", "measure"])
+def test_an_onnx_is_compressed_and_measured_without_tensorflow(command, frontier, tmp_path):
+    more = ["--out", str(tmp_path / "small")] if command == "compress" else ["--rounds", "5"]
+    arguments = [str(frontier.base.path), "--data", "digits", *more]
+    code = f"from toolkit.cli import run\nassert run([{command!r}], {arguments!r}, 'toolkit') == 0"
+    assert not {"tensorflow", "keras", "tf2onnx"} & set(loaded(code))
+    if command == "compress":
+        made = {p.stem for p in (tmp_path / "small").glob("*.onnx")}
+        assert made == {"base", "float16", "int8", "int8-dynamic"}
 
 
 def test_only_a_notebook_looks_up():

@@ -103,6 +103,29 @@ def seen_rows(run: Run) -> Iterator[Finding]:
         )
 
 
+def untested(run: Run) -> Iterator[Finding]:
+    """T1: classes without a test row, and a validation part that tests."""
+    names = run.data.get("untested", ())
+    if names:
+        shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+        yield Finding(
+            "T1",
+            "warning",
+            run.base,
+            f"{len(names)} of {len(run.data.get('classes', ()))} classes have no test row "
+            f"({shown}): no figure says how they fare.",
+            "Give at least 3 rows of each class, or a test part that has them.",
+        )
+    if run.data.get("tested_by"):
+        yield Finding(
+            "T1",
+            "info",
+            run.base,
+            f"The data has no test part: its {run.data['tested_by']} tests.",
+            "If the model was chosen by these rows, accuracy is flattered: give a test part.",
+        )
+
+
 def significant_loss(run: Run) -> Iterator[Finding]:
     """L1: a candidate is worse than the base beyond chance."""
     for m in run.measurements:
@@ -304,6 +327,7 @@ CHECKS: tuple[Check, ...] = (
     guessing,
     few_rows,
     seen_rows,
+    untested,
     significant_loss,
     lost_class,
     overconfident,

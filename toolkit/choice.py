@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from toolkit.errors import RecipeError
-from toolkit.glossary import NOTICEABLE, Artifact, Measurement
+from toolkit.glossary import NOTICEABLE, Artifact, Facts, Measurement
+from toolkit.requirement import Requirement
 
 FREE_DROP = 1.0
 """Points that may be lost when no limit is given, if the loss is within chance at all."""
@@ -22,7 +23,8 @@ class Budget:
 
     max_drop: points of accuracy; the one-sided 95 % bound of the loss must lie below it.
     max_bytes: of the file. max_latency: ms, p50 of one row on one thread. never_slower: than the
-    base. seconds: for making candidates; what is begun is finished.
+    base. seconds: for making candidates; what is begun is finished. require: demands on any other
+    figure, of one class or slice too.
     """
 
     max_drop: float | None = None
@@ -30,12 +32,19 @@ class Budget:
     max_latency: float | None = None
     never_slower: bool = False
     seconds: float | None = None
+    require: tuple[Requirement, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse limits that nothing can meet."""
-        for name, value in vars(self).items():
-            if value is not None and value is not False and not value > 0:
+        for name in ("max_drop", "max_bytes", "max_latency", "seconds"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
                 raise RecipeError(f"{name} {value}", "a number above 0", "correct the limit")
+
+    def told(self) -> Facts:
+        """The limits that were set, as a Run keeps them."""
+        limits = {n: v for n, v in vars(self).items() if n != "require" and v}
+        return {**limits, **({"require": [str(r) for r in self.require]} if self.require else {})}
 
 
 def miss(made: Artifact, measured: Sequence[Measurement], budget: Budget) -> str:
@@ -57,7 +66,7 @@ def miss(made: Artifact, measured: Sequence[Measurement], budget: Budget) -> str
     milliseconds = figure["latency_p50"].value / 1e3
     if budget.max_latency is not None and milliseconds > budget.max_latency:
         return f"takes {milliseconds:.3g} ms, more than {budget.max_latency:g}"
-    return ""
+    return next((why for r in budget.require if (why := r.miss(made.name, measured))), "")
 
 
 def quick(

@@ -11,7 +11,7 @@ from typing import Any
 from toolkit.cache import Cache, Entry, fit_key, key_of, model_key, pass_key, plain
 from toolkit.checkpoints import few, resuming
 from toolkit.devices import here, on
-from toolkit.errors import DeviceError, ToolkitError
+from toolkit.errors import DeviceError, RecipeError, ToolkitError
 from toolkit.export import export
 from toolkit.glossary import Facts, Fit, Step
 from toolkit.jobs import crew, spread
@@ -25,8 +25,8 @@ from toolkit.recipe import Recipe
 class Source:
     """What every recipe begins with: the Keras model, the base `.onnx` with its facts, the rows.
 
-    key: of all this. memory: steps that were made in this process, so that a beginning which
-    recipes share is run once.
+    model: None where the base is an `.onnx` that somebody else exported. key: of all this. memory:
+    steps that were made in this process, so that a beginning which recipes share is run once.
     """
 
     model: Any
@@ -50,8 +50,13 @@ class Made:
 def begun(model: Any, fit: Fit, cache: Cache, *, seed: int = 0) -> Source:
     """Export the base, or find it in the cache, and let it teach.
 
+    model: a keras.Model, or the Step of an `.onnx` that is the base as it is.
     Raises ExportError for what ONNX cannot hold.
     """
+    if isinstance(model, Step):
+        given = Entry(model.model.SerializeToString(), plain(model.facts))
+        fit = replace(fit, base=predictor(given.content, "base"))
+        return Source(None, given, fit, seed, key_of(given.content.hex(), fit_key(fit), seed))
     answers = predictor(model, "base")(few(fit.train.x))
     key = key_of(model_key(model, answers), fit_key(fit), seed)
     base = cache.find(key)
@@ -182,6 +187,12 @@ def _exported(
     """The graph that comes of the Keras passes of a recipe, and the facts of each and of export."""
     import onnx
 
+    if taught and source.model is None:
+        raise RecipeError(
+            f"{taught[0].name} changes the Keras model, and the base is an .onnx",
+            "passes on the file alone",
+            "compress the Keras model",
+        )
     if not taught:
         return onnx.load_from_string(source.base.content), (source.base.about,)
     key = _key(source, taught, "export")

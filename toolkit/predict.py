@@ -93,6 +93,13 @@ class OnnxPredictor:
 
         return _batched(ask, x, self.shape, self.classes)
 
+    def shuffled(self, seed: int) -> OnnxPredictor:
+        """The same graph with every weight of two and more axes in a random order of its values.
+
+        Raises ModelError when it has none.
+        """
+        return OnnxPredictor(_shuffled(self._model, self.name, seed), self.name)
+
     def _ask(self, x: Floats) -> Floats:
         return probabilities(self._run(x), self._head)
 
@@ -157,6 +164,15 @@ class KerasPredictor:
             self.shape,
             self.classes,
         )
+
+    def shuffled(self, seed: int) -> KerasPredictor:
+        """The same net with every weight of two and more axes in a random order of its values."""
+        import keras
+
+        rng = np.random.default_rng(seed)
+        inner = keras.models.clone_model(self._model)
+        inner.set_weights([_reordered(w, rng) for w in self._model.get_weights()])
+        return KerasPredictor(inner, self.name)
 
     def __call__(self, x: Floats, /) -> Floats:
         """Class probabilities of the rows `x`."""
@@ -278,6 +294,28 @@ def _with_output(model: Path | bytes, name: str) -> Any:
     inside = onnx.load_from_string(model) if isinstance(model, bytes) else onnx.load(model)
     inside.graph.output.append(onnx.ValueInfoProto(name=name))
     return session(inside.SerializeToString())
+
+
+def _reordered(weights: Any, rng: np.random.Generator) -> Any:
+    """The same values in a random order; of one axis, such as biases and scales, as they are."""
+    if weights.ndim < 2:
+        return weights
+    return rng.permutation(weights.reshape(-1)).reshape(weights.shape)
+
+
+def _shuffled(model: Path | bytes, name: str, seed: int) -> bytes:
+    """The file with its weights reordered."""
+    import onnx
+
+    rng = np.random.default_rng(seed)
+    inside = onnx.load_from_string(model) if isinstance(model, bytes) else onnx.load(model)
+    weights = [one for one in inside.graph.initializer if len(one.dims) > 1]
+    if not weights:
+        raise ModelError(f"{name} has no weights to shuffle", "weights of two axes or more", "")
+    for one in weights:
+        values = _reordered(onnx.numpy_helper.to_array(one), rng)
+        one.CopyFrom(onnx.numpy_helper.from_array(values, one.name))
+    return bytes(inside.SerializeToString())
 
 
 def _two(logits: Floats) -> Floats:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from toolkit import artifact, contract, provenance, recipe
+from toolkit import artifact, bases, contract, provenance, recipe
+from toolkit.behaviour import column_of
 from toolkit.cache import Cache, data_key, key_of, sweep
 from toolkit.checkpoints import resuming
 from toolkit.choice import Budget, best, miss, quick
@@ -57,36 +58,50 @@ def compress(
     history: History | None = None,
     unlabelled: Any = None,
     cache: str | Path | None = None,
+    slices: Sequence[str] = (),
 ) -> Frontier:
     """Run recipes on a Keras classifier, measure what comes out, and choose.
 
-    model: a keras.Model or the path of one. recipes: names, TOML files or Recipes; none means
-    `recipe.USUAL`. unlabelled: more rows, f32 (n, ...), for passes with a teacher to
-    learn from it alone. Into `out` go base.onnx, one .onnx a recipe and manifest.json; trainings
-    that an earlier run into `out` left behind when it was killed go on from there. cache: a folder
-    where results are kept by their content and found again; None is `out`/.cache. Inside
-    `working(jobs=...)` recipes run side by side.
+    model: a keras.Model, or the path of one or of an `.onnx`, for which TensorFlow is not loaded
+    and recipes that need Keras are left out. recipes: names, TOML files or Recipes; none means
+    `recipe.USUAL`. slices: columns by whose values to measure. unlabelled: more rows, f32 (n, ...),
+    for passes with a teacher to learn from it alone. Into `out` go base.onnx, one .onnx a recipe
+    and manifest.json; trainings that an earlier run into `out` left behind when it was killed go on
+    from there. cache: a folder where results are kept by their content and found again; None is
+    `out`/.cache. Inside `working(jobs=...)` recipes run side by side.
     Raises BadInput before anything is trained, ExportError for what ONNX cannot hold.
     """
+    given = bases.is_onnx(model)
     chosen = [r if isinstance(r, Recipe) else recipe.load(r) for r in recipes or recipe.USUAL]
+    chosen = [r for r in chosen if recipes or not (given and r.needs_keras)]
+    if given and all(r.needs_keras for r in chosen):
+        raise RecipeError(
+            f"{', '.join(r.name for r in chosen)} for {model}",
+            "a recipe that changes the file alone: the base is an .onnx",
+            "leave --recipe out, or give the Keras model",
+        )
     names = [r.name for r in chosen]
     for name in names:
         if names.count(name) > 1 or name == "base":
             raise RecipeError(f"recipe name '{name}' is taken", "distinct names", "rename one")
     budget = budget or Budget()
-    if isinstance(model, str | Path):
-        model = open_model(Path(model))
-    model, words = parted(model)
-    model = full(model)
-    if words is not None:
-        splits = reworded(splits, words)
-    units = max(int(model.outputs[0].shape[-1]), 2)
-    matching(tuple(model.inputs[0].shape[1:]), units, splits.test)
+    columns = (*slices, *(column for r in budget.require if (column := r.column())))
+    slices = tuple(dict.fromkeys(columns))
+    for column in slices:
+        column_of(splits.test, column)
+    for one in budget.require:
+        one.fitting(splits.test)
+    if given:
+        model = bases.opened(Path(model), splits.fit.validation)
+        ask: Any = predictor(model.model.SerializeToString(), "base")
+        head = ask.head
+    else:
+        model, splits = _fitted(model, splits)
+        ask, head = predictor(model, "base"), head_of(model)
     if unlabelled is not None:
         fit = replace(splits.fit, unlabelled=fitting(unlabelled, splits.fit.train))
         splits = replace(splits, fit=fit)
-    asked, head = predictor(model, "base"), head_of(model)
-    suspected = contract.suspected(asked, splits.fit.train, head=head)
+    suspected = contract.suspected(ask, splits.fit.train, head=head)
     folder = writable_folder(written(Path(out)))
     known = Cache(writable_folder(Path(cache) if cache is not None else folder / ".cache"))
     for place in (folder, known.folder):
@@ -111,7 +126,21 @@ def compress(
             seed=seed,
             history=history,
             noted=(*suspected, *(mix.finding for mix in mixed)),
+            slices=slices,
         )
+
+
+def _fitted(model: Any, splits: Splits) -> tuple[Any, Splits]:
+    """The Keras model, opened, and the rows in its words. Raises MatchError for what is apart."""
+    if isinstance(model, str | Path):
+        model = open_model(Path(model))
+    model, words = parted(model)
+    model = full(model)
+    if words is not None:
+        splits = reworded(splits, words)
+    units = max(int(model.outputs[0].shape[-1]), 2)
+    matching(tuple(model.inputs[0].shape[1:]), units, splits.test)
+    return model, splits
 
 
 def _judged(
@@ -124,6 +153,7 @@ def _judged(
     seed: int,
     history: History | None,
     noted: Sequence[Finding],
+    slices: Sequence[str],
 ) -> Frontier:
     """What came out as files, measured beside each other, and the one to take."""
     base, made = came
@@ -135,7 +165,7 @@ def _judged(
     failed = {one.recipe.name: str(one.error) for one in made if one.error is not None}
     every = (base, *artifacts)
     artifact.write_manifest(every, folder, splits.test)
-    measured, confusions = _measured(every, splits.test, known, seed)
+    measured, confusions = _measured(every, splits.test, known, seed, slices)
     misses = {a.name: why for a in artifacts if (why := miss(a, measured, budget))}
     within = [a for a in artifacts if a.name not in misses]
     chosen = best(quick(within, measured, budget), measured)
@@ -151,7 +181,7 @@ def _judged(
         histories=(*((history,) if history else ()), *_histories(artifacts)),
         confusions=confusions,
         findings=(*noted, *(_failure(name, why) for name, why in failed.items())),
-        budget={name: value for name, value in vars(budget).items() if value},
+        budget=budget.told(),
         versions=provenance.versions(),
         seeds={"seed": seed},
         hashes={"data": splits.sha256, **{a.path.name: a.sha256 for a in every}},
@@ -161,16 +191,16 @@ def _judged(
 
 
 def _measured(
-    every: Sequence[Artifact], test: Data, known: Cache, seed: int
+    every: Sequence[Artifact], test: Data, known: Cache, seed: int, slices: Sequence[str]
 ) -> tuple[tuple[Measurement, ...], tuple[Confusion, ...]]:
     """All figures of these files on these rows; taken once on one machine."""
     files = [(a.name, a.sha256) for a in every]
-    key = key_of(files, data_key(test), provenance.machine(), seed)
+    key = key_of(files, data_key(test), provenance.machine(), seed, list(slices))
     entry = known.find(key)
     if entry is not None:
         kept = from_json(entry.content.decode())
         return kept.measurements, kept.confusions
-    found, confusions = measure({a.name: a.path for a in every}, test, seed=seed)
+    found, confusions = measure({a.name: a.path for a in every}, test, seed=seed, slices=slices)
     taken = Run("", "", "measure", every[0].name, None, {}, measurements=found)
     known.keep(key, to_json(replace(taken, confusions=confusions)).encode(), {})
     return found, confusions

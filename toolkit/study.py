@@ -13,7 +13,6 @@ from toolkit.alignment import aligned
 from toolkit.errors import BadInput, RecipeError, near
 from toolkit.explainers import EXPLAINERS, Explainer, Players
 from toolkit.explanation import decisions, explain, pick_rows, players_of
-from toolkit.faithfulness import faithfulness
 from toolkit.fidelity.comparison import WORST, Asked, compared, groups_of
 from toolkit.fidelity.difference import Difference, Remembered
 from toolkit.fidelity.resolution import resolved
@@ -21,6 +20,7 @@ from toolkit.fidelity.scale import ceiling, scale
 from toolkit.glossary import Attribution, Drift, Finding, Layer, Predictor, Splits
 from toolkit.measurement import judge
 from toolkit.progress import tell
+from toolkit.quality import CHEAP, chosen, quality
 from toolkit.run import Run
 
 METHODS = ("shapley", "lime")
@@ -39,6 +39,7 @@ def study(
     rows: int | Sequence[int] = 12,
     sample: int = SAMPLE,
     retrained: Predictor | None = None,
+    figures: Sequence[str] = CHEAP,
     seed: int = 0,
 ) -> Run:
     """Explain decisions of one or more models; the first is the base the others stand beside.
@@ -47,7 +48,8 @@ def study(
     compare models are taken over `sample` rows drawn at random, else over `rows`. retrained: the
     base trained anew, which says how far two equally good models differ. The Run holds decisions,
     attributions of every model and of each one's difference from the base, the likeness of reasons
-    on its scale, the rows that drifted, and deletion and insertion areas.
+    on its scale, the rows that drifted, and `figures` of the quality of the reasons, of which
+    "sensitivity" and "randomisation" explain each row again.
     Raises RecipeError for an unknown method, DataError for a row that is not there, MatchError for
     models that do not answer the same question.
     """
@@ -57,6 +59,7 @@ def study(
         raise BadInput(
             f"models named {every_name}", "at least one, with distinct names", "rename one"
         )
+    judged_by = chosen(figures)
     explainers = [m if isinstance(m, Explainer) else _named(m) for m in methods]
     test, background = splits.test, splits.fit.train
     suspected = list(contract.suspected(predictors[0], background))
@@ -96,13 +99,13 @@ def study(
     everything = Asked(found, again, players, said, over, groups_of(test, over))
     drifts: list[Drift] = []
     for other in others:
-        figures, drifting, leaning = compared(base, other, everything, seed=seed)
-        measured += figures
+        likeness, drifting, leaning = compared(base, other, everything, seed=seed)
+        measured += likeness
         suspected += leaning
         drifts += drifting
     for predict in asked:
         mine = [a for a in found if a.subject == predict.name]
-        measured += faithfulness(predict, mine, players, seed=seed)
+        measured += quality(predict, explainers, mine, players, figures=judged_by, seed=seed)
     shown = sorted({*picked, *_worst(drifts)})
     return Run(
         title=f"{splits.name}: why",

@@ -40,6 +40,13 @@ def explain(
     junit: Annotated[
         Path | None, typer.Option(help="Write the verdicts on --min-agreement as JUnit XML.")
     ] = None,
+    quality: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Figures of how good the reasons are: curves, infidelity, complexity, agreement, "
+            "surrogate (these five unless named), sensitivity, randomisation, or all."
+        ),
+    ] = None,
     custom: options.Custom = None,
     trust: options.Trust = False,
     architecture: options.Architecture = "",
@@ -64,12 +71,13 @@ def explain(
     from toolkit.files import sha256, writable_folder
     from toolkit.models.opening import kind_of
     from toolkit.predict import fitting
+    from toolkit.quality import CHEAP, chosen
     from toolkit.study import METHODS, study
 
     if out.suffix not in (".html", ".htm"):
         raise OutputError(f"cannot write {out}", "a name that ends in .html", "rename it")
     others = against or []
-    picked = _rows(rows)
+    picked, judged_by = _rows(rows), chosen(quality or CHEAP)
     if not others and (ceiling or junit or min_agreement is not None):
         raise RecipeError(
             "--ceiling, --junit and --min-agreement without another model",
@@ -102,6 +110,7 @@ def explain(
             rows=picked,
             sample=sample,
             retrained=retrained,
+            figures=judged_by,
             seed=seed,
         )
     # the files themselves, so that the page can be verified

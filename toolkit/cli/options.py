@@ -46,11 +46,11 @@ Lang = Annotated[str, typer.Option("--lang", help="Language of the pages: en, de
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Slice = Annotated[
     list[str] | None,
-    typer.Option("--slice", help="Column of a table by whose values to measure; repeatable."),
+    typer.Option("--slice", help="Measure by the values of this column; repeatable."),
 ]
 Require = Annotated[
     list[str] | None,
-    typer.Option("--require", help="A limit, such as 'flips class:* <= 5'; repeatable."),
+    typer.Option("--require", help="Another limit: 'flips class:* <= 5'; repeatable."),
 ]
 Out = Annotated[Path, typer.Option("--out", help="Where to write.")]
 

@@ -76,7 +76,7 @@ def open_model(
         raise ModelError(
             f"{path} is an ONNX file",
             "a .keras or .h5 file here",
-            "explain and measure take .onnx; compress needs the Keras model",
+            "compress, explain and measure take .onnx as it is",
         )
     import keras
 
