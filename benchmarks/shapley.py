@@ -13,6 +13,7 @@ import os
 import sys
 import time
 import warnings
+from importlib.metadata import version
 from statistics import median
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
@@ -319,25 +320,22 @@ def coverage_part():
             exact = Shapley(evaluations=most)(onnx, players, target)
             truth.append(exact.values if exact.facts["exact"] else None)
         for budget in budgets:
-            for repeats in (1, 4) if budget == budgets[-1] else (1,):
-                inside = total = 0
-                for (players, target), values in zip(found, truth, strict=True):
-                    if values is None:
-                        continue
-                    for seed in seeds:
-                        one = Shapley(evaluations=budget, repeats=repeats)(
-                            onnx, players, target, seed=seed
-                        )
-                        low, high = one.interval()
-                        unsure = one.stderr > 1e-7
-                        inside += int(((low <= values) & (values <= high))[unsure].sum())
-                        total += int(unsure.sum())
-                held = share(inside, total)
-                print(
-                    f"{name:14} {budget:7,} evaluations, {repeats} repeats: {100 * held.value:5.1f} % "
-                    f"({100 * held.low:.1f} to {100 * held.high:.1f}) of {total:,}",
-                    flush=True,
-                )
+            inside = total = 0
+            for (players, target), values in zip(found, truth, strict=True):
+                if values is None:
+                    continue
+                for seed in seeds:
+                    one = Shapley(evaluations=budget)(onnx, players, target, seed=seed)
+                    low, high = one.interval()
+                    unsure = one.stderr > 1e-7
+                    inside += int(((low <= values) & (values <= high))[unsure].sum())
+                    total += int(unsure.sum())
+            held = share(inside, total)
+            print(
+                f"{name:14} {budget:7,} evaluations: {100 * held.value:5.1f} % "
+                f"({100 * held.low:.1f} to {100 * held.high:.1f}) of {total:,}",
+                flush=True,
+            )
 
 
 class Timed:
@@ -375,7 +373,7 @@ def outside_part():
         )
 
 
-print(f"shap {shap.__version__}, shapiq {getattr(shapiq, '__version__', 'not installed')}")
+print(f"shap {shap.__version__}, shapiq {version('shapiq') if shapiq else 'not installed'}")
 begun = time.perf_counter()
 for part in args.only:
     globals()[f"{part}_part"]()

@@ -118,8 +118,8 @@ def test_memory_is_bounded_and_changes_nothing(monkeypatch):
 @pytest.mark.parametrize("budget", [0, 100, 997, 4000, 30_000])
 def test_the_bound_on_answers_holds(budget):
     t = table(rows=5, p=12, b=7, levels=50)
-    budget = max(budget, least(12, len(t.background)))
-    found = solve(Net(12), t, np.full(5, budget), 0)
+    budget = np.maximum(budget, least(t))
+    found = solve(Net(12), t, budget, 0)
     assert (found.asked <= budget).all()
     assert (found.asked >= 0.6 * budget).all() or (found.sampled == 0).all()
 
@@ -129,4 +129,4 @@ def test_games_of_many_players_are_never_asked_in_full():
     found = solve(Net(30), t, np.full(1, 2**62), 0)
     assert found.sampled[0] == len(t.background)
     assert found.asked[0] < 2**18
-    assert whole(80) == whole(70) > 2**50
+    assert whole(80) == whole(70) > 2**40

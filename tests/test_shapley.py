@@ -75,7 +75,7 @@ def test_values_sum_to_the_prediction_less_the_base(seed, p):
     data = table(p, seed=seed)
     w = np.random.default_rng(seed).normal(size=p)
     model = Probability(p, lambda x: 1 / (1 + np.exp(-np.sin(x) @ w)))
-    found = Shapley(samples=400, repeats=2)(model, features(data.x[0], data), 1, seed=seed)
+    found = Shapley(samples=400)(model, features(data.x[0], data), 1, seed=seed)
     assert found.values.sum() == pytest.approx(found.prediction - found.base, abs=1e-6)
 
 
@@ -159,20 +159,16 @@ def of_zeros_and_ones():
     return curved(32, 2), [features(row, data) for row in x[:6]], 6000
 
 
-@pytest.mark.parametrize("repeats", [1, 4])
 @pytest.mark.parametrize("case", [in_patches, continuous, of_zeros_and_ones])
-def test_intervals_hold_the_exact_value_95_times_in_100(case, repeats):
+def test_intervals_hold_the_exact_value_95_times_in_100(case):
     """Over players, rows and seeds: 93 to 97 of 100, which is what is promised."""
     model, several, evaluations = case()
-    if repeats == 4:
-        evaluations *= 4
     held = total = 0
     for players in several:
         exact = Shapley(evaluations=10**7)(model, players, 1)
         assert exact.facts["exact"]
         for seed in range(12):
-            sampled = Shapley(evaluations=evaluations, repeats=repeats)
-            found = sampled(model, players, 1, seed=seed)
+            found = Shapley(evaluations=evaluations)(model, players, 1, seed=seed)
             assert not found.facts["exact"]
             assert found.evaluations <= evaluations
             low, high = found.interval()
@@ -198,7 +194,7 @@ def test_a_bound_on_evaluations_holds_and_what_has_not_converged_says_so():
     found = Shapley(tolerance=1e-7, evaluations=20_000)(model, several[0], 1)
     assert found.evaluations <= 20_000
     assert not found.converged
-    with pytest.raises(RecipeError, match=r"13 players and 12 background rows; .*at least 637"):
+    with pytest.raises(RecipeError, match=r"13 players and 12 background rows; .*at least 585"):
         Shapley(evaluations=100)(model, several[0], 1)
 
 
@@ -206,7 +202,7 @@ def test_several_rows_with_a_tolerance_are_what_each_is_alone():
     model, several, _ = continuous()
     first = several[0]
     shared = [dataclasses.replace(first, x=one.x) for one in several]
-    settings = Shapley(tolerance=0.002, evaluations=60_000)
+    settings = Shapley(tolerance=0.004, evaluations=60_000)
     together = settings.several(model, dict(enumerate(shared)), [1, 0, 1, 0, 1, 1])
     assert len({one.evaluations for one in together}) > 1
     for row, one in enumerate(together):
