@@ -74,6 +74,55 @@ def test_weights_beside_the_file_are_drawn_in(digits, tmp_path):
     assert (predictor(step.model.SerializeToString())(digits.test.x) == wanted).all()
 
 
+def test_a_file_says_where_its_weights_are(tmp_path, capsys):
+    from toolkit.cli import run
+
+    path = external(dense(), tmp_path)
+    assert bases.beside(path) == ("w.bin",)
+    assert bases.beside(saved(dense(), tmp_path / "whole.onnx")) == ()
+    # bytes that are not in the file cannot be counted as its size
+    assert run(["measure"], [str(path), "--data", "digits"], "measure") == 2
+    assert "keeps its weights in w.bin" in capsys.readouterr().err
+
+
+def convolved():
+    """A net whose pictures may have any size from 3x3 on."""
+    rng = np.random.default_rng(0)
+    shapes = {"k": (4, 1, 3, 3), "w": (4, 10)}
+    held = [
+        numpy_helper.from_array(rng.normal(size=s).astype(np.float32), n) for n, s in shapes.items()
+    ]
+    nodes = [
+        helper.make_node("Transpose", ["x"], ["t"], perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["t", "k"], ["c"]),
+        helper.make_node("GlobalAveragePool", ["c"], ["g"]),
+        helper.make_node("Flatten", ["g"], ["f"]),
+        helper.make_node("MatMul", ["f", "w"], ["z"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", "h", "w_", 1])],
+        [helper.make_tensor_value_info("z", TensorProto.FLOAT, ["n", 10])],
+        held,
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def test_pictures_of_any_size(digits, tmp_path):
+    from toolkit.recipe import load
+    from toolkit.search import compress
+
+    path = saved(convolved(), tmp_path / "m.onnx")
+    step = bases.opened(path, digits.test)
+    asked = digits.test.x[:9]
+    assert (predictor(step.model.SerializeToString())(asked) == predictor(path)(asked)).all()
+    found = compress(path, digits, [load("int8"), load("float16")], out=tmp_path / "out")
+    assert [a.name for a in found.candidates] == ["int8", "float16"]
+    with pytest.raises(ModelError, match="does not run on rows of shape"):
+        predictor(path)(np.zeros((1, 2, 2, 1), np.float32))
+
+
 def test_weights_that_are_gone_or_elsewhere_are_refused(digits, tmp_path):
     path = external(dense(), tmp_path)
     (tmp_path / "w.bin").unlink()

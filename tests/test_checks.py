@@ -56,6 +56,8 @@ def test_classes_that_nothing_tests_are_named():
     held = replace(run, data={**run.data, "tested_by": "validation part"})
     (said,) = checked(held).findings
     assert "its validation part tests" in said.sentence
+    counted = replace(run, data={**run.data, "dropped": ["Id"]})
+    assert "left out: Id" in checked(counted).findings[0].sentence
 
 
 @pytest.mark.parametrize(

@@ -216,3 +216,16 @@ def test_labels_and_rows_of_every_form(form, kind, tmp_path):
     assert sorted(map(tuple, np.c_[every, order])) == sorted(
         map(tuple, np.c_[x.astype(np.float32), y])
     )
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_classes_too_small_for_a_calibration_row_each(held, tmp_path):
+    """Many classes of six rows: the ranges that rounding needs come from some of them."""
+    x, y = arrays(240)[0], np.arange(240) % 40
+    (test, test_y), (other, other_y) = arrays(80, 1e4), arrays(80, 2e4)
+    more = {"x_val": other, "y_val": other_y} if held else {}
+    np.savez(tmp_path / "d.npz", x_train=x, y_train=y, x_test=test, y_test=test_y, **more)
+    found = load(tmp_path / "d.npz")
+    assert len(found.fit.calibration) >= 10
+    fit = [found.fit.train, found.fit.calibration, *([] if held else [found.fit.validation])]
+    assert np.array_equal(np.sort(np.concatenate([part.x for part in fit])[:, 0]), x[:, 0])

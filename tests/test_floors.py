@@ -15,8 +15,8 @@ FLOORS = [
     {"errors", "glossary", "progress"},
     {
         "augmentation", "constants", "devices", "explainers.players", "files", "metrics",
-        "jobs", "models.heads", "onnx_graph", "provenance", "report.pictures", "report.strings",
-        "replicas", "seeding", "shapes", "windows",
+        "jobs", "models.heads", "onnx_graph", "pareto", "provenance", "report.pictures",
+        "report.strings", "replicas", "seeding", "shapes", "windows",
     },
     {
         "behaviour", "checkpoints", "data", "explainers.base", "explainers.hidings", "lattice",
@@ -32,8 +32,9 @@ FLOORS = [
     },
     {"export", "passes", "quality", "report.sections"},
     {"diagnosis", "recipe", "report", "saturation", "study"},
-    {"making", "targets", "verification"},
-    {"bundle", "mixing"},
+    {"making", "space", "surrogate", "targets", "verification"},
+    {"bundle", "mixing", "stages"},
+    {"exploring"},
     {"search"},
     {"demonstration"},
     {"cli"},

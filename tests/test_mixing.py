@@ -102,4 +102,4 @@ def test_where_integers_are_slower_a_quicker_mix_is_found_or_it_is_said(mlp, dig
         assert "none of" in codes["K4"].sentence
         assert [a.name for a in found.candidates] == ["int8"]
     if ratio.low > 1.02:
-        assert "of the base's time" in found.misses["int8"]
+        assert "times the base's time" in found.misses["int8"]

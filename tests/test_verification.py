@@ -12,7 +12,8 @@ from toolkit.errors import DataError
 from toolkit.explainers import EXPLAINERS
 from toolkit.files import sha256
 from toolkit.predict import predictor
-from toolkit.run import save, to_json
+from toolkit.report import write_page
+from toolkit.run import save
 from toolkit.study import study
 
 
@@ -32,14 +33,8 @@ def told(paths, digits):
 
 
 def written(run, folder):
-    """A page that carries the run as ours do."""
-    text = to_json(run).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-    page = folder / "why.html"
-    page.write_text(
-        f'<html><body><script>let a = "<b>";</script><p>&amp;</p>'
-        f'<script type="application/json" id="run">{text}</script></body></html>'
-    )
-    return page
+    """A page that carries the run."""
+    return write_page(run, "explanation", folder / "why.html")
 
 
 def verified(run, paths, digits):

@@ -34,6 +34,15 @@ def is_onnx(model: Any) -> bool:
     return isinstance(model, str | Path) and kind_of(Path(model)) == "onnx"
 
 
+def beside(path: Path) -> tuple[str, ...]:
+    """The files in which an `.onnx` keeps weights that are not in it, sorted."""
+    import onnx
+    from onnx.external_data_helper import uses_external_data
+
+    held = onnx.load(path, load_external_data=False).graph.initializer
+    return tuple(sorted({place for t in held if uses_external_data(t) for place in _places(t)}))
+
+
 def opened(path: Path, rows: Data) -> Step:
     """Open an `.onnx` as a base: one file, opset 13 or later, any number of rows.
 
@@ -74,10 +83,9 @@ def _whole(path: Path) -> Any:
         raise ModelError(
             f"{path} is cut off or damaged", "a whole .onnx", "copy it again"
         ) from error
-    beside = [t for t in graph.graph.initializer if uses_external_data(t)]
-    if not beside:
+    places = {p for t in graph.graph.initializer if uses_external_data(t) for p in _places(t)}
+    if not places:
         return graph
-    places = {e.value for t in beside for e in t.external_data if e.key == "location"}
     try:
         # it refuses places outside the folder, and links
         load_external_data_for_model(graph, str(path.parent))
@@ -93,6 +101,10 @@ def _whole(path: Path) -> Any:
             f"{path} and its weights have {size:,} bytes", f"at most {MOST_BYTES:,}", ""
         )
     return graph
+
+
+def _places(held: Any) -> list[str]:
+    return [str(e.value) for e in held.external_data if e.key == "location"]
 
 
 def _opset(graph: Any) -> int:

@@ -124,13 +124,18 @@ def key_of(*values: Any) -> str:
 
 @functools.cache
 def _code() -> str:
-    """The digest of the toolkit's own code, but for pages and commands, which decide nothing."""
+    """The digest of the toolkit's own code, but for what only shows, explains or chooses."""
     root = Path(__file__).parent
-    files = sorted(p for p in root.rglob("*.py") if p.parts[len(root.parts)] not in _SHOWING)
+    files = sorted(p for p in root.rglob("*.py") if p.parts[len(root.parts)] not in _APART)
     return digest([(str(p.relative_to(root)), p.read_bytes()) for p in files])
 
 
-_SHOWING = ("report", "cli", "checks.py", "demonstration.py")
+_APART = (
+    *("report", "cli", "bundle", "checks.py", "demonstration.py"),
+    *("fidelity", "explanation.py", "faithfulness.py", "study.py", "gate.py"),
+    *("search.py", "choice.py", "exploring.py", "mixing.py", "space.py", "surrogate.py"),
+    *("jobs.py", "pareto.py"),
+)
 
 
 def model_key(model: Any, answers: Any) -> str:

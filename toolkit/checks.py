@@ -104,7 +104,7 @@ def seen_rows(run: Run) -> Iterator[Finding]:
 
 
 def untested(run: Run) -> Iterator[Finding]:
-    """T1: classes without a test row, and a validation part that tests."""
+    """T1: classes without a test row, a validation part that tests, columns left out."""
     names = run.data.get("untested", ())
     if names:
         shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
@@ -115,6 +115,14 @@ def untested(run: Run) -> Iterator[Finding]:
             f"{len(names)} of {len(run.data.get('classes', ()))} classes have no test row "
             f"({shown}): no figure says how they fare.",
             "Give at least 3 rows of each class, or a test part that has them.",
+        )
+    if run.data.get("dropped"):
+        yield Finding(
+            "T1",
+            "info",
+            run.base,
+            f"Columns that only count the rows are left out: {', '.join(run.data['dropped'])}.",
+            "Rename such a column if it says something of a new row.",
         )
     if run.data.get("tested_by"):
         yield Finding(

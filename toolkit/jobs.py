@@ -51,6 +51,11 @@ class Crew:
         return self.jobs == 1 and self.client is None
 
     @property
+    def width(self) -> int:
+        """How many pieces run at once."""
+        return self.jobs if self.client is None else len(self.client.nthreads())
+
+    @property
     def near(self) -> bool:
         """Whether all pieces see the files of this machine."""
         return self.client is None

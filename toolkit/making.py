@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -39,12 +40,16 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """What came of a recipe: the bytes of an `.onnx` and the facts of its passes, or an error."""
+    """What came of a recipe: the bytes of an `.onnx` and the facts of its passes, or an error.
+
+    seconds: that making it took when it was made.
+    """
 
     recipe: Recipe
     content: bytes = b""
     facts: tuple[Facts, ...] = ()
     error: ToolkitError | None = None
+    seconds: float = 0.0
 
 
 def begun(model: Any, fit: Fit, cache: Cache, *, seed: int = 0) -> Source:
@@ -116,6 +121,13 @@ def graph_before(recipe: Recipe, kind: str, source: Source, cache: Cache | None)
     return _follow(recipe.passes[:place], recipe.name, source, cache)[0]
 
 
+def graphs(recipe: Recipe, source: Source, cache: Cache | None) -> list[Any]:
+    """The onnx.ModelProto that stands after each pass of a recipe, exported where it is Keras."""
+    passes = recipe.passes
+    every = (passes[: place + 1] for place in range(len(passes)))
+    return [_follow(so_far, recipe.name, source, cache)[0] for so_far in every]
+
+
 def _together(
     group: Sequence[Recipe],
     source: Source,
@@ -140,12 +152,13 @@ def _alone(current: Recipe, source: Source, cache: Cache | None) -> Made:
     known = _found(current, source, cache)
     if known is not None:
         return known
+    start = time.monotonic()
     try:
         with under(current.name):
             small, facts = _follow(current.passes, current.name, source, cache)
     except ToolkitError as error:
-        return Made(current, error=error)
-    made = Made(current, small.SerializeToString(), facts)
+        return Made(current, error=error, seconds=time.monotonic() - start)
+    made = Made(current, small.SerializeToString(), facts, seconds=time.monotonic() - start)
     _keep(made, source, cache)
     return made
 
@@ -157,12 +170,15 @@ def _key(source: Source, passes: Sequence[Pass], *more: str) -> str:
 def _keep(made: Made, source: Source, cache: Cache | None) -> None:
     if cache is not None:
         key = _key(source, made.recipe.passes)
-        cache.keep(key, made.content, {"facts": made.facts})
+        cache.keep(key, made.content, {"facts": made.facts, "seconds": made.seconds})
 
 
 def _found(current: Recipe, source: Source, cache: Cache | None) -> Made | None:
     entry = cache.find(_key(source, current.passes)) if cache is not None else None
-    return None if entry is None else Made(current, entry.content, tuple(entry.about["facts"]))
+    if entry is None:
+        return None
+    facts, seconds = tuple(entry.about["facts"]), entry.about["seconds"]
+    return Made(current, entry.content, facts, seconds=seconds)
 
 
 def _follow(

@@ -198,8 +198,8 @@ def swift(one: Made, bench: Bench, *, rounds: int = 15) -> Mix | None:
         "K3",
         "info",
         name,
-        f"{one.recipe.name} takes {own:.2f} of the base's time. With {len(layers)} layers in "
-        f"float, {', '.join(layers)}, it takes {value:.2f}: these are too small for integer "
+        f"{one.recipe.name} takes {own:.2f} times the base's time. With {len(layers)} layers in "
+        f"float, {', '.join(layers)}, it takes {value:.2f} times: these are too small for integer "
         "kernels to win back what rounding around them costs.",
         "Take it where time counts more than size.",
     )
@@ -211,7 +211,7 @@ def _no_mix(name: str, own: float, best: float, low: float, tried: int) -> Findi
         "K4",
         "info",
         name,
-        f"{name} takes {own:.2f} of the base's time, and none of {tried} mixes of float and "
+        f"{name} takes {own:.2f} times the base's time, and none of {tried} mixes of float and "
         f"integer layers is as quick as the base (the best takes {best:.2f}, at least {low:.2f}): "
         "its layers are too small for integer kernels to win back what rounding around them costs.",
         "Where speed counts more than size, take a float candidate.",

@@ -28,8 +28,6 @@ class OnnxPredictor:
 
         exact: integer sums never saturate, as on CPUs newer than AVX2, at the price of time.
         """
-        import onnxruntime
-
         self.name = name
         self.session = session(model, threads, exact=exact)
         inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
@@ -53,8 +51,12 @@ class OnnxPredictor:
         self._inner: Any = None
         try:
             trial = self._run(np.zeros((1, *(d or 1 for d in self.shape)), np.float32))
-        except onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument as error:
-            raise _refused(name, f"it does not run ({error})") from error
+        except ModelError as error:
+            told = places[0].shape
+            if None not in self.shape or len(told) != 2 or not isinstance(told[1], int):
+                raise _refused(name, f"it does not run ({error.problem})") from error
+            # a length of 1 is too short for some; the file says what comes out
+            trial = np.zeros((1, told[1]), np.float32)
         if trial.ndim != 2 or trial.shape[1] < 1:
             raise _refused(name, f"its output has the shape {trial.shape}")
         if trial.shape[1] == 1 and self._head != "sigmoid":
@@ -109,7 +111,14 @@ class OnnxPredictor:
             short = self._fixed - len(parts[-1])
             parts[-1] = np.concatenate([parts[-1], np.repeat(parts[-1][-1:], short, axis=0)])
             return np.concatenate([self._run(part, opened, output) for part in parts])[: len(x)]
-        answers = (opened or self.session).run([output or self._output], {self._input: x})
+        try:
+            answers = (opened or self.session).run([output or self._output], {self._input: x})
+        except Exception as error:  # onnxruntime's errors share no public base
+            raise ModelError(
+                f"{self.name} does not run on rows of shape {x.shape[1:]} ({str(error)[:160]})",
+                "rows as it was exported for",
+                "export it for rows of this shape",
+            ) from error
         return np.asarray(answers[0])
 
 

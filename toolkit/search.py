@@ -11,13 +11,23 @@ from toolkit import artifact, bases, contract, provenance, recipe
 from toolkit.behaviour import column_of
 from toolkit.cache import Cache, data_key, key_of, sweep
 from toolkit.checkpoints import resuming
-from toolkit.choice import Budget, best, miss, quick
+from toolkit.choice import Budget, best, dearer, miss, quick
 from toolkit.data import reworded
 from toolkit.data.unlabelled import fitting
 from toolkit.devices import written
 from toolkit.errors import RecipeError
+from toolkit.exploring import explore, told
 from toolkit.files import writable_folder
-from toolkit.glossary import Artifact, Confusion, Data, Finding, History, Measurement, Splits
+from toolkit.glossary import (
+    Artifact,
+    Confusion,
+    Data,
+    Facts,
+    Finding,
+    History,
+    Measurement,
+    Splits,
+)
 from toolkit.making import Made, begun, make
 from toolkit.measurement import measure
 from toolkit.mixing import Bench, mixes
@@ -27,6 +37,11 @@ from toolkit.predict import predictor
 from toolkit.recipe import Recipe
 from toolkit.run import Run, from_json, to_json
 from toolkit.shapes import matching
+from toolkit.space import useful
+from toolkit.study import joined, study
+
+_CARDS = 6
+"""Decisions shown where reasons are a limit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,15 +79,19 @@ def compress(
 
     model: a keras.Model, or the path of one or of an `.onnx`, for which TensorFlow is not loaded
     and recipes that need Keras are left out. recipes: names, TOML files or Recipes; none means
-    `recipe.USUAL`. slices: columns by whose values to measure. unlabelled: more rows, f32 (n, ...),
-    for passes with a teacher to learn from it alone. Into `out` go base.onnx, one .onnx a recipe
-    and manifest.json; trainings that an earlier run into `out` left behind when it was killed go on
+    `recipe.USUAL`, or `space.useful()` where `budget.seconds` limits the time: then those are
+    tried first of which most is expected, and the frontier of what came out is kept.
+    slices: columns by whose values to measure. unlabelled: more rows, f32 (n, ...), for passes
+    with a teacher to learn from it alone. Into `out` go base.onnx, one .onnx a recipe and
+    manifest.json; trainings that an earlier run into `out` left behind when it was killed go on
     from there. cache: a folder where results are kept by their content and found again; None is
     `out`/.cache. Inside `working(jobs=...)` recipes run side by side.
     Raises BadInput before anything is trained, ExportError for what ONNX cannot hold.
     """
+    budget = budget or Budget()
     given = bases.is_onnx(model)
-    chosen = [r if isinstance(r, Recipe) else recipe.load(r) for r in recipes or recipe.USUAL]
+    usual: Sequence[str | Path | Recipe] = useful() if budget.seconds else recipe.USUAL
+    chosen = [r if isinstance(r, Recipe) else recipe.load(r) for r in recipes or usual]
     chosen = [r for r in chosen if recipes or not (given and r.needs_keras)]
     if given and all(r.needs_keras for r in chosen):
         raise RecipeError(
@@ -84,7 +103,6 @@ def compress(
     for name in names:
         if names.count(name) > 1 or name == "base":
             raise RecipeError(f"recipe name '{name}' is taken", "distinct names", "rename one")
-    budget = budget or Budget()
     columns = (*slices, *(column for r in budget.require if (column := r.column())))
     slices = tuple(dict.fromkeys(columns))
     for column in slices:
@@ -109,13 +127,18 @@ def compress(
     with resuming(folder / ".checkpoints"):
         source = begun(model, splits.fit, known, seed=seed)
         base = artifact.save(source.base.content, "base", folder, facts=(source.base.about,))
-        made = make(chosen, source, known, folder / ".checkpoints", task="compress")
+        bench = Bench(source, known, folder / ".checkpoints")
+        tried: Facts = {}
+        if budget.seconds:
+            explored = explore(chosen, bench, budget)
+            made, tried = explored.frontier(), told(explored)
+        else:
+            made = make(chosen, source, known, bench.checkpoints, task="compress")
         failed = {one.recipe.name: one.error for one in made if one.error is not None}
         if len(failed) == len(made):
             raise next(reversed(failed.values()))
-        bench = Bench(source, known, folder / ".checkpoints")
-        quick = budget.never_slower or budget.max_latency is not None
-        mixed = mixes(made, bench, splits.test, limit=budget.max_drop, quick=quick)
+        hurried = budget.never_slower or budget.max_latency is not None
+        mixed = mixes(made, bench, splits.test, limit=budget.max_drop, quick=hurried)
         made += [mix.made for mix in mixed if mix.made is not None]
         return _judged(
             (base, made),
@@ -125,6 +148,7 @@ def compress(
             known=known,
             seed=seed,
             history=history,
+            tried=tried,
             noted=(*suspected, *(mix.finding for mix in mixed)),
             slices=slices,
         )
@@ -152,6 +176,7 @@ def _judged(
     known: Cache,
     seed: int,
     history: History | None,
+    tried: Facts,
     noted: Sequence[Finding],
     slices: Sequence[str],
 ) -> Frontier:
@@ -166,9 +191,16 @@ def _judged(
     every = (base, *artifacts)
     artifact.write_manifest(every, folder, splits.test)
     measured, confusions = _measured(every, splits.test, known, seed, slices)
+    reasons = None
+    if budget.min_agreement is not None:
+        asked = [predictor(a.path, a.name) for a in every]
+        reasons = study(asked, splits, methods=["shapley"], rows=_CARDS, seed=seed)
+        told_of = (m for m in reasons.measurements if m.name.startswith("reason_"))
+        measured = (*measured, *told_of)
     misses = {a.name: why for a in artifacts if (why := miss(a, measured, budget))}
     within = [a for a in artifacts if a.name not in misses]
     chosen = best(quick(within, measured, budget), measured)
+    noted = (*noted, *dearer(chosen, artifacts, measured))
     run = Run(
         title=f"{splits.name}: base and compressed",
         created=provenance.now(),
@@ -181,12 +213,13 @@ def _judged(
         histories=(*((history,) if history else ()), *_histories(artifacts)),
         confusions=confusions,
         findings=(*noted, *(_failure(name, why) for name, why in failed.items())),
-        budget=budget.told(),
+        budget=budget.told() | tried,
         versions=provenance.versions(),
         seeds={"seed": seed},
         hashes={"data": splits.sha256, **{a.path.name: a.sha256 for a in every}},
         machine=provenance.machine(),
     )
+    run = run if reasons is None else joined(run, reasons)
     return Frontier(run, base, tuple(artifacts), chosen, {**misses, **failed})
 
 

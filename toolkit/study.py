@@ -103,7 +103,7 @@ def study(
         measured += likeness
         suspected += leaning
         drifts += drifting
-    for predict in asked:
+    for predict in predictors:
         mine = [a for a in found if a.subject == predict.name]
         measured += quality(predict, explainers, mine, players, figures=judged_by, seed=seed)
     shown = sorted({*picked, *_worst(drifts)})
@@ -160,10 +160,13 @@ def joined(compressed: Run, explained: Run) -> Run:
     """One Run of both jobs, for one linked set of pages."""
     known = {(m.subject, m.name) for m in compressed.measurements}
     fresh = [m for m in explained.measurements if (m.subject, m.name) not in known]
+    said = {(f.code, f.subject) for f in compressed.findings}
+    more = [f for f in explained.findings if (f.code, f.subject) not in said]
     return replace(
         compressed,
         title=compressed.title,
         measurements=(*compressed.measurements, *fresh),
+        findings=(*compressed.findings, *more),
         decisions=explained.decisions,
         attributions=explained.attributions,
         drifts=explained.drifts,

@@ -29,9 +29,16 @@ def compress(
     ] = None,
     max_bytes: Annotated[int | None, typer.Option(help="Largest file allowed.")] = None,
     max_latency: Annotated[float | None, typer.Option(help="Most ms a row on one thread.")] = None,
+    budget: Annotated[
+        str, typer.Option(help="Time to search in, such as 10m; of 50 recipes if none is named.")
+    ] = "",
     never_slower: Annotated[
         bool, typer.Option("--never-slower", help="Than the base; mixes with float are tried.")
     ] = False,
+    min_agreement: Annotated[
+        float | None,
+        typer.Option(help="Least agreement of reasons, 0 random to 1, by a 95 % bound."),
+    ] = None,
     slices: options.Slice = None,
     require: options.Require = None,
     bundle: Annotated[Path | None, typer.Option(help="A .zip of all that a device needs.")] = None,
@@ -42,6 +49,7 @@ def compress(
     trust: options.Trust = False,
     architecture: options.Architecture = "",
     label: options.Label = "",
+    drop: options.Drop = None,
     text: options.Text = "",
     vocabulary: options.Vocabulary = None,
     size: options.Size = "",
@@ -71,24 +79,39 @@ def compress(
     from toolkit.choice import Budget
     from toolkit.data.unlabelled import rows as rows_of
     from toolkit.devices import here, on
+    from toolkit.exploring import seconds_of
     from toolkit.jobs import working
     from toolkit.recipe import known
     from toolkit.recipe import load as recipe_named
     from toolkit.search import compress as search
 
     needed, columns = options.demanded(require, slices)
-    budget = Budget(max_drop, max_bytes, max_latency, never_slower, require=needed)
+    limits = Budget(
+        max_drop,
+        max_bytes,
+        max_latency,
+        never_slower,
+        seconds_of(budget),
+        require=needed,
+        min_agreement=min_agreement,
+    )
     target = place(bundle) if bundle else None
     from toolkit.models import open_model, parted
     from toolkit.models.opening import kind_of
     from toolkit.predict import predictor
 
-    names = known() if recipe == ["all"] else recipe or ()
-    recipes = [recipe_named(name) for name in names]
+    recipes = [recipe_named(name) for name in (known() if recipe == ["all"] else recipe or ())]
     given = kind_of(model) == "onnx"
     with nullcontext() if given else on(devices, mixed=mixed), working(jobs, backend, scheduler):
         splits = options.loaded(
-            data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=size
+            data,
+            scale=scale,
+            offset=offset,
+            seed=seed,
+            label=label,
+            text=text,
+            size=size,
+            drop=drop,
         )
         words = options.vocabulary_of(model, vocabulary)
         opened: Any = model
@@ -109,7 +132,7 @@ def compress(
                 opened,
                 splits,
                 recipes,
-                budget=budget,
+                budget=limits,
                 out=out,
                 seed=seed,
                 unlabelled=more,

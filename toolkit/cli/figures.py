@@ -12,7 +12,19 @@ from toolkit.run import Run
 
 def candidates(run: Run) -> str:
     """The measured subjects beside the base in 80 columns; * marks the chosen one."""
-    head = ("", "bytes", "zipped", "accuracy", "points lost (95 %)", "agree", "p50", "x base")
+    head: tuple[str, ...] = (
+        "",
+        "bytes",
+        "zipped",
+        "accuracy",
+        "points lost (95 %)",
+        "agree",
+        "p50",
+        "x base",
+    )
+    # only where reasons were a limit: the line is full
+    reasons = any(m.name == "reason_place shapley" for m in run.measurements)
+    head = (*head, "reasons") if reasons else head
     rows: list[tuple[str, ...]] = []
     for name in run.subjects():
         if run.measured(name, "bytes") is None:
@@ -27,6 +39,7 @@ def candidates(run: Run) -> str:
                 _cell(run, name, "agreement", "{:.1f} %"),
                 _cell(run, name, "latency_p50", "{:,.0f} us"),
                 _cell(run, name, "latency_ratio", "{:.2f}"),
+                *((_cell(run, name, "reason_place shapley", "{:.2f}"),) if reasons else ()),
             )
         )
     lines = [table(head, rows)]

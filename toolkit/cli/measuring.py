@@ -24,6 +24,7 @@ def measure(
     require: options.Require = None,
     rounds: Annotated[int, typer.Option(min=5, help="Rounds of interleaved timing.")] = 31,
     label: options.Label = "",
+    drop: options.Drop = None,
     text: options.Text = "",
     vocabulary: options.Vocabulary = None,
     size: options.Size = "",
@@ -43,6 +44,7 @@ def measure(
     if imported:
         return _imported(models, imported, data, as_json=as_json)
     from toolkit import provenance
+    from toolkit.bases import beside
     from toolkit.errors import DataError, ModelError
     from toolkit.files import sha256
     from toolkit.measurement import measure as take
@@ -60,12 +62,18 @@ def measure(
                 "an .onnx",
                 f"run: compress {path} --data {data} --out DIR",
             )
+        if apart := beside(path):
+            raise ModelError(
+                f"{path} keeps its weights in {', '.join(apart[:3])}",
+                "one file, whose bytes can be counted",
+                f"join them: compress {path} --data {data} --out DIR makes DIR/base.onnx",
+            )
         name = path.stem if path.stem not in named else str(path)
         if name in named:
             raise ModelError(f"{path} is named twice", "each model once", "drop one")
         named[name] = path
     splits = options.loaded(
-        data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=size
+        data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=size, drop=drop
     )
     first = next(iter(named.values()))
     words = options.vocabulary_of(first, vocabulary)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,7 @@ Vocabulary = Annotated[
     Path | None, typer.Option("--vocabulary", help="Words of a model that takes their indices.")
 ]
 Label = Annotated[str, typer.Option("--label", help="Label column of a table; else guessed.")]
+Drop = Annotated[list[str] | None, typer.Option("--drop", help="A column of a table to leave out.")]
 Size = Annotated[str, typer.Option("--size", help="HEIGHTxWIDTH of pictures, or HxWx3.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same result.")]
 Scale = Annotated[float, typer.Option("--scale", help="Multiply x by it: 0.00392157 is 1/255.")]
@@ -56,7 +58,15 @@ Out = Annotated[Path, typer.Option("--out", help="Where to write.")]
 
 
 def loaded(
-    data: str, *, scale: float, offset: float, seed: int, label: str, text: str, size: str
+    data: str,
+    *,
+    scale: float,
+    offset: float,
+    seed: int,
+    label: str,
+    text: str,
+    size: str,
+    drop: Sequence[str] | None = None,
 ) -> Splits:
     """The data that the shared options name."""
     from toolkit.data import load
@@ -67,7 +77,16 @@ def loaded(
     if size and not (whole and (len(parts) == 2 or (len(parts) == 3 and parts[2] in ("1", "3")))):
         raise DataError(f"--size {size}", "HEIGHTxWIDTH, such as 64x64 or 64x64x3", "correct it")
     pixels = tuple(int(part) for part in parts) or None
-    return load(data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=pixels)
+    return load(
+        data,
+        scale=scale,
+        offset=offset,
+        seed=seed,
+        label=label,
+        text=text,
+        size=pixels,
+        drop=drop or (),
+    )
 
 
 def vocabulary_of(model: Path, given: Path | None) -> Words | None:

@@ -27,6 +27,7 @@ def verify(
     data: Annotated[str, typer.Option("--data", help="The data that the page speaks of.")] = "",
     rows: Annotated[int, typer.Option(min=1, help="Rows of the page to explain again.")] = 3,
     label: options.Label = "",
+    drop: options.Drop = None,
     text: options.Text = "",
     vocabulary: options.Vocabulary = None,
     size: options.Size = "",
@@ -64,6 +65,7 @@ def verify(
         label=label,
         text=text,
         size=size,
+        drop=drop,
     )
     found, told = verification.named(run, models)
     told += verification.versions(run)

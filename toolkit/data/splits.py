@@ -70,10 +70,16 @@ def split(raw: Raw, *, seed: int = 0) -> Splits:
         # training has seen no row of it, though it may have chosen by them
         test, held, told = held, None, {"tested_by": "validation part"}
     train, validation, calibration, test = _parted(data, held, test, seed)
+    if len(calibration) == 0 and len(train) > 1:
+        # every class is too small to give a row; ranges of values need not all of them
+        order = np.random.default_rng(seed).permutation(len(train))
+        taken = max(1, round(CALIBRATION * len(train)))
+        calibration = train.rows(np.sort(order[:taken]))
+        train = train.rows(np.sort(order[taken:]))
     for part, name in ((train, "training"), (validation, "validation"), (test, "test")):
         if len(part) == 0:
             raise DataError(
-                f"{len(y)} rows leave the {name} part empty",
+                f"{len(y)} rows of {len(classes)} classes leave the {name} part empty",
                 "at least 20 rows a class",
                 "give more rows",
             )
