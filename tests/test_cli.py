@@ -5,7 +5,9 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -15,13 +17,13 @@ from toolkit.cli import run
 BIN = Path(sys.executable).parent
 
 
-def called(capsys, *arguments, names=("train", "compress", "explain", "measure", "demo")):
+def called(capsys, *arguments, names=("train", "compress", "explain", "measure", "verify", "demo")):
     code = run(list(names), [str(a) for a in arguments], "toolkit")
     said = capsys.readouterr()
     return code, said.out, said.err
 
 
-@pytest.mark.parametrize("command", ["train", "compress", "explain", "measure", "demo"])
+@pytest.mark.parametrize("command", ["train", "compress", "explain", "measure", "verify", "demo"])
 def test_help_fits_a_screen_and_has_an_example(command, capsys):
     code, out, _ = called(capsys, command, "--help")
     assert code == 0
@@ -85,14 +87,73 @@ def test_a_gate_that_fails_ends_in_1_with_the_page_written(saved, tmp_path, caps
     assert (tmp_path / "compression.html").is_file()
 
 
-def test_reasons_below_the_gate_end_in_1(frontier, tmp_path, capsys):
-    paths = [a.path for a in (frontier.base, frontier.candidates[1])]
+def test_to_a_device_and_back(saved, tmp_path, capsys):
+    """compress --bundle, verify, run.py --measure as a device does, measure --import."""
+    small, packed = tmp_path / "small", tmp_path / "b.zip"
+    code, out, _ = called(
+        capsys, "compress", saved, "--data", "digits", "--recipe", "float16",
+        "--bundle", packed, "--out", small,
+    )  # fmt: skip
+    assert code == 0
+    assert f"bundle: {packed}" in out
+    code, out, _ = called(capsys, "verify", packed)
+    assert code == 0
+    assert out.endswith("verified\n")
+    with zipfile.ZipFile(packed) as inside:
+        inside.extractall(tmp_path / "there")
+    script = [sys.executable, tmp_path / "there" / "run.py", "--measure", "--out"]
+    subprocess.run([*script, tmp_path / "pi.json"], check=True, capture_output=True)
+    code, out, _ = called(capsys, "measure", small, "--import", tmp_path / "pi.json")
+    assert code == 0
+    assert "pi" in out
+    assert "On devices" in (small / "compression.html").read_text()
+    # the same zip with another byte in it
+    raw = bytearray(packed.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    packed.write_bytes(raw)
+    assert called(capsys, "verify", packed)[0] in (1, 2)
+
+
+def test_no_bundle_where_none_is_within_the_limits(saved, tmp_path, capsys):
+    code, _, _ = called(
+        capsys, "compress", saved, "--data", "digits", "--recipe", "float16",
+        "--max-bytes", 10, "--bundle", tmp_path / "b.zip", "--out", tmp_path / "small",
+    )  # fmt: skip
+    assert code == 1
+    assert not (tmp_path / "b.zip").exists()
+
+
+def test_reasons_below_the_gate_end_in_1(frontier, cnn, tmp_path, capsys):
+    paths = (frontier.base.path, tmp_path / "cnn.keras")
+    cnn.save(paths[1])
     code, _, _ = called(
         capsys, "explain", paths[0], "--against", paths[1], "--data", "digits",
-        "--rows", 2, "--min-agreement", 1.0, "--out", tmp_path / "why.html",
+        "--method", "lime", "--sample", 8, "--min-agreement", 1.0, "--junit", tmp_path / "gate.xml",
+        "--out", tmp_path / "why.html",
     )  # fmt: skip
     assert code == 1
     assert (tmp_path / "why.html").is_file()
+    (case,) = ElementTree.fromstring((tmp_path / "gate.xml").read_bytes()).iter("failure")  # noqa: S314  # our own
+    assert "cnn beside base by lime" in case.get("message")
+    assert "does not reach 1" in case.get("message")
+
+
+def test_reasons_above_the_gate_end_in_0_beside_a_retrained_base(frontier, saved, tmp_path, capsys):
+    paths = [a.path for a in (frontier.base, *frontier.candidates)]
+    code, out, _ = called(
+        capsys, "explain", paths[0], "--against", paths[1], "--against", paths[2],
+        "--ceiling", saved, "--method", "lime", "--sample", 8, "--data", "digits",
+        "--min-agreement", 0.8, "--json", "--out", tmp_path / "why.html",
+    )  # fmt: skip
+    assert code == 0
+    said = json.loads(out)
+    assert [(v["subject"], v["passed"]) for v in said["gate"]] == [
+        ("float16", True), ("int8", True),
+    ]  # fmt: skip
+    assert {"model base", "model int8", "data"} <= said["hashes"].keys()
+    (ceiling,) = [m for m in said["measurements"] if m["name"] == "reason_ceiling lime"]
+    # it was retrained into the very same model
+    assert ceiling["value"] == pytest.approx(1, abs=1e-4)
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +202,46 @@ def bad(tmp_path_factory, saved):
         (["explain", "{onnx}", "--data", "digits", "--rows", "3,9999"], "row 9999"),
         (["explain", "{onnx}", "--data", "wine"], "shape"),
         (["explain", "{onnx}", "--data", "digits", "--min-agreement", "0.9"], "--against"),
+        (["explain", "{onnx}", "--data", "digits", "--ceiling", "{onnx}"], "--against"),
+        (["explain", "{onnx}", "--data", "digits", "--junit", "g.xml"], "--against"),
+        (
+            ["explain", "{onnx}", "--against", "{model}", "--data", "digits", "--junit", "g.xml"],
+            "--min-agreement",
+        ),
+        (
+            [
+                "explain",
+                "{onnx}",
+                "--against",
+                "{model}",
+                "--data",
+                "digits",
+                "--rows",
+                "1,2",
+                "--min-agreement",
+                "0.8",
+            ],
+            "at least 8",
+        ),
+        (
+            [
+                "explain",
+                "{onnx}",
+                "--against",
+                "{model}",
+                "--data",
+                "digits",
+                "--min-agreement",
+                "1.5",
+            ],
+            "0 (as random) to 1",
+        ),
         (["measure", "{model}", "--data", "digits"], "Keras file"),
+        (["measure", "{onnx}"], "--data"),
+        (["measure", "{onnx}", "--import", "x.json"], "one folder"),
+        (["verify", "{model}"], "holds"),
+        (["verify", "missing.zip"], "no file at"),
+        (["compress", "{model}", "--data", "digits", "--bundle", "b.tar"], "ends in .zip"),
         (["train", "--data", "digits", "--model", "mpl"], "did you mean mlp"),
         (["train", "--data", "digits", "--optimizer", "adm"], "did you mean adam"),
         (["train", "--data", "digits", "--epochs", "x"], "epochs"),

@@ -94,6 +94,14 @@ def zoo():
             layers.Normalization(mean=[0.5] * 6, variance=[2.0] * 6),
             layers.GaussianNoise(0.1),
         ),
+        "bins": net(
+            (6,),
+            layers.Discretization([0.2, 0.4, 0.7], dtype="float32"),
+            layers.Embedding(4, 3),
+            layers.Flatten(),
+        ),
+        "bins, several at once": net((6,), layers.Discretization([0.5], output_mode="multi_hot")),
+        "categories": net((6,), layers.CategoryEncoding(20, output_mode="multi_hot")),
         "lstm": net((7, 4), layers.Bidirectional(layers.LSTM(5))),
         "gru": net((7, 4), layers.GRU(5)),
         "embedding, any length": net(
@@ -129,7 +137,7 @@ def test_layers_that_people_use_come_out_right():
     for name, model in zoo().items():
         shape = [6 if d is None else d for d in model.input_shape[1:]]
         x = np.random.default_rng(0).uniform(0, 1, (6, *shape)).astype(np.float32)
-        x = np.floor(20 * x) if "embedding" in name else x
+        x = np.floor(20 * x) if "embedding" in name or name == "categories" else x
         before = [w.copy() for w in model.get_weights()]
         step = export(model, Data(x, np.arange(6) % 3, ("a", "b", "c")))
         assert step.facts["largest_difference"] <= TOLERANCE, name

@@ -122,7 +122,25 @@ def adapted():
     return seq(norm, L.Dense(5, activation="relu"), softmax())
 
 
+def layer_scale():
+    from tf_keras.src.applications import convnext
+
+    given = L.Input((6,))
+    return k2.Model(given, softmax()(convnext.LayerScale(0.5, 6)(given)))
+
+
+def bins(mode):
+    bounds = [0.2, 0.4, 0.7]
+    binned = L.Discretization(bin_boundaries=bounds, output_mode=mode, input_shape=(4,))
+    if mode == "int":
+        return seq(binned, L.Embedding(4, 3), L.Flatten(), softmax())
+    return seq(binned, softmax())
+
+
 ZOO = {
+    "layer scale": layer_scale,
+    "bins": lambda: bins("int"),
+    "bins, several at once": lambda: bins("multi_hot"),
     "operations": operations,
     "softmax along rows": softmax_along_rows,
     "grey to colour": grey_to_colour,
@@ -216,7 +234,9 @@ def test_the_output_is_that_of_the_library_that_wrote_it(name, suffix, tmp_path)
     model.save(path, save_format=suffix)
     before = path.read_bytes()
     x = rows(model)
-    assert np.abs(said(open_model(path), x) - said(model, x)).max() < 1e-5
+    found = open_model(path)
+    assert np.abs(said(found, x) - said(model, x)).max() < 1e-5
+    assert np.abs(found.predict(x, verbose=0) - said(model, x)).max() < 1e-5, "as a traced graph"
     assert path.read_bytes() == before, "the user's file was changed"
 
 

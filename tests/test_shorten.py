@@ -49,3 +49,11 @@ def test_equal_weights_are_shared_and_ends_keep_their_letters(digits):
     assert len(small.graph.initializer) == 1
     x = np.float32([[0.1, -0.2]])
     assert np.array_equal(*(predictor(m.SerializeToString())(x) for m in (model, small)))
+
+
+@pytest.mark.parametrize(("names", "kept"), [("0\n1\n2", False), ("0\n2\n1", True), ("cat", True)])
+def test_classes_called_by_their_places_need_no_names(names, kept, digits):
+    model = graph([helper.make_node("Softmax", ["a"], ["b"])], {})
+    helper.set_model_props(model, {"classes": names})
+    props = {p.key: p.value for p in Shorten()(model, digits.fit).model.metadata_props}
+    assert props == ({"classes": names} if kept else {})

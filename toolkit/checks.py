@@ -54,6 +54,23 @@ def weak_base(run: Run) -> Iterator[Finding]:
         )
 
 
+def guessing(run: Run) -> Iterator[Finding]:
+    """W2: a model beside the base that is not clearly better than guessing."""
+    classes = len(run.data.get("classes", ()))
+    for m in run.measurements:
+        if m.name != "accuracy" or m.subject == run.base or m.low is None or not classes:
+            continue
+        if m.low <= 100 / classes:
+            yield Finding(
+                "W2",
+                "warning",
+                m.subject,
+                f"{m.subject} is right in {m.value:.1f} % of rows, which is not clearly better "
+                f"than guessing among {classes} classes: its reasons explain guesses.",
+                "Take another candidate.",
+            )
+
+
 def few_rows(run: Run) -> Iterator[Finding]:
     """F1: too few test rows to see a loss of one point."""
     right = run.measured(run.base, "accuracy")
@@ -169,13 +186,84 @@ def not_converged(run: Run) -> Iterator[Finding]:
         )
 
 
+def few_compared(run: Run) -> Iterator[Finding]:
+    """F2: reasons were compared over too few rows for an interval."""
+    few = [m for m in run.measurements if m.name.startswith("reason_place ") and m.low is None]
+    if few:
+        yield Finding(
+            "F2",
+            "warning",
+            ", ".join(dict.fromkeys(m.subject for m in few)),
+            f"Reasons were compared over {few[0].n} rows, too few for an interval.",
+            "Compare more rows.",
+        )
+
+
+NOISY = 0.95
+"""A cosine of the base beside itself below which the noise hides what compression does."""
+
+
+def noisy(run: Run) -> Iterator[Finding]:
+    """K1: the noise of a method is so large that small changes of reasons cannot be seen."""
+    for m in run.measurements:
+        kind, _, method = m.name.partition(" ")
+        if kind == "reason_floor" and m.value < NOISY:
+            yield Finding(
+                "K1",
+                "warning",
+                m.subject,
+                f"By {method} the base beside itself under another seed has a cosine of "
+                f"{m.value:.2f}: smaller changes of reasons cannot be told from noise.",
+                "Use more samples, or fewer players.",
+            )
+
+
+def drifted(run: Run) -> Iterator[Finding]:
+    """D2: rows with the same answer for other reasons."""
+    for m in run.measurements:
+        kind, _, method = m.name.partition(" ")
+        if kind == "reason_drift" and m.value > 0:
+            yield Finding(
+                "D2",
+                "warning",
+                m.subject,
+                f"{m.subject} gives the answer of {run.base} for other reasons in "
+                f"{m.value * m.n:.0f} of {m.n} rows by {method}, beyond noise.",
+                "Look at these rows: an agreement of answers hides them.",
+            )
+
+
+def no_causes(run: Run) -> Iterator[Finding]:
+    """H1: what an agreement of reasons does not say."""
+    if not any(m.name.startswith("reason_cosine ") for m in run.measurements):
+        return
+    patches = (
+        " Those of pictures hang on how they are cut into patches."
+        if run.data.get("kind") == "image"
+        else ""
+    )
+    yield Finding(
+        "H1",
+        "info",
+        run.base,
+        "Reasons that agree need not be right: they show what moves an answer, not causes, and "
+        f"hidden values put a model off its data.{patches}",
+        "",
+    )
+
+
 CHECKS: tuple[Check, ...] = (
     none_within,
     weak_base,
+    guessing,
     few_rows,
     seen_rows,
     significant_loss,
     slower,
     layer_at_fault,
     not_converged,
+    few_compared,
+    noisy,
+    drifted,
+    no_causes,
 )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
 from toolkit.errors import MatchError
 from toolkit.glossary import Data, Finding, Floats, Predictor
-from toolkit.metrics import accuracy, accuracy_drop
+from toolkit.metrics import Drop, accuracy, accuracy_drop
 
 SURE = 2.0
 """Points of accuracy by which a wrong range of values is surely told."""
@@ -27,10 +28,7 @@ def suspected(predict: Predictor, rows: Data) -> tuple[Finding, ...]:
     rows: training rows. Raises MatchError when the model is surely better, by more than `SURE`
     points, with pictures in another range.
     """
-    most = min(ROWS, max(_VALUES // math.prod(rows.x.shape[1:]), 64))
-    # a file may be sorted by class
-    spread = np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(int)
-    rows = rows.rows(spread)
+    rows = _spread(rows)
     x = np.asarray(rows.x, np.float32)
     given = predict(x)
     found: list[Finding] = []
@@ -41,33 +39,68 @@ def suspected(predict: Predictor, rows: Data) -> tuple[Finding, ...]:
     return tuple(found or _order(predict.name, given, rows))
 
 
+def other_range(predict: Predictor, rows: Data) -> tuple[float, float] | None:
+    """The scale and offset that pictures surely need for this model, or None.
+
+    rows: training rows.
+    """
+    if rows.kind != "image":
+        return None
+    rows = _spread(rows)
+    x = np.asarray(rows.x, np.float32)
+    found = _better_range(predict, x, rows, predict(x))
+    return (found.scale, found.offset) if found and 100 * found.gain.low > SURE else None
+
+
 def _range(predict: Predictor, x: Floats, rows: Data, given: Floats) -> list[Finding]:
+    best = _better_range(predict, x, rows, given)
+    if best is None:
+        return []
+    said = (
+        f"{predict.name} is right in {100 * accuracy(given, rows.y).value:.0f} % of rows as given, "
+        f"in {100 * best.right:.0f} % {best.name}"
+    )
+    if 100 * best.gain.low > SURE:
+        raise MatchError(said, "values in the range the model was trained on", f"add {best.fix}")
+    if best.gain.low <= 0:
+        return []
+    return [
+        Finding("U1", "warning", predict.name, f"{said}.", f"If it was trained so, add {best.fix}.")
+    ]
+
+
+@dataclass(frozen=True)
+class _Range:
+    """Another range of values, how often the model is right in it, and what that gains."""
+
+    name: str
+    scale: float
+    offset: float
+    fix: str
+    right: float
+    gain: Drop
+
+
+def _better_range(predict: Predictor, x: Floats, rows: Data, given: Floats) -> _Range | None:
+    """The range in which the model is right most often, if it does more than answer one class."""
     wide = float(np.abs(x).max()) > 1.0
-    best: tuple[float, str, str, Floats] | None = None
+    found: list[_Range] = []
     for name, (scale, offset, fix) in _RANGES.items():
         if wide == (scale > 1):
             continue
         p = predict((x * np.float32(scale) + np.float32(offset)).astype(np.float32))
-        right = accuracy(p, rows.y).value
-        if best is None or right > best[0]:
-            best = (right, name, fix, p)
-    if best is None:
-        return []
-    right, name, fix, p = best
-    gain = accuracy_drop(p, given, rows.y)
-    said = (
-        f"{predict.name} is right in {100 * accuracy(given, rows.y).value:.0f} % of rows as given, "
-        f"in {100 * right:.0f} % {name}"
-    )
-    guessed = np.bincount(rows.y).max() / len(rows)
-    if accuracy(p, rows.y).low <= guessed:
-        # better only because it answers one class alone
-        return []
-    if 100 * gain.low > SURE:
-        raise MatchError(said, "values in the range the model was trained on", f"add {fix}")
-    if gain.low <= 0:
-        return []
-    return [Finding("U1", "warning", predict.name, f"{said}.", f"If it was trained so, add {fix}.")]
+        right = accuracy(p, rows.y)
+        # better only because it answers one class alone is no better
+        if right.low > np.bincount(rows.y).max() / len(rows):
+            gain = accuracy_drop(p, given, rows.y)
+            found.append(_Range(name, scale, offset, fix, right.value, gain))
+    return max(found, key=lambda one: one.right, default=None)
+
+
+def _spread(rows: Data) -> Data:
+    """Some rows from all over a set, which may be sorted by class."""
+    most = min(ROWS, max(_VALUES // math.prod(rows.x.shape[1:]), 64))
+    return rows.rows(np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(int))
 
 
 def _standardised(predict: Predictor, x: Floats, rows: Data, given: Floats) -> list[Finding]:

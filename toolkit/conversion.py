@@ -42,7 +42,7 @@ def converted(net: Any, head: Head, shape: Shape, classes: int, *, name: str) ->
                 traced,
                 input_signature=[spec],
                 opset=OPSET,
-                custom_op_handlers={"Erfc": (_erfc, [])},
+                custom_op_handlers={"Erfc": (_erfc, []), "Bucketize": (_bucketize, [])},
             )
         if any("supported" in one.lower() for one in said):
             raise ValueError(said[0])  # it goes on without the operation
@@ -115,6 +115,30 @@ def _erfc(ctx: Any, node: Any, name: str, _: list[Any]) -> None:
     one = ctx.make_const(f"{name}/one", np.ones((), np.float32))
     erf = ctx.make_node("Erf", [given], dtypes=[kind], shapes=[shape])
     ctx.make_node("Sub", [one.name, erf.output[0]], outputs=[result], dtypes=[kind], shapes=[shape])
+
+
+def _bucketize(ctx: Any, node: Any, name: str, _: list[Any]) -> None:
+    """Write the bin of x, as Discretization asks for it, as the number of bounds that x reaches."""
+    import onnx
+
+    bounds = np.array(node.get_attr("boundaries").floats, np.float32)
+    shape = ctx.get_shape(node.output[0])
+    given, result = node.input[0], node.output[0]
+    ctx.remove_node(node.name)
+    last = ctx.make_const(f"{name}/last", np.array([-1], np.int64)).name
+    wide = ctx.make_node("Unsqueeze", [given, last]).output[0]
+    reached = ctx.make_node(
+        "GreaterOrEqual", [wide, ctx.make_const(f"{name}/bounds", bounds).name]
+    ).output[0]
+    counted = ctx.make_node("Cast", [reached], attr={"to": onnx.TensorProto.INT32}).output[0]
+    ctx.make_node(
+        "ReduceSum",
+        [counted, last],
+        attr={"keepdims": 0},
+        outputs=[result],
+        dtypes=[onnx.TensorProto.INT32],
+        shapes=[shape],
+    )
 
 
 def _finished(

@@ -15,6 +15,7 @@ from toolkit.conversion import OPSET, converted, failed
 from toolkit.errors import ExportError
 from toolkit.glossary import Data, Floats, Step
 from toolkit.models.heads import head_of
+from toolkit.models.precision import full
 from toolkit.models.vocabulary import parted
 from toolkit.predict import KerasPredictor, OnnxPredictor
 from toolkit.shapes import in_shape
@@ -36,7 +37,7 @@ def export(model: Any, rows: Data, *, name: str = "classifier") -> Step:
     """Convert a Keras classifier to an onnx.ModelProto and prove that both compute the same.
 
     rows: real rows that both are asked; their classes go into the metadata. A model that takes
-    text is converted from its word indices on. The result takes
+    text is converted from its word indices on, one of mixed precision as float32. The result takes
     "input" f32 (n, ...) and gives "probabilities" f32 (n, k), any n, rows summing to 1.
     The model and its twin in tf_keras are both tried; of the files that compute the same the
     smaller is given.
@@ -47,7 +48,7 @@ def export(model: Any, rows: Data, *, name: str = "classifier") -> Step:
     import tensorflow as tf
     import tf2onnx
 
-    model, _ = parted(model)
+    model = full(parted(model)[0])
     head, shape = head_of(model), tuple(model.inputs[0].shape[1:])
     most = max(_VALUES // max(math.prod(rows.x.shape[1:]), 1), 32)
     asked = in_shape(rows.x[:most], shape)

@@ -197,6 +197,21 @@ class Attribution:
         return shap.Explanation(values=self.values, base_values=self.base)
 
 
+@dataclass(frozen=True)
+class Drift:
+    """One row to which the base and `subject` give the same answer, and how alike the reasons are.
+
+    p_value: of the cosine, if the reasons were the same. drifted: they are others beyond noise.
+    """
+
+    subject: str
+    method: str
+    row: int
+    cosine: float
+    p_value: float
+    drifted: bool
+
+
 @dataclass(frozen=True, eq=False)
 class Decision:
     """One row that was explained.

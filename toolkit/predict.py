@@ -69,7 +69,7 @@ class OnnxPredictor:
 
     @property
     def head(self) -> Head:
-        """What its raw outputs are."""
+        """What the output of the file is: softmax or sigmoid probabilities, or logits."""
         return self._head
 
     @property

@@ -22,6 +22,7 @@ from toolkit.glossary import (
     Attribution,
     Confusion,
     Decision,
+    Drift,
     Facts,
     Finding,
     History,
@@ -39,7 +40,9 @@ class Run:
 
     base: the subject everything is compared with. chosen: the recommended small model, if any.
     data: name, kind, classes, features, rows in each part, shape of one row.
+    drifts: rows with the same answer, those with other reasons first.
     budget: the constraints asked for. machine: processor, its features, cores, system.
+    settings: how it was made, enough to make it again.
     created: ISO 8601 with zone.
     """
 
@@ -55,6 +58,7 @@ class Run:
     confusions: tuple[Confusion, ...] = ()
     decisions: tuple[Decision, ...] = ()
     attributions: tuple[Attribution, ...] = ()
+    drifts: tuple[Drift, ...] = ()
     layers: tuple[Layer, ...] = ()
     layer_errors: tuple[LayerError, ...] = ()
     findings: tuple[Finding, ...] = ()
@@ -62,6 +66,7 @@ class Run:
     versions: dict[str, str] = field(default_factory=dict)
     seeds: dict[str, int] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
+    settings: Facts = field(default_factory=dict)
     machine: Facts = field(default_factory=dict)
 
     def measured(self, subject: str, name: str) -> Measurement | None:
@@ -82,6 +87,7 @@ _PARTS: dict[str, type[Any]] = {
     "confusions": Confusion,
     "decisions": Decision,
     "attributions": Attribution,
+    "drifts": Drift,
     "layers": Layer,
     "layer_errors": LayerError,
     "findings": Finding,

@@ -27,7 +27,7 @@ from toolkit.glossary import (
     Step,
 )
 from toolkit.measurement import measure
-from toolkit.models import open_model, parted
+from toolkit.models import full, open_model, parted
 from toolkit.passes import apply
 from toolkit.predict import predictor
 from toolkit.progress import tell, under
@@ -108,6 +108,7 @@ def compress(
     if isinstance(model, str | Path):
         model = open_model(Path(model))
     model, words = parted(model)
+    model = full(model)
     if words is not None:
         splits = reworded(splits, words)
     units = max(int(model.outputs[0].shape[-1]), 2)

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
+
 from toolkit import contract, layers, provenance
+from toolkit.alignment import aligned
 from toolkit.errors import BadInput, RecipeError, near
-from toolkit.explainers import EXPLAINERS, Explainer
+from toolkit.explainers import EXPLAINERS, Explainer, Players
 from toolkit.explanation import decisions, explain, pick_rows, players_of
 from toolkit.faithfulness import faithfulness
-from toolkit.fidelity import floor, reasons
-from toolkit.glossary import Attribution, Layer, Predictor, Splits
+from toolkit.fidelity.comparison import WORST, Asked, compared, groups_of
+from toolkit.fidelity.difference import Difference, Remembered
+from toolkit.fidelity.resolution import resolved
+from toolkit.fidelity.scale import ceiling, scale
+from toolkit.glossary import Attribution, Drift, Layer, Predictor, Splits
 from toolkit.measurement import judge
+from toolkit.progress import tell
 from toolkit.run import Run
 
 METHODS = ("shapley", "lime")
+
+SAMPLE = 24
+"""Rows drawn at random to compare two models: those worth showing are not like all others."""
+
+_STEPS = 200
 
 
 def study(
@@ -25,42 +37,74 @@ def study(
     *,
     methods: Sequence[str | Explainer] = METHODS,
     rows: int | Sequence[int] = 12,
+    sample: int = SAMPLE,
+    retrained: Predictor | None = None,
     seed: int = 0,
 ) -> Run:
     """Explain decisions of one or more models; the first is the base the others stand beside.
 
-    rows: indices into the test part, or how many to pick. The Run holds decisions, attributions,
-    the likeness of reasons with its noise floor, and deletion and insertion areas.
-    Raises RecipeError for an unknown method, DataError for a row that is not there.
+    rows: indices into the test part, or how many to pick that are worth showing; then figures that
+    compare models are taken over `sample` rows drawn at random, else over `rows`. retrained: the
+    base trained anew, which says how far two equally good models differ. The Run holds decisions,
+    attributions of every model and of each one's difference from the base, the likeness of reasons
+    on its scale, the rows that drifted, and deletion and insertion areas.
+    Raises RecipeError for an unknown method, DataError for a row that is not there, MatchError for
+    models that do not answer the same question.
     """
     names = [p.name for p in predictors]
-    if not names or len(set(names)) < len(names):
-        raise BadInput(f"models named {names}", "at least one, with distinct names", "rename one")
+    every_name = names + [p.name for p in _some(retrained)]
+    if not names or len(set(every_name)) < len(every_name):
+        raise BadInput(
+            f"models named {every_name}", "at least one, with distinct names", "rename one"
+        )
     explainers = [m if isinstance(m, Explainer) else _named(m) for m in methods]
     test, background = splits.test, splits.fit.train
-    base = predictors[0]
-    suspected = contract.suspected(base, background)
-    judged, confusions, _ = judge({p.name: p for p in predictors}, test)
+    suspected = list(contract.suspected(predictors[0], background))
+    both, mapped = aligned(predictors[0], [*predictors[1:], *_some(retrained)], background)
+    predictors = [predictors[0], *both[: len(names) - 1]]
+    suspected += mapped
+    judged, confusions, answers = judge({p.name: p for p in predictors}, test)
     picked = (
         pick_rows(predictors, test, min(rows, len(test)), seed=seed)
         if isinstance(rows, int)
         else tuple(rows)
     )
-    made = decisions(predictors, test, picked, background=background, seed=seed)
+    over = picked
+    if isinstance(rows, int) and len(predictors) > 1 and sample:
+        drawn = np.random.default_rng(seed).permutation(len(test))[:sample]
+        over = tuple(sorted(int(row) for row in drawn))
+    every = tuple(sorted({*picked, *over}))
+    players = players_of(test, every, background, seed)
+    finer = [resolved(p, test.x[:_STEPS]) for p in predictors]
+    suspected += [finding for _, said in finer for finding in said]
+    asked = [Remembered(p) for p, _ in finer]
+    base, others = asked[0], asked[1:]
     found: list[Attribution] = []
-    measured = list(judged)
-    players = players_of(test, picked, background, seed)
+    again: list[Attribution] = []
+    besides: list[Attribution] = []
     for explainer in explainers:
-        ours = explain(predictors, explainer, test, picked, background=background, seed=seed)
+        beside: list[Predictor] = [*others]
+        beside += [Difference(base, other) for other in others]
+        ours = explain([base, *beside], explainer, test, every, background=background, seed=seed)
         found += ours
-        # noise is measured on the base alone, with a seed of its own
-        again = explain([base], explainer, test, picked, background=background, seed=seed + 1)
-        measured += floor([a for a in ours if a.subject == base.name], again)
-    for other in names[1:]:
-        measured += reasons(found, base.name, other)
-    for predict in predictors:
+        again += _again(base, explainer, [a for a in ours if a.row in over], players, seed)
+        if retrained is not None:
+            beside = [base, both[-1]]
+            besides += explain(beside, explainer, test, over, background=background, seed=seed)
+    measured = [*judged, *scale(found, again, base.name, rows=over, seed=seed)]
+    if retrained is not None:
+        measured += ceiling(besides, retrained.name, base.name, seed=seed)
+    said = {(n, row): int(answers[n][row].argmax()) for n in names for row in every}
+    everything = Asked(found, again, players, said, over, groups_of(test, over))
+    drifts: list[Drift] = []
+    for other in others:
+        figures, drifting = compared(base, other, everything, seed=seed)
+        measured += figures
+        drifts += drifting
+    for predict in asked:
         mine = [a for a in found if a.subject == predict.name]
         measured += faithfulness(predict, mine, players, seed=seed)
+    shown = sorted({*picked, *_worst(drifts)})
     return Run(
         title=f"{splits.name}: why",
         created=provenance.now(),
@@ -70,12 +114,18 @@ def study(
         data=provenance.about(splits),
         measurements=tuple(measured),
         confusions=confusions,
-        decisions=made,
+        decisions=decisions(asked, test, shown, background=background, seed=seed),
         attributions=tuple(found),
-        findings=suspected,
+        drifts=tuple(drifts),
+        findings=tuple(suspected),
         versions=provenance.versions(),
         seeds={"seed": seed},
         hashes={"data": splits.sha256},
+        settings={
+            "methods": {e.method: asdict(e) for e in explainers},
+            "rows": list(every),
+            "compared": list(over),
+        },
         machine=provenance.machine(),
     )
 
@@ -101,6 +151,8 @@ def joined(compressed: Run, explained: Run) -> Run:
         measurements=(*compressed.measurements, *fresh),
         decisions=explained.decisions,
         attributions=explained.attributions,
+        drifts=explained.drifts,
+        settings={**compressed.settings, **explained.settings},
         layers=explained.layers,
     )
 
@@ -109,3 +161,35 @@ def _named(name: str) -> Explainer:
     if name not in EXPLAINERS:
         raise RecipeError(f"unknown method '{name}'", near(name, EXPLAINERS))
     return EXPLAINERS[name]()
+
+
+def _some(predict: Predictor | None) -> list[Predictor]:
+    return [] if predict is None else [predict]
+
+
+def _again(
+    base: Predictor,
+    explainer: Explainer,
+    ours: Sequence[Attribution],
+    players: dict[int, Players],
+    seed: int,
+) -> list[Attribution]:
+    """The base's attributions under another seed; those that are exact stand for themselves."""
+    mine = [a for a in ours if a.subject == base.name]
+    found = []
+    for done, a in enumerate(mine):
+        if a.facts.get("exact"):
+            found.append(a)
+        else:
+            found.append(explainer(base, players[a.row], a.target, row=a.row, seed=seed + 1))
+        tell(f"noise of {explainer.method}", done + 1, len(mine))
+    return found
+
+
+def _worst(drifts: Sequence[Drift]) -> set[int]:
+    """The rows that drifted most, of each model and method."""
+    found: set[int] = set()
+    for key in dict.fromkeys((d.subject, d.method) for d in drifts):
+        its = [d.row for d in drifts if (d.subject, d.method) == key and d.drifted]
+        found |= set(its[:WORST])
+    return found

@@ -13,7 +13,7 @@ from typing import Any
 
 import typer
 
-from toolkit.cli import compressing, demonstrating, explaining, measuring, training
+from toolkit.cli import compressing, demonstrating, explaining, measuring, training, verifying
 from toolkit.errors import ToolkitError
 
 _COMMANDS: dict[str, Callable[..., int]] = {
@@ -21,6 +21,7 @@ _COMMANDS: dict[str, Callable[..., int]] = {
     "compress": compressing.compress,
     "explain": explaining.explain,
     "measure": measuring.measure,
+    "verify": verifying.verify,
     "demo": demonstrating.demo,
 }
 

@@ -24,6 +24,9 @@ def compress(
     ] = None,
     max_bytes: Annotated[int | None, typer.Option(help="Largest file allowed.")] = None,
     max_latency: Annotated[float | None, typer.Option(help="Most ms a row on one thread.")] = None,
+    bundle: Annotated[
+        Path | None, typer.Option(help="A .zip for a device: model, samples, card, run.py.")
+    ] = None,
     unlabelled: Annotated[
         str, typer.Option(help="More rows, without labels, to learn from a teacher alone.")
     ] = "",
@@ -48,6 +51,8 @@ def compress(
     Exit code 1 when no candidate is within the limits; the page says why.
     """
     from toolkit import report, run
+    from toolkit.bundle import place
+    from toolkit.bundle import write as write_bundle
     from toolkit.checks import checked
     from toolkit.data.unlabelled import rows as rows_of
     from toolkit.devices import here, on
@@ -57,6 +62,7 @@ def compress(
     from toolkit.search import compress as search
 
     budget = Budget(max_drop, max_bytes, max_latency)
+    target = place(bundle) if bundle else None
     from toolkit.models import open_model, parted
     from toolkit.models.opening import kind_of
 
@@ -84,6 +90,9 @@ def compress(
     found = checked(frontier.run)
     run.save(found, out / "run.json")
     pages = report.write(found, out)
+    if target and frontier.chosen:
+        with screen.progress():
+            write_bundle(found, splits.test, target, seed=seed)
     if as_json:
         screen.say_json(figures.plain(found))
     else:
@@ -97,4 +106,6 @@ def compress(
         chosen = frontier.chosen
         screen.say(f"take: {chosen.path}" if chosen else "none is within the limits")
         screen.say(f"page: {pages[0]}")
+        if target and frontier.chosen:
+            screen.say(f"bundle: {target}")
     return 0 if frontier.chosen else 1

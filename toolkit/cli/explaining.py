@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from toolkit.cli import figures, options, screen
-from toolkit.glossary import Splits
+from toolkit.glossary import Predictor, Splits, Words
 from toolkit.run import Run
 
 
@@ -18,7 +19,11 @@ def explain(
     out: Annotated[Path, typer.Option("--out", help="The .html page to write.")],
     *,
     against: Annotated[
-        Path | None, typer.Option(help="Another model, explained on the same rows.")
+        list[Path] | None,
+        typer.Option(help="Another model on the same rows; as often as you like."),
+    ] = None,
+    ceiling: Annotated[
+        Path | None, typer.Option(help="The base trained anew: how far two such models differ.")
     ] = None,
     method: Annotated[
         list[str] | None, typer.Option(help="shapley or lime, or both by giving it twice.")
@@ -26,8 +31,14 @@ def explain(
     rows: Annotated[
         str, typer.Option(help="How many rows to pick, or the rows themselves: 3,17,42.")
     ] = "12",
+    sample: Annotated[
+        int, typer.Option(help="Rows drawn at random to compare models over.", min=0)
+    ] = 24,
     min_agreement: Annotated[
-        float | None, typer.Option(help="Least mean cosine of reasons (needs --against).")
+        float | None, typer.Option(help="Least agreement, 0 random to 1; by its 95 % bound.")
+    ] = None,
+    junit: Annotated[
+        Path | None, typer.Option(help="Write the verdicts on --min-agreement as JUnit XML.")
     ] = None,
     custom: options.Custom = None,
     trust: options.Trust = False,
@@ -47,64 +58,113 @@ def explain(
 
     Exit code 1 when the reasons agree less than --min-agreement; the page is still written.
     """
-    from toolkit import report, run
+    from toolkit import gate, report, run
     from toolkit.checks import checked
     from toolkit.errors import OutputError, RecipeError
-    from toolkit.files import writable_folder
-    from toolkit.models import open_model, parted
+    from toolkit.files import sha256, writable_folder
     from toolkit.models.opening import kind_of
-    from toolkit.predict import fitting, predictor
+    from toolkit.predict import fitting
     from toolkit.study import METHODS, study
 
     if out.suffix not in (".html", ".htm"):
         raise OutputError(f"cannot write {out}", "a name that ends in .html", "rename it")
-    if min_agreement is not None and (against is None or not -1 <= min_agreement <= 1):
-        raise RecipeError(
-            f"--min-agreement {min_agreement}", "-1 to 1, with --against OTHER", "correct it"
-        )
+    others = against or []
     picked = _rows(rows)
-    kinds = [kind_of(path) for path in (model, against) if path is not None]
+    if not others and (ceiling or junit or min_agreement is not None):
+        raise RecipeError(
+            "--ceiling, --junit and --min-agreement without another model",
+            "--against OTHER",
+            "name one",
+        )
+    _check_gate(min_agreement, junit, len(picked) if isinstance(picked, list) else sample or picked)
+    paths = [model, *others, *([ceiling] if ceiling else [])]
+    kinds = [kind_of(path) for path in paths]
     splits = options.loaded(
         data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=size
     )
     writable_folder(out.parent)
-    same = against is not None and against.stem == model.stem
-    words = options.vocabulary_of(model, vocabulary)
-    predictors = []
+    predictors, first, words = _opened(
+        paths,
+        kinds,
+        options.vocabulary_of(model, vocabulary),
+        custom=custom,
+        trust=trust,
+        architecture=architecture,
+    )
+    splits = options.in_words(splits, model, predictors[0].shape, words)
+    fitting(predictors[0], splits.test)
+    retrained = predictors.pop() if ceiling else None
+    with screen.progress():
+        found = study(
+            predictors,
+            splits,
+            methods=method or METHODS,
+            rows=picked,
+            sample=sample,
+            retrained=retrained,
+            seed=seed,
+        )
+    # the files themselves, so that the page can be verified
+    named = zip(predictors, paths, strict=False)
+    files = {f"model {p.name}": sha256(path) for p, path in named if path.is_file()}
+    found = replace(found, hashes={**found.hashes, **files})
+    found = checked(_layered(found, model, first, splits))
+    told = () if min_agreement is None else gate.verdicts(found, min_agreement)
+    run.save(found, out.with_suffix(".json"))
+    report.write_page(found, "explanation", out)
+    if junit is not None:
+        gate.junit(told, junit)
+    if as_json:
+        verdicts = {"gate": [asdict(v) for v in told]} if told else {}
+        screen.say_json({**figures.plain(found), **verdicts})
+    else:
+        screen.say(figures.explained(found))
+        for verdict in told:
+            screen.say(f"{'pass' if verdict.passed else 'FAIL'}: {verdict.sentence}")
+        screen.say(f"page: {out}")
+    return 0 if all(v.passed for v in told) else 1
+
+
+def _check_gate(least: float | None, junit: Path | None, rows: int) -> None:
+    from toolkit import gate
+    from toolkit.errors import RecipeError
+
+    if junit is not None and least is None:
+        raise RecipeError("--junit without a limit", "--min-agreement 0.8", "give one")
+    if least is not None:
+        gate.checked(least, rows)
+
+
+def _opened(
+    paths: list[Path],
+    kinds: list[str],
+    words: Words | None,
+    *,
+    custom: list[str] | None,
+    trust: bool,
+    architecture: str,
+) -> tuple[list[Predictor], Any, Words | None]:
+    """Predictors of all paths, the first as a Keras model if it is one, and their vocabulary."""
+    from toolkit.models import open_model, parted
+    from toolkit.predict import predictor
+
+    stems = [path.stem for path in paths]
+    found: list[Predictor] = []
     first: Any = None
-    for path, kind in zip((model, against), kinds, strict=False):
-        if path is None:
-            continue
+    for path, kind in zip(paths, kinds, strict=True):
         opened: Any = path
         if kind != "onnx":
             opened, own = parted(
                 open_model(path, custom=custom or (), trust=trust, architecture=architecture), words
             )
             words = own or words
-            first = opened if path == model else first
-        name = str(path) if same else path.stem
-        predictors.append(predictor(opened, name))
-    splits = options.in_words(splits, model, predictors[0].shape, words)
-    for one in predictors:
-        fitting(one, splits.test)
-    with screen.progress():
-        found = study(predictors, splits, methods=method or METHODS, rows=picked, seed=seed)
-    found = checked(_layered(found, model, first, splits))
-    run.save(found, out.with_suffix(".json"))
-    report.write_page(found, "explanation", out)
-    agreed = [m for m in found.measurements if m.name.startswith("reason_cosine ")]
-    if as_json:
-        screen.say_json(figures.plain(found))
-    else:
-        screen.say(figures.explained(found))
-        screen.say(f"page: {out}")
-    short = [m for m in agreed if min_agreement is not None and m.value < min_agreement]
-    return 1 if short else 0
+            first = opened if path == paths[0] else first
+        found.append(predictor(opened, path.stem if stems.count(path.stem) == 1 else str(path)))
+    return found, first, words
 
 
 def _layered(found: Run, path: Path, opened: Any, splits: Splits) -> Run:
     """The run with pictures of the first model's layers; a Keras model is exported for them."""
-    from dataclasses import replace
     from tempfile import TemporaryDirectory
 
     from toolkit.artifact import save

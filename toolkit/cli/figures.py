@@ -40,6 +40,26 @@ def candidates(run: Run) -> str:
     return "\n".join(lines)
 
 
+def devices(run: Run) -> str:
+    """What was measured on devices, beside what was measured here."""
+    head = ("", "device", "p50", "p50 here", "load", "memory")
+    rows: list[tuple[str, ...]] = []
+    for m in run.measurements:
+        if m.name.startswith("latency_p50 device:"):
+            suffix = m.name.removeprefix("latency_p50")
+            rows.append(
+                (
+                    m.subject,
+                    suffix.removeprefix(" device:"),
+                    f"{m.value:,.0f} us",
+                    _cell(run, m.subject, "latency_p50", "{:,.0f} us"),
+                    _cell(run, m.subject, f"load{suffix}", "{:,.1f} ms"),
+                    _cell(run, m.subject, f"peak_memory{suffix}", "{:,.0f} MB"),
+                )
+            )
+    return table(head, rows)
+
+
 def plain(run: Run) -> dict[str, Any]:
     """What `--json` prints: every figure and finding; arrays stay in run.json."""
     return {
@@ -73,19 +93,40 @@ def _cell(run: Run, subject: str, name: str, form: str, ends: str = "") -> str:
 
 
 def explained(run: Run) -> str:
-    """How alike the reasons are, and how good, method by method."""
+    """How alike the reasons are on their scale, what drifted, and what carries over, by method."""
     lines = [f"{len(run.decisions)} decisions explained"]
     for method in dict.fromkeys(a.method for a in run.attributions):
         loose = sum(1 for a in run.attributions if a.method == method and not a.converged)
-        floor = run.measured(run.base, f"reason_floor {method}")
         for name in run.subjects():
             alike = run.measured(name, f"reason_cosine {method}")
             if alike is None:
                 continue
-            text = f"{method}: {name} beside {run.base}: cosine of reasons {alike.value:.3f}"
-            if alike.low is not None and alike.high is not None:
-                text += f" (95 %: {alike.low:.3f} to {alike.high:.3f})"
-            lines.append(text + (f", noise floor {floor.value:.3f}" if floor else ""))
+            lines.append(f"{method}: {name} beside {run.base} over {alike.n} rows")
+            for text, figure, scale in _LINES:
+                found = run.measured(name, f"{figure} {method}")
+                if found is not None:
+                    told = text.format(f"{scale * found.value:.3f}")
+                    if found.low is not None and found.high is not None:
+                        low, high = scale * found.low, scale * found.high
+                        told += f" (95 %: {low:.3f} to {high:.3f})"
+                    lines.append(f"  {told}{_ends(run, figure, method)}")
         if loose:
             lines.append(f"{method}: {loose} attributions have not converged")
     return "\n".join(lines)
+
+
+_LINES = (
+    ("agreement of reasons, 0 random, 1 the base beside itself: {}", "reason_place", 1),
+    ("cosine of reasons {}", "reason_cosine", 1),
+    ("same answer for other reasons in {} % of rows", "reason_drift", 100),
+    ("the base's ranking keeps {} of what its own gains", "reason_transfer", 1),
+)
+
+
+def _ends(run: Run, figure: str, method: str) -> str:
+    """The ends of the scale of cosines, behind the cosine."""
+    if figure != "reason_cosine":
+        return ""
+    names = (("random", "null"), ("noise", "floor"), ("trained anew", "ceiling"))
+    ends = [(text, run.measured(run.base, f"reason_{name} {method}")) for text, name in names]
+    return "".join(f", {text} {m.value:.3f}" for text, m in ends if m is not None)

@@ -1,4 +1,4 @@
-"""`toolkit measure`: `.onnx` files side by side; the first is the base."""
+"""`toolkit measure`: `.onnx` files side by side, the first is the base; or a device's figures."""
 
 from __future__ import annotations
 
@@ -11,9 +11,15 @@ from toolkit.cli import figures, options, screen
 
 
 def measure(
-    models: Annotated[list[Path], typer.Argument(help="BASE.onnx and any others.")],
-    data: options.Data,
+    models: Annotated[
+        list[Path], typer.Argument(help="BASE.onnx and any others; with --import a folder.")
+    ],
+    data: options.Data = "",
     *,
+    imported: Annotated[
+        list[Path] | None,
+        typer.Option("--import", help="What run.py --measure wrote on a device; as often as many."),
+    ] = None,
     rounds: Annotated[int, typer.Option(min=5, help="Rounds of interleaved timing.")] = 31,
     label: options.Label = "",
     text: options.Text = "",
@@ -27,15 +33,22 @@ def measure(
     """Measure .onnx files on the same rows: accuracy, size, speed, memory.
 
     Example: toolkit measure small/base.onnx small/int8.onnx --data digits
+
+    With --import pi.json and the folder that compress wrote, the figures of a device are put into
+    its run.json and its page, under the name of the file.
     """
+    if imported:
+        return _imported(models, imported, data, as_json=as_json)
     from toolkit import provenance
-    from toolkit.errors import ModelError
+    from toolkit.errors import DataError, ModelError
     from toolkit.files import sha256
     from toolkit.measurement import measure as take
     from toolkit.models.opening import kind_of
     from toolkit.predict import predictor
     from toolkit.run import Run
 
+    if not data:
+        raise DataError("no rows to measure on", "--data or --import", "add --data")
     named: dict[str, Path] = {}
     for path in models:
         if kind_of(path) != "onnx":
@@ -74,4 +87,33 @@ def measure(
         screen.say_json(figures.plain(run))
     else:
         screen.say(figures.candidates(run))
+    return 0
+
+
+def _imported(folders: list[Path], reports: list[Path], data: str, *, as_json: bool) -> int:
+    """Put what devices measured into the run of a folder, and write its pages again."""
+    from toolkit import report, run
+    from toolkit.bundle import returned
+    from toolkit.errors import DataError
+
+    if len(folders) != 1 or not folders[0].is_dir() or data:
+        raise DataError(
+            f"--import with {', '.join(map(str, folders))}{' and --data' if data else ''}",
+            "one folder that compress wrote, and no --data",
+            "name the folder",
+        )
+    (folder,) = folders
+    found = run.load(folder / "run.json")
+    for path in reports:
+        found = returned(found, path)
+    run.save(found, folder / "run.json")
+    pages = report.write(found, folder)
+    if as_json:
+        screen.say_json(figures.plain(found))
+        return 0
+    screen.say(figures.devices(found))
+    for finding in found.findings:
+        if finding.code == "V1":
+            screen.say(f"{finding.subject}: {finding.sentence} {finding.next_step}")
+    screen.say(f"page: {pages[0]}")
     return 0

@@ -1,152 +1,155 @@
-"""LIME by the lime library, over our own players (Ribeiro et al. 2016)."""
+"""LIME: a linear model of the answers around one row (Ribeiro et al. 2016)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
+from toolkit.errors import RecipeError
+from toolkit.explainers import columns, neighbours
 from toolkit.explainers.base import Estimate, Explainer, derived
 from toolkit.explainers.players import Players
-from toolkit.glossary import Doubles, Floats, Predictor
-from toolkit.seeding import seeded_numpy
+from toolkit.explainers.surrogate import fit, pseudo, stability, sums
+from toolkit.glossary import Doubles, Facts, Predictor
+
+TABLE, OTHER = 32_768, 4096
+"""Samples by default: of tables, whose models answer at once, and of pictures and texts."""
+
+TOP = 5
+"""The foremost players whose change between two runs tells how stable an explanation is."""
+
+STABLE = 0.9
+"""The share (Jaccard index) of foremost players that two runs of a stable one have in common."""
+
+MOST = 16
+"""A stable explanation may ask for so many times its samples."""
+
+_ENUMERATED = 20
+
+Around = Callable[[int, np.random.Generator], tuple[Doubles, Doubles, Doubles]]
+"""(n, rng) -> what the linear model sees f64 (n, p), answers f64 (n,), weights f64 (n,)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lime(Explainer):
     """The weights of a linear model fitted to the answers around the row, in probability.
 
-    Pictures and texts: the weight of a patch or word that is there and not hidden. Tables: the
-    weight of a column, which lime gives per standard deviation, times the row's distance from the
-    mean, so that it says what the column adds to the answer at the mean and stands beside a
-    Shapley value; a category counts as being the row's own or another. Columns are not cut into
-    bins (lime 0.2.0.1 feeds 0 for a bin with one distinct value), no feature is left out, and the
-    same seed draws the same samples for every model.
+    samples: 0 is `TABLE` for tables and `OTHER` for pictures and texts. bins: parts of equal share
+    into which numbers are cut, 4 being lime's quartiles; 0 leaves them numbers. stable: double the
+    samples, up to `MOST` times, until the foremost players of two halves are the same.
+
+    Pictures and texts: the weight of a patch or word that is there and not hidden; where all
+    combinations are no more than the samples, all are asked and no chance is left. Tables: the
+    weight of lying in the bin or category of the row, times the share of rows that do not; so it
+    says what the column adds beside the average row, and stands beside a Shapley value. Kernel,
+    distances and distributions are lime's. No feature is left out, and the same seed draws the same
+    samples for every model. Facts: `r2` of the linear model, `stability` (mean Jaccard index of the
+    foremost `TOP` in two halves of the samples), `stable`, the raw `weights` and their `labels`.
     """
 
     method: ClassVar[str] = "lime"
+    samples: int = 0
+    repeats: int = 8
+    bins: int = 4
+    stable: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse settings with which nothing can be estimated."""
+        if self.samples or self.repeats < 2:
+            super().__post_init__()
+        if self.bins < 0 or self.bins == 1:
+            raise RecipeError(
+                f"lime with bins={self.bins}", "0, or 2 and more", "leave it at 4, for quartiles"
+            )
 
     def estimate(self, predict: Predictor, players: Players, target: int, seed: int) -> Estimate:
-        """Fit `repeats` linear models to samples of their own."""
-        once = _words if players.segments is None else _picture
-        once = _table if players.columns else once
-        size = self.samples // self.repeats
-        found = []
-        for i in range(self.repeats):
-            own = derived(seed, i)
-            with seeded_numpy(own):
-                found.append(once(predict, players, target, size, own))
-        values, bases, scores = zip(*found, strict=True)
-        return Estimate(
-            np.stack(values), float(np.mean(bases)), {"r2": float(np.mean(scores)), "exact": False}
+        """Fit linear models to `repeats` groups of samples, drawn independently."""
+        if players.columns:
+            return self._table(predict, players, target, seed)
+        return self._hidden(predict, players, target, seed)
+
+    def _hidden(self, predict: Predictor, players: Players, target: int, seed: int) -> Estimate:
+        """Patches or words that are there or not."""
+        p, samples, of_words = len(players), self.samples or OTHER, players.segments is None
+
+        def asked(z: Doubles) -> tuple[Doubles, Doubles, Doubles]:
+            return z, players.value(predict, z > 0, target), neighbours.nearness(z)
+
+        alone = sums(*asked(np.ones((1, p))))
+        if p <= _ENUMERATED and 2**p <= samples:
+            z, share = neighbours.every(p, of_words=of_words)
+            z, y, near = asked(z)
+            found = fit(sums(z, y, near * share * samples) + alone)
+            facts = _facts(found.weights, float(found.r2), 1.0, 2**p)
+            return Estimate(found.weights[None], float(found.intercept), {**facts, "exact": True})
+        draw = neighbours.words if of_words else neighbours.patches
+        groups, facts = self._drawn(
+            lambda n, rng: asked(draw(n, p, rng)), alone, np.ones(p), seed, samples
         )
+        weights, intercepts = pseudo(groups)
+        return Estimate(weights, float(intercepts.mean()), facts)
 
+    def _table(self, predict: Predictor, players: Players, target: int, seed: int) -> Estimate:
+        """Columns that lie in the row's part or not, drawn from all training rows."""
+        if players.table is None:
+            raise TypeError("players of columns without their table")
+        every = columns.columns(players.table, self.bins)
+        row = players.x.reshape(-1).astype(np.float64)
+        own = columns.seen(every, row[None], row)
+        usual = np.array([c.usual(v) for c, v in zip(every, row, strict=True)])
 
-def _table(
-    predict: Predictor, players: Players, target: int, samples: int, seed: int
-) -> tuple[Doubles, float, float]:
-    from lime.lime_tabular import LimeTabularExplainer
+        def asked(rows: Doubles) -> tuple[Doubles, Doubles, Doubles]:
+            shaped = rows.astype(np.float32).reshape(-1, *players.x.shape)
+            z = columns.seen(every, rows, row)
+            far = ((z - own) ** 2).sum(axis=1)
+            near = np.exp(-far / (2 * 0.75**2 * len(every)))
+            return z, predict(shaped)[:, target].astype(np.float64), near
 
-    explainer = LimeTabularExplainer(
-        players.background.astype(np.float64),
-        categorical_features=list(players.categories),
-        discretize_continuous=False,
-        feature_selection="none",
-        random_state=seed,
-    )
-    shape = players.x.shape
+        def around(n: int, rng: np.random.Generator) -> tuple[Doubles, Doubles, Doubles]:
+            return asked(columns.rows(every, neighbours.spread(n, len(every), rng)))
 
-    def ask(x: Any) -> Floats:
-        return predict(np.asarray(x, np.float32).reshape(-1, *shape))
-
-    found = explainer.explain_instance(
-        players.x.astype(np.float64),
-        ask,
-        labels=(target,),
-        num_features=len(players),
-        num_samples=samples,
-        model_regressor=_regression(),
-    )
-    weights = _weights(found, target, len(players))
-    distance = (players.x - explainer.scaler.mean_) / explainer.scaler.scale_
-    for column in players.categories:
-        # lime weighs "the same category as the row", which is so this often already
-        distance[column] = 1 - (players.background[:, column] == players.x[column]).mean()
-    return weights * distance, float(found.intercept[target]), _score(found, target)
-
-
-def _picture(
-    predict: Predictor, players: Players, target: int, samples: int, seed: int
-) -> tuple[Doubles, float, float]:
-    from lime import lime_image
-
-    explainer = lime_image.LimeImageExplainer(feature_selection="none", random_state=seed)
-    bar = lime_image.tqdm
-    lime_image.tqdm = iter  # its progress bar cannot be turned off, and ours is drawn already
-    try:
-        found = explainer.explain_instance(
-            players.x,  # (h, w, c): lime makes rgb only of (h, w)
-            lambda x: predict(np.asarray(x, np.float32)),
-            labels=(target,),
-            top_labels=None,
-            hide_color=players.background[0],
-            num_features=len(players),
-            num_samples=samples,
-            batch_size=1024,
-            model_regressor=_regression(),
-            segmentation_fn=lambda _: players.segments,
-            random_seed=seed,
+        # what is seen of the row, beside what is seen of the average row
+        ahead = own[0] - usual
+        groups, facts = self._drawn(
+            around, sums(*asked(row[None])), ahead, seed, self.samples or TABLE
         )
-    finally:
-        lime_image.tqdm = bar
-    weights = _weights(found, target, len(players))
-    return weights, float(found.intercept[target]), _score(found, target)
+        weights, intercepts = pseudo(groups)
+        values = players.table.categories
+        facts["labels"] = [
+            columns.label(name, c, v, values.get(j, ()))
+            for j, (name, c, v) in enumerate(zip(players.names, every, row, strict=True))
+        ]
+        base = float(intercepts.mean() + weights.mean(axis=0) @ usual)
+        return Estimate(weights * ahead, base, facts)
+
+    def _drawn(
+        self, around: Around, alone: Doubles, scale: Doubles, seed: int, samples: int
+    ) -> tuple[Doubles, Facts]:
+        """Sums of each group, f64 (r, p + 2, p + 2), and how stable their foremost players are."""
+        r, most = self.repeats, samples * (MOST if self.stable else 1)
+        # lime's first sample is the row itself; here each group has its part of it
+        groups = np.repeat(alone[None] / r, r, axis=0)
+        size, used, step = samples // r, 0, 0
+        while True:
+            for i in range(r):
+                groups[i] += sums(*around(size, np.random.default_rng([derived(seed, i), step])))
+            used, step = used + size * r, step + 1
+            index = stability(groups, scale, TOP)
+            if index >= STABLE or 2 * used > most:
+                break
+            size = used // r
+        found = fit(groups.sum(axis=0))
+        return groups, {**_facts(found.weights, float(found.r2), index, used), "exact": False}
 
 
-def _words(
-    predict: Predictor, players: Players, target: int, samples: int, seed: int
-) -> tuple[Doubles, float, float]:
-    from lime.lime_text import LimeTextExplainer
-
-    explainer = LimeTextExplainer(
-        split_expression=str.split, feature_selection="none", random_state=seed
-    )
-
-    def ask(texts: list[str]) -> Doubles:
-        there = np.zeros((len(texts), len(players)), bool)
-        for row, text in zip(there, texts, strict=True):
-            row[[int(word) for word in text.split()]] = True
-        value = players.value(predict, there, target)
-        return np.stack([1 - value, value], axis=1)
-
-    found = explainer.explain_instance(
-        # lime is given the players' numbers as its words, and drops them; we hide the players
-        " ".join(str(i) for i in range(len(players))),
-        ask,
-        labels=(1,),
-        num_features=len(players),
-        num_samples=samples,
-        model_regressor=_regression(),
-    )
-    return _weights(found, 1, len(players)), float(found.intercept[1]), _score(found, 1)
-
-
-def _regression() -> Any:
-    """The surrogate; lime's own penalty of 1 shrinks it by a share that depends on the samples."""
-    from sklearn.linear_model import Ridge
-
-    return Ridge(alpha=1e-3)
-
-
-def _weights(found: Any, target: int, players: int) -> Doubles:
-    weights = np.zeros(players)
-    for player, weight in found.local_exp[target]:
-        weights[player] = weight
-    return weights
-
-
-def _score(found: Any, target: int) -> float:
-    score = found.score[target] if isinstance(found.score, dict) else found.score
-    # the weighted R2 of a constant answer is 0/0: nothing was left to explain
-    return float(score) if np.isfinite(score) else 1.0
+def _facts(weights: Doubles, r2: float, index: float, used: int) -> Facts:
+    return {
+        "r2": r2,
+        "stability": index,
+        "stable": index >= STABLE,
+        "samples": used + 1,
+        "weights": weights.tolist(),
+    }

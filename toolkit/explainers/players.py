@@ -40,6 +40,7 @@ class Players:
     segments: Ints | None = None
     categories: tuple[int, ...] = ()
     columns: bool = False
+    table: Data | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -74,7 +75,8 @@ def features(x: Floats, background: Data, *, rows: int = ROWS, seed: int = 0) ->
     names = background.features or tuple(f"feature {i}" for i in range(x.size))
     codes = tuple(sorted(background.categories))
     rows_of = background.x[np.sort(picked)]
-    return Players(names, x, np.arange(x.size), rows_of, None, codes, columns=True)
+    numbers = np.arange(x.size)
+    return Players(names, x, numbers, rows_of, None, codes, columns=True, table=background)
 
 
 def grid(x: Floats, background: Data, *, patches: int = PATCHES) -> Players:

@@ -4,7 +4,8 @@ To add a reference classifier: a function in `reference.py` and a line in its ta
 """
 
 from toolkit.models.opening import open_model
+from toolkit.models.precision import full
 from toolkit.models.reference import MODELS, build
 from toolkit.models.vocabulary import parted
 
-__all__ = ["MODELS", "build", "open_model", "parted"]
+__all__ = ["MODELS", "build", "full", "open_model", "parted"]

@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from toolkit.errors import ModelError
+from toolkit.models.keras1 import renamed
 from toolkit.models.legacy_ops import replace_functions
 
 Node = dict[str, Any]
@@ -188,6 +189,9 @@ def for_inference(config: Any) -> Any:
         fresh["dtype"] = "float32"
     if fresh.get("stateful"):
         fresh["stateful"] = False
+    if fresh.get("class_name") == "Discretization" and isinstance(fresh.get("config"), dict):
+        # inside a traced function Keras 3 brings x to the dtype of the bins' numbers first
+        fresh["config"]["dtype"] = "float32"
     for name in ("batch_shape", "batch_input_shape"):
         if isinstance(fresh.get(name), list) and fresh[name]:
             fresh[name] = [None, *fresh[name][1:]]
@@ -218,6 +222,14 @@ def hard_sigmoid(x: Any) -> Any:
     from keras import ops
 
     return ops.clip(0.2 * x + 0.5, 0.0, 1.0)
+
+
+def scales() -> dict[str, Any]:
+    """Layers of Keras' own nets (ConvNeXt, InceptionResNetV2) that are not in keras.layers."""
+    from keras.src.applications import convnext, inception_resnet_v2
+
+    own = (convnext.LayerScale, convnext.StochasticDepth, inception_resnet_v2.CustomScaleLayer)
+    return {kind.__name__: kind for kind in own}
 
 
 def register() -> None:
@@ -252,6 +264,15 @@ def _walk(value: Any) -> Any:
         for mend in _MENDS:
             mend(value)
     return {name: _walk(item) for name, item in value.items()}
+
+
+def _for_cudnn(node: Node) -> None:
+    """Layers for cuDNN alone are the usual ones; their weights are turned when they are read."""
+    if node["class_name"] == "CuDNNGRU":
+        node["config"]["reset_after"] = True
+    if node["class_name"] in ("CuDNNLSTM", "CuDNNGRU"):
+        node["class_name"] = node["class_name"].removeprefix("CuDNN")
+        node["config"] |= {"activation": "tanh", "recurrent_activation": "sigmoid"}
 
 
 def _bare_list(node: Node) -> None:
@@ -437,7 +458,7 @@ def _unknown_keys(node: Node) -> None:
 
 _HARMLESS = {
     *("groups", "implementation", "input_length", "batch_input_shape", "input_dtype"),
-    *("query_shape", "key_shape", "value_shape"),
+    *("query_shape", "key_shape", "value_shape", "trainable"),
 }
 """Keys that say what Keras 3 does anyway, or finds out by itself."""
 
@@ -496,6 +517,8 @@ def _old_meanings(node: Node) -> None:
 
 _MENDS: tuple[Callable[[Node], None], ...] = (
     _bare_list,
+    renamed,
+    _for_cudnn,
     _input_layer,
     _plain_names,
     _nested_nodes,

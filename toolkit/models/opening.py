@@ -17,6 +17,7 @@ from typing import Any
 from toolkit.errors import ModelError
 from toolkit.models import saved, scripts
 from toolkit.models.heads import head_of, one_logit
+from toolkit.models.order import channels_last
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _LFS = b"version https://git-lfs"
@@ -81,7 +82,10 @@ def open_model(
             "tensorflow",
             "set KERAS_BACKEND=tensorflow",
         )
-    objects = {spec.rpartition(":")[2]: scripts.named(spec) for spec in custom}
+    from toolkit.models import legacy
+
+    given = {spec.rpartition(":")[2]: scripts.named(spec) for spec in custom}
+    objects = {**legacy.scales(), **given}
     try:
         if architecture:
             model = _weighted(path, scripts.model_of(architecture))
@@ -95,20 +99,19 @@ def open_model(
         raise
     except Exception as error:  # whatever Keras meets: the user needs one line
         raise _unopened(path, error) from error
-    model = _with_head(model, _loss(path, kind))
+    model = channels_last(_with_head(model, _loss(path, kind)))
     head_of(model)
     return model
 
 
 def _from_hdf5(path: Path, objects: dict[str, Any], *, safe: bool) -> Any:
     import h5py
-    from keras.src.legacy.saving.legacy_h5_format import load_weights_from_hdf5_group
 
-    from toolkit.models import legacy
+    from toolkit.models import layouts, legacy
 
     model = legacy.built(legacy.config_of_hdf5(path), objects, safe=safe)
     with h5py.File(path, "r") as stored:
-        load_weights_from_hdf5_group(stored["model_weights"], model)
+        layouts.load(stored["model_weights"], model)
     return model
 
 
@@ -129,12 +132,17 @@ def _weighted(path: Path, model: Any) -> Any:
     """The model with the weights of the file, in either of Keras' two layouts."""
     import h5py
 
+    from toolkit.models import layouts
+
     with h5py.File(path, "r") as stored:
-        old = "layer_names" in stored.attrs or "model_weights" in stored
+        whole = stored.get("model_weights", stored)
+        # the attribute is parted where the names of many layers do not fit into one
+        if "layer_names" in whole.attrs or "layer_names0" in whole.attrs:
+            layouts.load(whole, model)
+            return model
     with TemporaryDirectory() as folder:
         # the loader chooses its layout by the name
-        name = "all.h5" if old else "all.weights.h5"
-        model.load_weights(shutil.copyfile(path, Path(folder) / name))
+        model.load_weights(shutil.copyfile(path, Path(folder) / "all.weights.h5"))
     return model
 
 

@@ -63,6 +63,23 @@ def tradeoff(run: Run) -> Part:
     )
 
 
+def devices(run: Run) -> Part:
+    """What `run.py --measure` told of the devices that a bundle went to."""
+    known = run.machine.get("devices", {})
+    rows = [
+        (m.subject, name, facts, {n: run.measured(m.subject, f"{n} device:{name}") for n in _TOLD})
+        for name, facts in known.items()
+        for m in run.measurements
+        if m.name == f"latency_p50 device:{name}"
+    ]
+    if not rows:
+        return None
+    return "devices", "On devices", rendered("devices.html", run=run, rows=rows)
+
+
+_TOLD = ("latency_p50", "latency_p95", "load", "peak_memory", "replay_difference")
+
+
 def findings(run: Run) -> Part:
     """What the reader must know, with a next step."""
     if not run.findings:
@@ -123,6 +140,7 @@ SECTIONS = (
     result,
     candidates,
     tradeoff,
+    devices,
     findings,
     passes,
     training,

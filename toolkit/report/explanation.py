@@ -39,7 +39,7 @@ def likeness(run: Run) -> Part:
     pairs = [
         (m.subject, m.name.removeprefix("reason_cosine "))
         for m in run.measurements
-        if m.name.startswith("reason_cosine ")
+        if m.name.startswith("reason_cosine ") and m.name.count(" ") == 1  # no class or slice
     ]
     if not pairs:
         return None

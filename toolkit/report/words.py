@@ -20,7 +20,8 @@ def verdict(run: Run) -> str:
 
 def reasons(run: Run) -> str:
     """Whether the compared models decide for the same reasons, beside the noise of the method."""
-    found = [m for m in run.measurements if m.name.startswith("reason_cosine ")]
+    named = [m for m in run.measurements if m.name.startswith("reason_cosine ")]
+    found = [m for m in named if m.name.count(" ") == 1]  # no class or slice
     parts = []
     for m in found:
         method = m.name.split(" ", 1)[1]

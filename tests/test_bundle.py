@@ -1,0 +1,465 @@
+"""The bundle of a compressed model: made, sent, attacked, asked on a bare Python, and returned."""
+
+import dataclasses
+import hashlib
+import io
+import json
+import os
+import stat
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+
+from toolkit import bundle, provenance, report
+from toolkit.bundle import archive, device
+from toolkit.bundle.tolerance import LEAST, tolerance
+from toolkit.bundle.writing import SAMPLES, contents
+from toolkit.checks import checked
+from toolkit.errors import DataError, MatchError, ModelError, OutputError, RecipeError
+from toolkit.predict import predictor
+
+NAMES = {
+    "manifest.json", "model.onnx", "labels.json", "preprocessing.json", "samples.npz", "run.py",
+    "MODEL_CARD.md",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(frontier):
+    return checked(frontier.run)
+
+
+@pytest.fixture(scope="module")
+def packed(run, digits, tmp_path_factory):
+    """The bundle of the int8 model."""
+    return bundle.write(run, digits.test, tmp_path_factory.mktemp("out") / "b.zip", name="int8")
+
+
+@pytest.fixture
+def folder(packed, tmp_path):
+    """The bundle unpacked, as on a device."""
+    with zipfile.ZipFile(packed) as inside:
+        inside.extractall(tmp_path)
+    return tmp_path
+
+
+def rewritten(path, changes, out):
+    """The bundle with some members replaced, removed (None) or added, hashes as they were."""
+    files = {**archive.unzipped(path), **changes}
+    out.write_bytes(archive.zipped({n: c for n, c in files.items() if c is not None}))
+    return out
+
+
+def rehashed(path, changes, out):
+    """The same by somebody who also writes the hashes anew."""
+    files = {**archive.unzipped(path), **changes}
+    told = json.loads(files["manifest.json"])
+    for name in told["files"]:
+        told["files"][name]["sha256"] = hashlib.sha256(files[name]).hexdigest()
+    files["manifest.json"] = json.dumps(told).encode()
+    out.write_bytes(archive.zipped(files))
+    return out
+
+
+def test_it_holds_what_a_device_needs(packed, run, frontier, digits):
+    files = archive.unzipped(packed)
+    assert set(files) == NAMES
+    small = frontier.candidates[1]
+    assert files["model.onnx"] == small.path.read_bytes()
+    told = json.loads(files["manifest.json"])
+    assert told["recipe"] == small.recipe
+    assert [f["pass"] for f in told["facts"]] == [f["pass"] for f in small.facts]
+    assert {m["subject"] for m in told["measurements"]} == {"base", "int8"}
+    assert json.loads(files["labels.json"]) == list(digits.test.classes)
+    arrays = np.load(io.BytesIO(files["samples.npz"]), allow_pickle=False)
+    assert len(arrays["x"]) == SAMPLES
+    assert (arrays["label"] == digits.test.y[arrays["row"]]).all()
+    # every class is among them
+    assert set(arrays["label"].tolist()) == set(range(10))
+
+
+def test_the_same_run_gives_the_same_bytes(packed, run, digits, tmp_path):
+    again = bundle.write(run, digits.test, tmp_path / "again.zip", name="int8")
+    assert again.read_bytes() == packed.read_bytes()
+
+
+def test_the_card_tells_what_was_measured_and_what_was_not(packed, run):
+    text = archive.unzipped(packed)["MODEL_CARD.md"].decode()
+    right = run.measured("int8", "accuracy")
+    assert f"| {right.value:.1f} |" in text
+    assert "Nobody has said so here" in text
+    assert "What is not known" in text
+    assert run.hashes["data"] in text
+
+
+def test_a_card_shows_hostile_names_and_does_nothing(run, digits):
+    evil = "<script>a</script>|[x](javascript:1)\n# head"
+    hostile = dataclasses.replace(run, data={**run.data, "name": evil})
+    text = contents(hostile, digits.test, name="int8")["MODEL_CARD.md"].decode()
+    assert "<script>" not in text.replace("\\<", "")
+    assert "[x](" not in text.replace("\\[", "")
+    assert "\n# head" not in text
+
+
+def test_verifying_here_finds_the_same_bits(packed):
+    found = bundle.verify(packed)
+    assert found.passed
+    assert found.ours
+    assert found.replay["same_bits"] == found.replay["rows"] == SAMPLES
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "samples.npz", "MODEL_CARD.md", "run.py"])
+def test_a_changed_file_is_named_and_nothing_is_loaded(name, packed, tmp_path):
+    files = archive.unzipped(packed)
+    found = bundle.verify(rewritten(packed, {name: files[name] + b" "}, tmp_path / "c.zip"))
+    assert not found.passed
+    assert found.altered == {name: "was changed"}
+    assert found.replay is None
+
+
+def test_a_missing_and_an_added_file_are_named(packed, tmp_path):
+    changes = {"labels.json": None, "more.txt": b"x"}
+    found = bundle.verify(rewritten(packed, changes, tmp_path / "c.zip"))
+    assert found.altered == {"labels.json": "is missing", "more.txt": "is not in the manifest"}
+
+
+def test_another_model_with_its_hashes_written_anew_answers_otherwise(packed, frontier, tmp_path):
+    import onnx
+    from onnx import numpy_helper
+
+    model = onnx.load(frontier.candidates[1].path)
+    held = max(
+        (t for t in model.graph.initializer if t.data_type in (2, 3)),
+        key=lambda t: int(np.prod(t.dims)),
+    )
+    values = numpy_helper.to_array(held).copy()
+    # one step up in one weight of a hundred, as a device that rounds wrongly would have it
+    values.reshape(-1)[::100] += 1
+    held.CopyFrom(numpy_helper.from_array(values, held.name))
+    changed = {"model.onnx": model.SerializeToString()}
+    found = bundle.verify(rehashed(packed, changed, tmp_path / "c.zip"))
+    assert found.altered == {}
+    assert not found.passed
+
+
+def test_a_strange_script_is_said_and_not_run(packed, tmp_path):
+    evil = {"run.py": b"raise SystemExit('ran')"}
+    found = bundle.verify(rehashed(packed, evil, tmp_path / "c.zip"))
+    assert found.passed
+    assert not found.ours
+
+
+def zip_of(path, *members, **settings):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as out:
+        for name, content in members:
+            info = zipfile.ZipInfo(name)
+            info.compress_type = zipfile.ZIP_DEFLATED
+            for key, value in settings.items():
+                setattr(info, key, value)
+            out.writestr(info, content)
+    return path
+
+
+def test_traps_are_refused_before_anything_is_unpacked(tmp_path, monkeypatch):
+    link = (stat.S_IFLNK | 0o777) << 16
+    many = [(f"f{i}", b"") for i in range(archive.MOST_MEMBERS + 1)]
+    traps = {
+        "outside": zip_of(tmp_path / "a.zip", ("../evil", b"x")),
+        "absolute": zip_of(tmp_path / "b.zip", ("/etc/evil", b"x")),
+        "backslash": zip_of(tmp_path / "c.zip", ("..\\evil", b"x")),
+        "drive": zip_of(tmp_path / "d.zip", ("C:evil", b"x")),
+        "link": zip_of(tmp_path / "e.zip", ("model.onnx", b"/etc/passwd"), external_attr=link),
+        "twice": zip_of(tmp_path / "f.zip", ("run.py", b"x"), ("RUN.py", b"y")),
+        "many": zip_of(tmp_path / "g.zip", *many),
+    }
+    monkeypatch.setattr(archive, "MOST_BYTES", 10**6)
+    traps["bomb"] = zip_of(tmp_path / "h.zip", ("manifest.json", bytes(10**6 + 1)))
+    assert traps["bomb"].stat().st_size < 10_000
+    for name, path in traps.items():
+        with pytest.raises(DataError) as caught:
+            bundle.verify(path)
+        assert len(str(caught.value).splitlines()) == 1, name
+    assert not (tmp_path.parent / "evil").exists()
+
+
+def test_a_member_longer_than_it_claims_is_refused(packed, tmp_path):
+    raw = bytearray(packed.read_bytes())
+    with zipfile.ZipFile(packed) as inside:
+        size = inside.getinfo("model.onnx").file_size
+    # the directory and the header of the member both claim fewer bytes
+    claim, less = size.to_bytes(4, "little"), (size - 9).to_bytes(4, "little")
+    assert raw.count(claim) >= 2
+    (tmp_path / "c.zip").write_bytes(bytes(raw).replace(claim, less))
+    with pytest.raises(DataError, match="not a whole zip"):
+        bundle.verify(tmp_path / "c.zip")
+
+
+def test_samples_that_claim_more_than_there_is_take_no_memory(packed, tmp_path):
+    head = io.BytesIO()
+    shape = {"descr": "<f4", "fortran_order": False, "shape": (2**40,)}
+    np.lib.format.write_array_header_1_0(head, shape)
+    lying = {"samples.npz": archive.zipped({"x.npy": head.getvalue() + bytes(64)})}
+    with pytest.raises(DataError, match="claims"):
+        bundle.verify(rehashed(packed, lying, tmp_path / "c.zip"))
+
+
+def test_pickled_samples_are_refused(packed, tmp_path):
+    out = io.BytesIO()
+    np.savez(out, x=np.array([print], object), probabilities=np.zeros(1))
+    pickled = {"samples.npz": out.getvalue()}
+    with pytest.raises(DataError, match=r"samples\.npz"):
+        bundle.verify(rehashed(packed, pickled, tmp_path / "c.zip"))
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"hello", b"PK\x03\x04 cut off", None], ids=["empty", "text", "cut", "none"]
+)
+def test_what_is_no_bundle(content, tmp_path):
+    path = tmp_path / "x.zip"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DataError):
+        bundle.verify(path)
+
+
+def test_a_zip_of_other_things_is_no_bundle(tmp_path):
+    with pytest.raises(DataError, match="not a bundle"):
+        bundle.verify(zip_of(tmp_path / "a.zip", ("notes.txt", b"x")))
+
+
+def test_refusals_leave_nothing(run, digits, tmp_path):
+    with pytest.raises(RecipeError, match="did you mean int8"):
+        bundle.write(run, digits.test, tmp_path / "b.zip", name="int88")
+    with pytest.raises(OutputError, match=r"\.zip"):
+        bundle.write(run, digits.test, tmp_path / "b.tar", name="int8")
+    changed = [dataclasses.replace(a, sha256="0" * 64) for a in run.artifacts]
+    other = dataclasses.replace(run, artifacts=tuple(changed))
+    with pytest.raises(ModelError, match="not the file that was measured"):
+        bundle.write(other, digits.test, tmp_path / "b.zip", name="int8")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_is_full_leaves_no_half_bundle(run, digits, tmp_path):
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import resource, signal, sys; from pathlib import Path\n"
+            "from toolkit.files import write_bytes\n"
+            "from toolkit.errors import OutputError\n"
+            "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+            "resource.setrlimit(resource.RLIMIT_FSIZE, (999, 999))\n"
+            "try: write_bytes(Path(sys.argv[1]), bytes(5000))\n"
+            "except OutputError: sys.exit(3)",
+            tmp_path / "b.zip",
+        ],
+        check=False,
+    )
+    assert done.returncode == 3
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_few_values_travel_even_of_large_rows(run, digits, frontier):
+    wide = dataclasses.replace(digits.test, x=np.zeros((450, 400, 400, 1), np.float32))
+    from toolkit.bundle.writing import samples
+
+    rows = samples(wide, predictor(frontier.base.path), 0)
+    assert len(rows) == 2**18 // 160_000
+
+
+def test_rounding_is_what_other_orders_of_adding_do(frontier, digits):
+    """An independent computation: the same float file without any fusion and in another batch."""
+    import onnxruntime
+
+    model, x = frontier.base.path.read_bytes(), digits.test.x[:32]
+    found = tolerance(model, x)
+    assert found.falls == 0
+    assert LEAST <= found.rounding < 1e-3
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    other = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    at_once = other.run(None, {other.get_inputs()[0].name: x})[0]
+    ask = predictor(frontier.base.path)
+    one_by_one = np.concatenate([ask(x[i : i + 1]) for i in range(len(x))])
+    assert np.abs(at_once - one_by_one).max() <= found.rounding
+
+
+# the script of the bundle, on a Python that has nothing but numpy and onnxruntime
+
+
+@pytest.fixture(scope="session")
+def bare(tmp_path_factory):
+    """A fresh environment with numpy and onnxruntime alone, of the versions used here."""
+    import onnxruntime
+
+    home = tmp_path_factory.mktemp("bare")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", home], check=True)
+    python = home / "bin" / "python"
+    wanted = [f"numpy=={np.__version__}", f"onnxruntime=={onnxruntime.__version__}"]
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
+    done = subprocess.run([*pip, *wanted], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"pip cannot install numpy and onnxruntime here: {done.stderr[-200:]}")
+    return python
+
+
+def asked(python, folder, *arguments, ok=0):
+    command = [python, "-I", "-W", "error", folder / "run.py", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+    assert done.returncode == ok, done.stderr
+    return done.stdout if ok == 0 else done.stderr
+
+
+def test_it_runs_on_numpy_and_onnxruntime_alone(bare, folder, frontier, digits):
+    there = subprocess.run(
+        [
+            bare, "-I", "-c",
+            "from importlib.util import find_spec as f; print(f('onnx'), f('keras'))",
+        ],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert there.stdout.split() == ["None", "None"]
+    told = asked(bare, folder, "--verify")
+    assert f"{SAMPLES} samples: {SAMPLES} the same to the bit" in told
+    np.save(folder / "rows.npy", digits.test.x[:40, :, :, 0])
+    said = json.loads(asked(bare, folder, "rows.npy", "--json"))
+    wanted = predictor(frontier.candidates[1].path)(digits.test.x[:40])
+    assert np.abs(np.float32(said["probabilities"]) - wanted).max() <= LEAST
+    lines = asked(bare, folder, "rows.npy").splitlines()
+    assert [line.split("\t")[1] for line in lines] == [str(k) for k in wanted.argmax(axis=1)]
+    np.savez(folder / "rows.npz", x=digits.test.x[:3])
+    assert asked(bare, folder, "rows.npz").splitlines() == lines[:3]
+
+
+def test_what_a_device_measures_comes_back_into_the_run(bare, folder, run, tmp_path):
+    asked(bare, folder, "--measure", "--out", "pi.json")
+    found = bundle.returned(run, folder / "pi.json")
+    here, there = (found.measured("int8", f"latency_p50{d}") for d in ("", " device:pi"))
+    assert there.unit == here.unit == "us"
+    # its own median lies within its own interval, from as many calls as it says
+    assert there.low <= there.value <= there.high
+    assert found.measured("int8", "replay_difference device:pi").value == 0
+    assert found.machine["devices"]["pi"]["processor"] == provenance.machine()["processor"]
+    page = report.render(found, "compression")
+    assert "On devices" in page
+    assert ">pi<" in page
+    # a second report of that name takes the place of the first
+    again = bundle.returned(found, folder / "pi.json")
+    assert len(again.measurements) == len(found.measurements)
+
+
+def test_bad_rows_are_one_line(folder, capsys):
+    np.save(folder / "wrong.npy", np.zeros((2, 5)))
+    np.save(folder / "nan.npy", np.full((2, 8, 8), np.nan))
+    np.save(folder / "texts.npy", np.array(["a", "b"]))
+    (folder / "junk.npy").write_bytes(b"hello")
+    (folder / "rows.csv").write_text("a,b\n1,2\n")
+    for name in ("wrong.npy", "nan.npy", "texts.npy", "junk.npy", "rows.csv", "none.npy", "x.jpg"):
+        assert device.main([str(folder / name)], folder) == 2, name
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert len(said.err.strip().splitlines()) == 1, name
+
+
+def test_the_script_says_what_was_changed(folder, capsys):
+    (folder / "labels.json").write_text("[]")
+    assert device.main(["--verify"], folder) == 1
+    assert "labels.json was changed" in capsys.readouterr().out
+
+
+def test_a_table_with_categories_and_gaps_is_read_as_in_training(tmp_path, capsys):
+    """What run.py makes of a .csv is what data.load makes of it."""
+    from toolkit import data, models, training
+    from toolkit.search import compress
+
+    rng = np.random.default_rng(0)
+    lines = ["age,colour,size,label"]
+    for i in range(400):
+        age = "" if i % 17 == 0 else f"{rng.uniform(1, 90):.2f}"
+        colour = ("red", "dark blue", "?")[i % 3]
+        lines.append(f"{age},{colour},{rng.integers(9)},{'ab'[i % 2]}")
+    source = tmp_path / "t.csv"
+    source.write_text("\n".join(lines))
+    splits = data.load(source, scale=0.5, offset=1.0)
+    net, _ = training.train(
+        models.build("tabular", splits.fit.train), splits.fit, training.Settings(epochs=1)
+    )
+    out = tmp_path / "small"
+    found = compress(net, splits, ["float16"], out=out)
+    made = bundle.write(found.run, splits.test, tmp_path / "b.zip", name="float16")
+    there = tmp_path / "there"
+    with zipfile.ZipFile(made) as inside:
+        inside.extractall(there)
+    every = np.concatenate(
+        [
+            p.x
+            for p in (splits.fit.train, splits.fit.validation, splits.fit.calibration, splits.test)
+        ]
+    )
+    read = device.Model(there).read(source)
+    assert sorted(map(tuple, read.tolist())) == sorted(map(tuple, every.tolist()))
+    (tmp_path / "odd.csv").write_text("size,colour,age\n1,green,2\n")
+    assert device.main([str(tmp_path / "odd.csv")], there) == 2
+    assert "'green' in column 'colour', row 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("settings", [
+    {}, {"padding": "pre", "cut": "pre"}, {"unknown": None}, {"characters": True, "lower": False},
+    {"strip": False},
+])  # fmt: skip
+def test_texts_become_the_indices_of_training(settings):
+    from toolkit.data import words
+    from toolkit.glossary import Words
+
+    known = Words(("", "[UNK]", "good", "film", "Film", "g", "'"), 4, **settings)
+    texts = ["A good, GOOD film!", "", "isn't a Film film film film good", "g"]
+    wanted = words.encoded(texts, known)
+    assert (device.encoded(texts, dataclasses.asdict(known)) == wanted).all()
+
+
+def test_a_report_about_another_model_or_none_is_refused(run, folder, tmp_path):
+    device.main(["--measure", "--out", str(tmp_path / "d.json")], folder)
+    told = json.loads((tmp_path / "d.json").read_text())
+    strange = tmp_path / "strange.json"
+    strange.write_text(json.dumps({**told, "model": "0" * 64}))
+    with pytest.raises(MatchError, match="000000000000"):
+        bundle.returned(run, strange)
+    for wrong in ({"replay": {}}, {"kind": "x"}, {"measurements": [{"name": "load"}]}):
+        strange.write_text(json.dumps({**told, **wrong}))
+        with pytest.raises(DataError, match="no report of a device"):
+            bundle.returned(run, strange)
+    # a device that answers otherwise is an error on the page
+    bad = {**told["replay"], "passed": False, "beyond_rounding": 9}
+    strange.write_text(json.dumps({**told, "replay": bad}))
+    found = bundle.returned(run, strange, "pi")
+    assert [f.code for f in found.findings if f.severity == "error"] == ["V1"]
+    # and is one no more when a better report comes
+    better = bundle.returned(found, tmp_path / "d.json", "pi")
+    assert [f for f in better.findings if f.code == "V1"] == []
+
+
+def test_features_of_the_machine_are_those_of_the_toolkit(folder):
+    assert device.machine() == provenance.machine()
+
+
+EMULATED = os.environ.get("TOOLKIT_ARM64", "")
+
+
+@pytest.mark.skipif(
+    not EMULATED,
+    reason="TOOLKIT_ARM64 names no Python of arm64 with numpy and onnxruntime (docs/deploying.md)",
+)
+@pytest.mark.parametrize("name", ["base", "float16", "int8"])
+def test_arm64_answers_within_the_tolerance(name, run, digits, tmp_path):
+    made = bundle.write(run, digits.test, tmp_path / "b.zip", name=name)
+    with zipfile.ZipFile(made) as inside:
+        inside.extractall(tmp_path)
+    command = [*EMULATED.split(), str(tmp_path / "run.py"), "--verify", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    told = json.loads(done.stdout)
+    assert told["machine"]["system"].endswith("aarch64")
+    assert told["replay"]["passed"]
+    assert told["replay"]["same_class"] == SAMPLES

@@ -1,0 +1,67 @@
+"""The gate: what passes, what fails, and what cannot be told."""
+
+from dataclasses import replace
+from xml.etree import ElementTree
+
+import pytest
+
+from toolkit.errors import RecipeError
+from toolkit.gate import checked, junit, verdicts
+from toolkit.glossary import Measurement
+from toolkit.run import Run
+
+
+def run(*places):
+    """A run whose models stand at these places: (subject, value, low, n), or None for no scale."""
+    measured = []
+    for subject, value, low, n in places:
+        measured.append(Measurement(subject, "reason_cosine shapley", 0.9, "", n, 0.8, 1.0))
+        measured.append(Measurement(subject, "reason_cosine shapley class:a", 0.1, "", 5, 0, 1))
+        if value is not None:
+            high = None if low is None else 2 * value - low
+            measured.append(Measurement(subject, "reason_place shapley", value, "", n, low, high))
+    return Run("t", "now", "explain", "base", None, {}, measurements=tuple(measured))
+
+
+def test_the_lower_end_of_the_interval_decides():
+    good, short = verdicts(run(("good", 0.9, 0.85, 24), ("short", 0.82, 0.7, 24)), 0.8)
+    assert (good.passed, good.subject, good.low) == (True, "good", 0.85)
+    assert not short.passed
+    assert short.sentence == (
+        "short beside base by shapley: the agreement of reasons is 0.820 (95 %: 0.700 to 0.940; "
+        "0 random, 1 the base beside itself): its lower end does not reach 0.8."
+    )
+
+
+def test_what_cannot_be_told_does_not_pass():
+    few, blank, none = verdicts(
+        run(("few", 0.99, 0.98, 7), ("blank", 0.99, None, 3), ("none", None, None, 24)), 0.5
+    )
+    assert not few.passed
+    assert "7 rows are too few" in few.sentence
+    assert not blank.passed
+    assert not none.passed
+    assert "no scale" in none.sentence
+
+
+def test_junit_is_what_a_build_server_reads(tmp_path):
+    names = '<script>"&'
+    found = verdicts(run((names, 0.9, 0.85, 24), ("short", 0.82, 0.7, 24)), 0.8)
+    suite = ElementTree.parse(junit(found, tmp_path / "gate.xml")).getroot()  # noqa: S314  # our own
+    assert suite.tag == "testsuite"
+    assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
+    first, second = suite.findall("testcase")
+    assert (first.get("classname"), first.get("name")) == (names, "shapley")
+    assert first.find("failure") is None
+    assert second.find("failure").get("message") == found[1].sentence
+
+
+@pytest.mark.parametrize(("least", "rows"), [(-0.1, 24), (1.1, 24), (0.8, 7), (float("nan"), 24)])
+def test_limits_with_which_nothing_can_be_said(least, rows):
+    with pytest.raises(RecipeError):
+        checked(least, rows)
+    checked(0.8, 8)
+
+
+def test_a_run_of_one_model_has_no_verdicts():
+    assert verdicts(replace(run(), measurements=()), 0.8) == ()

@@ -1,0 +1,12 @@
+"""Base against compressed: do both decide for the same reasons? Figures over paired rows.
+
+measures.py: two attributions of one row. scale.py: random, noise and a retrained base, between
+which a figure means something. difference.py: what compression changed, attributed. drift.py: the
+same answer for other reasons. transfer.py: whether the base's reasons move the small model.
+"""
+
+from __future__ import annotations
+
+from toolkit.fidelity.measures import compare, reasons
+
+__all__ = ["compare", "reasons"]

@@ -1,0 +1,67 @@
+"""What compression changed: the difference of two models, attributed as a model of its own.
+
+Shapley values and the weights of LIME's linear fit are linear in the answers, so the attribution
+of f - g is the difference of both attributions when all three are asked the same questions. What
+sampling does to f and g alike cancels in it, and its standard errors say what is left.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+
+from toolkit.glossary import Floats, Predictor
+
+_BYTES = 2**26
+"""Answers that are kept: those to a few rows' questions are enough, since rows come in turn."""
+
+
+class Difference:
+    """The probabilities of one model less those of another, f64 (n, k), called "BASE - OTHER"."""
+
+    def __init__(self, base: Predictor, other: Predictor) -> None:
+        """Of two predictors of the same classes; rows in the shape of the first."""
+        self.base, self.other = base, other
+        self.name = difference(base.name, other.name)
+        self.classes, self.shape = base.classes, base.shape
+
+    def __call__(self, x: Floats, /) -> Any:
+        """Differences of the class probabilities of the rows `x`, in float64 so as not to round."""
+        return self.base(x).astype(np.float64) - self.other(x).astype(np.float64)
+
+
+class Remembered:
+    """A predictor that answers what it was just asked without computing it again.
+
+    Both models and their difference are asked the same rows in turn.
+    """
+
+    def __init__(self, predict: Predictor) -> None:
+        """Of any predictor; what is kept is bounded in memory."""
+        self.predict = predict
+        self.name, self.classes, self.shape = predict.name, predict.classes, predict.shape
+        self._known: OrderedDict[bytes, Floats] = OrderedDict()
+        self._size = 0
+
+    def __call__(self, x: Floats, /) -> Floats:
+        """Class probabilities of the rows `x`."""
+        x = np.ascontiguousarray(x, np.float32)
+        key = hashlib.blake2b(x.data, digest_size=16).digest()
+        if key not in self._known:
+            answer = self._known[key] = self.predict(x)
+            self._size += answer.nbytes
+            while self._size > _BYTES and len(self._known) > 1:
+                self._size -= self._known.popitem(last=False)[1].nbytes
+        return self._known[key].copy()
+
+
+def difference(base: str, other: str) -> str:
+    """The subject of the attribution of a difference.
+
+    >>> difference("base", "int8")
+    'base - int8'
+    """
+    return f"{base} - {other}"

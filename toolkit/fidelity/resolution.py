@@ -1,0 +1,57 @@
+"""Whether a model's probabilities are fine enough to attribute: a softmax in integers has steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from toolkit.glossary import Finding, Floats, Predictor
+from toolkit.models.heads import softmax
+
+LEVELS = 256
+
+_NEAR, _LEAST = 1e-3, 8
+
+
+class FromLogits:
+    """A predictor by the softmax of its logits, where its own probabilities are rounded."""
+
+    def __init__(self, predict: Any) -> None:
+        """Of a predictor that has logits."""
+        self._logits = predict.logits
+        self.name, self.classes, self.shape = predict.name, predict.classes, predict.shape
+
+    def __call__(self, x: Floats, /) -> Floats:
+        """Class probabilities of the rows `x`."""
+        return softmax(np.asarray(self._logits(x), np.float64)).astype(np.float32)
+
+
+def resolved(predict: Predictor, x: Floats) -> tuple[Predictor, tuple[Finding, ...]]:
+    """The predictor, by its logits where the probabilities of rows `x` are rounded to 1/256.
+
+    A finding says so, or that no finer answers can be had.
+    """
+    if not in_steps(predict(x)):
+        return predict, ()
+    said = f"The probabilities of {predict.name} move in steps of 1/{LEVELS}"
+    ask = getattr(predict, "logits", None)
+    finer = ask(x) if ask is not None else None
+    if finer is not None and not in_steps(softmax(np.asarray(finer, np.float64))):
+        text = f"{said}: its reasons are those of the softmax of its logits, which are finer."
+        return FromLogits(predict), (Finding("Q1", "info", predict.name, text, ""),)
+    text = f"{said}: attributions below {1 / LEVELS:.3f} are not resolved."
+    step = "Quantise the model with a float softmax."
+    return predict, (Finding("Q2", "warning", predict.name, text, step),)
+
+
+def in_steps(p: Any) -> bool:
+    """Whether all probabilities are multiples of 1/256 or 1/255, and not only 0 and 1.
+
+    >>> in_steps(np.arange(64) / 256), in_steps(np.linspace(0, 1, 64)), in_steps(np.eye(4))
+    (True, False, False)
+    """
+    p = np.asarray(p, np.float64).reshape(-1)
+    if len(np.unique(p[(p > _NEAR) & (p < 1 - _NEAR)])) < _LEAST:
+        return False
+    return any(bool(np.abs(p * n - np.round(p * n)).max() < _NEAR) for n in (LEVELS, LEVELS - 1))
