@@ -4,7 +4,7 @@ TOOLKIT_DATA=FOLDER TOOLKIT_MODELS=FOLDER python benchmarks/resnet8_small.py [--
     [--teacher FILE.keras] [--out FOLDER] [--more IMAGES.npz]
 
 Data, models, teacher and images as in benchmarks/resnet8.py. The block that keeps its shape goes
-first, then channels by sixteens until a tenth or a fifth of the remaining multiplications is gone.
+first, then channels by sixteens until a fifth of the remaining multiplications is gone.
 """
 
 import argparse
@@ -47,10 +47,7 @@ def epochs(count):
 shallow = PASSES["distil"](
     teacher=args.teacher, student="base/2", temperature=4.0, weight=0.9, epochs=epochs(10)
 )
-
-
-def thin(share):
-    return PASSES["channels"](share=share, steps=1, epochs=epochs(8), teacher=args.teacher)
+thin = PASSES["channels"](share=0.2, steps=1, epochs=epochs(16), teacher=args.teacher)
 
 
 def whole(bits, count):
@@ -64,8 +61,7 @@ def whole(bits, count):
 recipes = [
     Recipe("shallow-float", (shallow, PASSES["shorten"]())),
     Recipe("shallow-int4", (shallow, *whole(4, 6))),
-    Recipe("thin-int4", (shallow, thin(0.1), *whole(4, 6))),
-    Recipe("thinner-int8", (shallow, thin(0.2), *whole(7, 4))),
+    Recipe("thin-int4", (shallow, thin, *whole(4, 10))),
 ]
 model = Path(os.environ["TOOLKIT_MODELS"]) / "pretrainedResnet.h5"
 found = compress(model, splits, recipes, out=args.out)

@@ -113,6 +113,18 @@ def frontier(tmp_path_factory: Any, mlp: Any, digits: Any) -> Any:
 
 
 @pytest.fixture(scope="session")
+def cluster() -> Any:
+    """The address of a scheduler with two workers of one thread each, processes on loopback."""
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+    ) as started:
+        started.wait_for_workers(2)
+        yield started.scheduler_address
+
+
+@pytest.fixture(scope="session")
 def more_data() -> Path:
     """The folder with larger data sets."""
     folder = os.environ.get("TOOLKIT_DATA")

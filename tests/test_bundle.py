@@ -314,13 +314,8 @@ def asked(python, folder, *arguments, ok=0):
 
 
 def test_it_runs_on_numpy_and_onnxruntime_alone(bare, folder, frontier, digits):
-    there = subprocess.run(
-        [
-            bare, "-I", "-c",
-            "from importlib.util import find_spec as f; print(f('onnx'), f('keras'))",
-        ],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+    code = "from importlib.util import find_spec as f; print(f('onnx'), f('keras'))"
+    there = subprocess.run([bare, "-I", "-c", code], capture_output=True, text=True, check=True)
     assert there.stdout.split() == ["None", "None"]
     told = asked(bare, folder, "--verify")
     assert f"{SAMPLES} samples: {SAMPLES} the same to the bit" in told
@@ -404,6 +399,68 @@ def test_a_table_with_categories_and_gaps_is_read_as_in_training(tmp_path, capsy
     (tmp_path / "odd.csv").write_text("size,colour,age\n1,green,2\n")
     assert device.main([str(tmp_path / "odd.csv")], there) == 2
     assert "'green' in column 'colour', row 1" in capsys.readouterr().err
+
+
+def graph_of(width, units, last, path, *, places=1.0):
+    """Some rows of `width` numbers -> `units` outputs, as another exporter may write it."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    values = np.random.default_rng(0).normal(size=(width, units)).astype(np.float32) / places
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["z"])]
+    nodes += [helper.make_node(last, ["z"], ["p"])] if last else []
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", n])
+        for name, n in (("x", width), (nodes[-1].output[0], units))
+    ]
+    graph = helper.make_graph(
+        nodes, "g", ends[:1], ends[1:], [numpy_helper.from_array(values, "w")]
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    path.write_bytes(made.SerializeToString())
+    return path
+
+
+def there(source, splits, folder):
+    """The float16 file of a model, its bundle unpacked, and the file itself."""
+    from toolkit.search import compress
+
+    run = compress(source, splits, ["float16"], out=folder / "small").run
+    made = bundle.write(run, splits.test, folder / "b.zip", name="float16")
+    assert bundle.verify(made).passed
+    with zipfile.ZipFile(made) as inside:
+        inside.extractall(folder / "there")
+    return folder / "there", run.artifacts[1].path
+
+
+@pytest.mark.parametrize(("units", "last"), [(2, ""), (2, "Softmax"), (1, "Sigmoid")])
+def test_logits_and_one_sigmoid_are_probabilities_there(units, last, tmp_path):
+    from toolkit import data
+
+    splits = data.load("breast_cancer")
+    source = graph_of(30, units, last, tmp_path / "m.onnx", places=300)
+    folder, small = there(source, splits, tmp_path)
+    x = splits.test.x
+    model = device.Model(folder)
+    assert np.abs(model(model.ready(x)) - predictor(small)(x)).max() <= LEAST
+
+
+def test_texts_are_asked_as_texts(tmp_path, capsys):
+    from toolkit import data
+
+    for name in ("good", "bad"):
+        lines = [f"a {name} film number {i % 7} of {name} things" for i in range(120)]
+        (tmp_path / f"{name}.txt").write_text("\n".join(lines))
+    splits = data.load(f"{tmp_path / 'good.txt'},{tmp_path / 'bad.txt'}")
+    source = graph_of(splits.test.x.shape[1], 2, "Softmax", tmp_path / "m.onnx", places=9)
+    folder, small = there(source, splits, tmp_path)
+    (tmp_path / "new.txt").write_text("\n".join(splits.test.texts))
+    model = device.Model(folder)
+    assert (model.read(tmp_path / "new.txt") == splits.test.x).all()
+    assert device.main([str(tmp_path / "new.txt"), "--json"], folder) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["labels"] == ["good", "bad"]
+    wanted = predictor(small)(splits.test.x)
+    assert np.abs(np.float32(told["probabilities"]) - wanted).max() <= LEAST
 
 
 @pytest.mark.parametrize("settings", [

@@ -47,6 +47,19 @@ def test_a_loss_within_chance_is_not_called_a_loss():
     assert codes(made(Measurement("s", "accuracy_drop", 2, "points", 9, -0.5, 3))) == []
 
 
+def test_classes_that_nothing_tests_are_named():
+    run = made(accuracy(95, 94))
+    lonely = replace(run, data={**run.data, "untested": ["b"]})
+    (said,) = checked(lonely).findings
+    assert (said.code, said.severity) == ("T1", "warning")
+    assert "1 of 2 classes have no test row (b)" in said.sentence
+    held = replace(run, data={**run.data, "tested_by": "validation part"})
+    (said,) = checked(held).findings
+    assert "its validation part tests" in said.sentence
+    counted = replace(run, data={**run.data, "dropped": ["Id"]})
+    assert "left out: Id" in checked(counted).findings[0].sentence
+
+
 @pytest.mark.parametrize(
     ("saturated", "used", "said", "advice"),
     [

@@ -56,7 +56,8 @@ def test_train_then_compress_then_explain_then_measure(tmp_path, capsys):
     assert code == 0
     assert f"take: {small}/float16.onnx" in out
     made = {p.name for p in small.iterdir()}
-    assert made == {"base.onnx", "float16.onnx", "manifest.json", "run.json", "compression.html"}
+    pages = {"manifest.json", "run.json", "compression.html"}
+    assert made == {"base.onnx", "float16.onnx", ".cache", *pages}
 
     page = tmp_path / "why.html"
     code, out, _ = called(
@@ -123,6 +124,40 @@ def test_no_bundle_where_none_is_within_the_limits(saved, tmp_path, capsys):
     assert not (tmp_path / "b.zip").exists()
 
 
+@pytest.fixture(scope="module")
+def grouped(tmp_path_factory, frontier):
+    """A table whose one category says how hard its rows are, and a net that was trained on it."""
+    from toolkit import data, models, training
+    from toolkit.export import export
+
+    rng = np.random.default_rng(0)
+    hard = rng.random(600) < 0.5
+    y = rng.integers(0, 2, 600)
+    x = np.where(hard, rng.normal(size=600), y * 6 - 3 + rng.normal(size=600))
+    folder = tmp_path_factory.mktemp("grouped")
+    lines = [f"{v:.4f},{'hard' if h else 'easy'},{'ab'[k]}" for v, h, k in zip(x, hard, y)]  # noqa: B905
+    (folder / "t.csv").write_text("\n".join(["x,kind,label", *lines]))
+    splits = data.load(folder / "t.csv")
+    net = models.build("tabular", splits.fit.train)
+    net, _ = training.train(net, splits.fit, training.Settings(epochs=30))
+    made = export(net, splits.fit.validation)
+    (folder / "m.onnx").write_bytes(made.model.SerializeToString())
+    return folder
+
+
+def test_slices_are_shown_and_can_be_demanded(grouped, capsys):
+    arguments = ("measure", grouped / "m.onnx", "--data", grouped / "t.csv", "--rounds", 5)
+    code, out, _ = called(capsys, *arguments, "--slice", "kind")
+    assert code == 0
+    cells = [line.split() for line in out.splitlines() if line.startswith("kind=")]
+    shares = {row[0]: float(row[2]) for row in cells}
+    assert shares["kind=easy"] > 90 > shares["kind=hard"]
+    code, _, said = called(capsys, *arguments, "--require", "accuracy slice:kind=* >= 90")
+    assert code == 1
+    assert said.startswith("m has accuracy slice:kind=hard of ")
+    assert called(capsys, *arguments, "--require", "accuracy slice:kind=easy >= 90")[0] == 0
+
+
 def test_reasons_below_the_gate_end_in_1(frontier, cnn, tmp_path, capsys):
     paths = (frontier.base.path, tmp_path / "cnn.keras")
     cnn.save(paths[1])
@@ -185,7 +220,10 @@ def bad(tmp_path_factory, saved):
         (["compress", "missing.keras", "--data", "digits"], "does not exist"),
         (["compress", "{bad}/text.keras", "--data", "digits"], "not a model"),
         (["compress", "{bad}/cut.keras", "--data", "digits"], "not a model"),
-        (["compress", "{onnx}", "--data", "digits"], "ONNX file"),
+        (["compress", "{onnx}", "--data", "wine"], "shape"),
+        (["compress", "{onnx}", "--data", "digits", "--recipe", "distil"], "the base is an .onnx"),
+        (["compress", "{model}", "--data", "digits", "--slice", "x"], "column of a table"),
+        (["compress", "{model}", "--data", "digits", "--require", "flips class:x < 1"], "class:x"),
         (["compress", "{model}", "--data", "digit"], "did you mean digits"),
         (["compress", "{model}", "--data", "no/such.npz"], "no data file"),
         (["compress", "{model}", "--data", "{bad}/shape.npz"], "shape"),
@@ -238,6 +276,9 @@ def bad(tmp_path_factory, saved):
         ),
         (["measure", "{model}", "--data", "digits"], "Keras file"),
         (["measure", "{onnx}"], "--data"),
+        (["measure", "{onnx}", "--data", "wine", "--slice", "hueue"], "did you mean hue"),
+        (["measure", "{onnx}", "--data", "digits", "--require", "flips class:12 < 1"], "class:12"),
+        (["measure", "{onnx}", "--data", "digits", "--require", "speed > 1"], "speed"),
         (["measure", "{onnx}", "--import", "x.json"], "one folder"),
         (["verify", "{model}"], "holds"),
         (["verify", "missing.zip"], "no file at"),
@@ -319,6 +360,8 @@ def test_an_interrupt_leaves_no_broken_file(saved, tmp_path):
     import onnx
 
     for path in (tmp_path / "o").iterdir():
+        if path.name in (".cache", ".checkpoints"):  # tests of their own
+            continue
         assert path.suffix == ".onnx", path
         onnx.checker.check_model(onnx.load(path))
 
@@ -345,7 +388,7 @@ def test_the_demo_from_end_to_end(tmp_path, capsys):
     assert code == 0
     assert "page: " in out
     pages = {p.name for p in tmp_path.glob("*.html")}
-    assert pages == {"compression.html", "explanation.html"}
+    assert pages == {"compression.html", "explanation.html", "reasons.html"}
     from toolkit.recipe import USUAL
 
     made = {p.stem for p in tmp_path.glob("*.onnx")}

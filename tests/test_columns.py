@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.explainers.columns import columns, label, rows, seen
+from toolkit.explainers.columns import coded, columns, label, rows, seen
 from toolkit.glossary import Data
 
 
@@ -63,7 +63,8 @@ def test_the_ends_of_the_interval(u):
 def test_numbers_that_are_kept_are_in_standard_deviations():
     x = np.float32([[0, 1], [2, 1], [4, 1]])
     every = columns(Data(x, np.zeros(3, np.int64), ("a",)), 0)
-    z = seen(every, x.astype(float), x[0].astype(float))
+    codes = coded(every, x.astype(float))
+    z = seen(every, codes, codes[:1])
     assert np.allclose(z[:, 0], [-(1.5**0.5), 0, 1.5**0.5])
     assert (z[:, 1] == 0).all()
     assert label("age", every[0], 2.0) == "age"

@@ -112,3 +112,13 @@ def test_rows_that_come_twice_are_counted():
     )
     seen = int(np.isin(found.test.x, trained).sum())
     assert found.facts["test_rows_trained_on"] == seen > 0
+
+
+@pytest.mark.parametrize(("head", "codes"), [("logits", ["U3"]), ("softmax", [])])
+def test_linear_units_that_tell_nothing_are_said(head, codes):
+    """A regressor of several values, whose file holds no loss, is taken for logits."""
+    data = bright(1)
+    shuffled = replace(data, y=np.random.default_rng(1).permutation(data.y))
+    net = Brightness(0, 1)
+    assert [one.code for one in suspected(net, shuffled, head=head)] == codes
+    assert suspected(net, data, head=head) == ()

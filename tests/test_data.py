@@ -142,3 +142,90 @@ def test_a_table_called_txt(tmp_path):
     (tmp_path / "t.txt").write_text("a\tb\ty\n" + "1\t2\t0\n3\t4\t1\n" * 30)
     with pytest.raises(DataError, match="3 columns"):
         load(tmp_path / "t.txt")
+
+
+def arrays(n, low=0.0):
+    """Rows of which none equals another, and their classes."""
+    x = low + np.arange(4 * n, dtype=np.float64).reshape(n, 4)
+    return x, np.arange(n) % 2
+
+
+@pytest.mark.parametrize("names", ["x_val y_val", "X_valid Y_valid", "val_images val_labels"])
+def test_a_validation_part_of_its_own_is_used(names, tmp_path):
+    (x, y), (held, held_y), (test, test_y) = arrays(80), arrays(12, 1e3), arrays(16, 2e3)
+    parts = dict(zip(names.split(), (held, held_y), strict=True))
+    path = tmp_path / "d.npz"
+    np.savez(path, x_train=x, y_train=y, x_test=test, y_test=test_y, **parts)
+    found = load(path)
+    assert np.array_equal(found.fit.validation.x, held.astype(np.float32))
+    assert np.array_equal(found.test.x, test.astype(np.float32))
+    assert len(found.fit.train) + len(found.fit.calibration) == 80
+    assert "tested_by" not in found.facts
+
+
+def test_a_validation_part_tests_where_there_is_no_other(tmp_path):
+    (x, y), (held, held_y) = arrays(80), arrays(12, 1e3)
+    np.savez(tmp_path / "d.npz", x_train=x, y_train=y, x_val=held, y_val=held_y)
+    found = load(tmp_path / "d.npz")
+    assert np.array_equal(found.test.x, held.astype(np.float32))
+    assert sum(len(part) for part in vars(found.fit).values() if part is not None) == 80
+    assert found.facts["tested_by"] == "validation part"
+
+
+def test_half_a_validation_part_is_refused(tmp_path):
+    x, y = arrays(80)
+    np.savez(tmp_path / "d.npz", x_train=x, y_train=y, x_val=x)
+    with pytest.raises(DataError, match="only one of x_validation and y_validation"):
+        load(tmp_path / "d.npz")
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2])
+def test_a_class_with_hardly_a_row_is_told(rows, tmp_path):
+    x, y = arrays(60)
+    y[:rows] = 2
+    y[rows:20] = 3
+    np.savez(tmp_path / "d.npz", x=x, y=y)
+    found = load(tmp_path / "d.npz")
+    assert found.facts["untested"] == ["2"]
+    assert not (found.test.y == 2).any()
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda y: np.eye(2)[y],
+        lambda y: np.eye(2, dtype=bool)[y],
+        lambda y: y[:, None].astype(np.float64),
+        lambda y: y.astype(np.uint8),
+        lambda y: np.array(["no", "yes"])[y],
+        lambda y: np.array([b"no", b"yes"])[y],
+        lambda y: y.astype(bool),
+        lambda y: 2 * y - 1,
+    ],
+)
+@pytest.mark.parametrize("kind", [np.float64, np.uint16, np.int32, np.float16, bool])
+def test_labels_and_rows_of_every_form(form, kind, tmp_path):
+    x, y = arrays(80)
+    x = (x % 256).astype(kind)
+    np.savez(tmp_path / "d.npz", data=x, labels=form(y))
+    found = load(tmp_path / "d.npz")
+    every = np.concatenate([part.x for part in parts(found)])
+    assert every.dtype == np.float32
+    assert len(found.test.classes) == 2
+    order = np.concatenate([part.y for part in parts(found)])
+    assert sorted(map(tuple, np.c_[every, order])) == sorted(
+        map(tuple, np.c_[x.astype(np.float32), y])
+    )
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_classes_too_small_for_a_calibration_row_each(held, tmp_path):
+    """Many classes of six rows: the ranges that rounding needs come from some of them."""
+    x, y = arrays(240)[0], np.arange(240) % 40
+    (test, test_y), (other, other_y) = arrays(80, 1e4), arrays(80, 2e4)
+    more = {"x_val": other, "y_val": other_y} if held else {}
+    np.savez(tmp_path / "d.npz", x_train=x, y_train=y, x_test=test, y_test=test_y, **more)
+    found = load(tmp_path / "d.npz")
+    assert len(found.fit.calibration) >= 10
+    fit = [found.fit.train, found.fit.calibration, *([] if held else [found.fit.validation])]
+    assert np.array_equal(np.sort(np.concatenate([part.x for part in fit])[:, 0]), x[:, 0])

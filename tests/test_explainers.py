@@ -110,7 +110,10 @@ def test_settings_that_estimate_nothing(method):
     with pytest.raises(RecipeError):
         EXPLAINERS[method](samples=10)
     with pytest.raises(RecipeError):
-        EXPLAINERS[method](repeats=1)
+        EXPLAINERS[method](repeats=EXPLAINERS[method].fewest - 1)
+    for tolerance in (0, 1, -0.1, float("nan")):
+        with pytest.raises(RecipeError, match="tolerance"):
+            EXPLAINERS[method](tolerance=tolerance)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -1,10 +1,13 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
 from toolkit.explainers import EXPLAINERS
-from toolkit.explainers.players import features
-from toolkit.faithfulness import area, curve, faithfulness
-from toolkit.glossary import Data
+from toolkit.explainers.hidings import hidings
+from toolkit.explainers.players import features, grid, words
+from toolkit.faithfulness import area, curve, curves, faithfulness
+from toolkit.glossary import Data, Words
 
 
 class Weighted:
@@ -37,8 +40,6 @@ def test_the_right_order_beats_chance_and_the_wrong_one_loses(players):
     found = {m.name: m.value for m in faithfulness(Weighted(), [right], {4: players})}
     assert found["deletion_shapley"] < found["deletion_random"]
     assert found["insertion_shapley"] > found["insertion_random"]
-    import dataclasses
-
     wrong = dataclasses.replace(right, values=-right.values)
     found = {m.name: m.value for m in faithfulness(Weighted(), [wrong], {4: players})}
     assert found["deletion_shapley"] > found["deletion_random"]
@@ -47,4 +48,61 @@ def test_the_right_order_beats_chance_and_the_wrong_one_loses(players):
 def test_the_yardstick_is_drawn_once_a_row(players):
     both = [EXPLAINERS[m]()(Weighted(), players, 1, row=4) for m in ("shapley", "lime")]
     found = faithfulness(Weighted(), both, {4: players})
-    assert [m.n for m in found] == [1] * 6
+    assert [m.n for m in found] == [1] * 10
+    assert len({m.name for m in found}) == 10
+    named = {m.name: m.value for m in found}
+    for way, sign in (("deletion", -1), ("insertion", 1)):
+        gain = sign * (named[f"{way}_lime"] - named[f"{way}_random"])
+        assert named[f"gain_{way} lime"] == pytest.approx(gain)
+
+
+def test_several_orders_at_once_are_each_by_itself(players):
+    orders = [[0, 1, 2], [2, 0, 1], [1, 2, 0]]
+    for deletion in (True, False):
+        together = curves(Weighted(), players, 1, orders, deletion=deletion)
+        for one, order in zip(together, orders, strict=True):
+            assert np.allclose(one, curve(Weighted(), players, 1, order, deletion=deletion))
+
+
+def test_the_gain_over_chance_has_the_interval_of_its_rows():
+    """Ten rows of one model: the interval is Student's, over differences within rows."""
+    from scipy.stats import t
+
+    data = Data(
+        np.random.default_rng(0).normal(size=(10, 3)).astype(np.float32),
+        np.zeros(10, np.int64),
+        ("no", "yes"),
+        ("a", "b", "c"),
+    )
+    rows = {i: features(data.x[i], data) for i in range(10)}
+    explain = EXPLAINERS["shapley"]()
+    ours = [explain(Weighted(), p, 1, row=i) for i, p in rows.items()]
+    alone = [{m.name: m.value for m in faithfulness(Weighted(), [a], rows, seed=0)} for a in ours]
+    found = {m.name: m for m in faithfulness(Weighted(), ours, rows, seed=0)}
+    m = found["gain_insertion shapley"]
+    assert m.low > 0
+    # the random orders of a row depend on the rows before it, so only its own area is the same
+    areas = np.array([one["insertion_shapley"] for one in alone])
+    own = found["insertion_shapley"]
+    half = t.ppf(0.975, 9) * areas.std(ddof=1) / 10**0.5
+    assert (own.value, own.high) == pytest.approx((areas.mean(), areas.mean() + half))
+
+
+def test_there_is_a_second_way_to_hide():
+    table = Data(np.float32([[0, 0], [4, 2]]), np.array([0, 1]), ("n", "y"), ("a", "b"))
+    mean = hidings(features(table.x[0], table))[" hidden:mean"]
+    assert mean.background.tolist() == [[2.0, 1.0]]
+    x = np.zeros((2, 8, 8, 1), np.float32)
+    x[0, 3:5, 3:5] = 1
+    shown = Data(x, np.array([0, 1]), ("n", "y"), kind="image")
+    both = hidings(grid(x[0], shown))
+    blurred = both[" hidden:blur"].background[0]
+    assert blurred.shape == (8, 8, 1)
+    assert 0 < blurred.max() < 1
+    assert blurred.sum() == pytest.approx(4, rel=0.05)
+    text = Data(
+        np.float32([[2, 3, 0]]), np.array([0]), ("n",), kind="text", words=Words(("", "?"), 3)
+    )
+    assert hidings(words(text.x[0], text))[" hidden:filling"].background.tolist() == [[0, 0, 0]]
+    unknown = dataclasses.replace(text, words=Words(("",), 3, unknown=None))
+    assert list(hidings(words(unknown.x[0], unknown))) == [""]

@@ -38,10 +38,10 @@ def test_figures_are_numpys_and_scipys(a, b):
     if len(set(a)) > 1 and len(set(b)) > 1:
         assert found["spearman"] == pytest.approx(stats.spearmanr(a, b).statistic, abs=1e-9)
     assert -1 <= found["cosine"] <= 1
-    for name in ("top3", "rank3", "sign3", "sign", "moved"):
+    for name in ("top3", "rank3", "signed_top3", "sign", "moved"):
         assert 0 <= found[name] <= 1
     assert found["rank3"] <= found["top3"] + 1e-12
-    assert found["sign3"] <= found["top3"] + 1e-12
+    assert found["signed_top3"] <= found["top3"] + 1e-12
 
 
 def test_by_hand():
@@ -49,7 +49,7 @@ def test_by_hand():
     assert found["cosine"] == pytest.approx((16 - 4) / 21)
     assert found["top3"] == pytest.approx(2 / 3)
     assert found["rank3"] == pytest.approx(2 / 3)
-    assert found["sign3"] == pytest.approx(1 / 3)
+    assert found["signed_top3"] == pytest.approx(1 / 3)
     assert found["sign"] == pytest.approx(4 / 7)
     assert found["moved"] == pytest.approx((4 + 1 + 1) / 14)
     assert found["shift"] == pytest.approx(0.2)
@@ -57,7 +57,7 @@ def test_by_hand():
 
 def test_the_same_players_in_another_order_share_no_place():
     found = compare(made([3, 2, 1, 0]), made([1, 3, 2, 0]))
-    assert (found["top3"], found["rank3"], found["sign3"]) == (1, 0, 1)
+    assert (found["top3"], found["rank3"], found["signed_top3"]) == (1, 0, 1)
 
 
 def test_one_that_finds_nothing_shares_nothing():

@@ -15,37 +15,45 @@ FLOORS = [
     {"errors", "glossary", "progress"},
     {
         "augmentation", "constants", "devices", "explainers.players", "files", "metrics",
-        "models.heads", "onnx_graph", "provenance", "report.pictures", "report.quantities",
-        "jobs", "replicas", "seeding", "shapes", "windows",
+        "jobs", "models.heads", "onnx_graph", "pareto", "provenance", "report.pictures",
+        "report.strings", "replicas", "seeding", "shapes", "windows",
     },
     {
-        "checkpoints", "data", "explainers.base", "lattice", "models", "report.charts", "run",
-        "sparsity",
+        "behaviour", "checkpoints", "data", "explainers.base", "explainers.hidings", "lattice",
+        "models", "report.quantities", "run", "sparsity",
     },
     {
-        "artifact", "checks", "contract", "explainers", "faithfulness", "gate", "predict",
-        "report.words", "training",
+        "artifact", "cache", "checks", "contract", "explainers", "faithfulness", "gate",
+        "predict", "report.charts", "report.data", "report.words", "requirement", "training",
     },
     {
-        "alignment", "bridge", "conversion", "explanation", "fidelity", "layers", "measurement",
-        "operators", "passes.base", "report.templates",
+        "alignment", "bases", "bridge", "choice", "conversion", "explanation", "fidelity", "layers",
+        "measurement", "operators", "passes.base", "report.templates", "report.tiles",
     },
-    {"export", "passes", "report.sections"},
+    {"export", "passes", "quality", "report.sections"},
     {"diagnosis", "recipe", "report", "saturation", "study"},
-    {"targets"},
-    {"bundle", "search"},
+    {"making", "space", "surrogate", "targets", "verification"},
+    {"bundle", "mixing", "stages"},
+    {"exploring"},
+    {"search"},
     {"demonstration"},
     {"cli"},
     {"__init__"},
 ]  # fmt: skip
+SECTIONS = {
+    "behaviour", "cards", "compression", "explanation", "faults", "index", "learnt", "origin",
+    "reasons", "whole",
+}  # fmt: skip
 PLACE = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
 
 def room_of(module):
     """The room a module belongs to: its own line in the plan, or that of its folder."""
     name = module.removeprefix("toolkit").lstrip(".") or "__init__"
-    if name in ("report.compression", "report.explanation"):
+    if name.startswith("report.") and name.removeprefix("report.") in SECTIONS:
         return "report.sections"
+    if name.startswith("report.charts."):
+        return "report.charts"
     return name if name in PLACE else name.split(".")[0]
 
 
@@ -128,3 +136,20 @@ def test_only_the_bridge_knows_the_older_keras():
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             known = {n.split(".")[0] for n in names}
             assert not known & {"tf_keras", "tensorflow_model_optimization"}, name
+
+
+@pytest.mark.parametrize("command", ["compress", "measure"])
+def test_an_onnx_is_compressed_and_measured_without_tensorflow(command, frontier, tmp_path):
+    more = ["--out", str(tmp_path / "small")] if command == "compress" else ["--rounds", "5"]
+    arguments = [str(frontier.base.path), "--data", "digits", *more]
+    code = f"from toolkit.cli import run\nassert run([{command!r}], {arguments!r}, 'toolkit') == 0"
+    assert not {"tensorflow", "keras", "tf2onnx"} & set(loaded(code))
+    if command == "compress":
+        made = {p.stem for p in (tmp_path / "small").glob("*.onnx")}
+        assert made == {"base", "float16", "int8", "int8-dynamic"}
+
+
+def test_only_a_notebook_looks_up():
+    """A Run shows itself in a notebook: the one look past the floors, and it is not an import."""
+    looking = [name for name, path in modules() if 'import_module("toolkit' in path.read_text()]
+    assert looking == ["toolkit.run"]

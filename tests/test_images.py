@@ -139,3 +139,73 @@ def test_a_class_without_pictures_is_refused(folder):
     (folder / "eel").mkdir()
     with pytest.raises(DataError, match="eel holds no picture"):
         load(folder)
+
+
+def sorted_into(*folders, tmp_path, count=3):
+    """Pictures in each folder, no two alike."""
+    for place in folders:
+        for i in range(count):
+            (tmp_path / place).mkdir(parents=True, exist_ok=True)
+            save(tmp_path / place / f"{i}.png", noise(5, 6, 3))
+    return tmp_path
+
+
+PARTS = ("train", "valid", "test")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        PARTS,
+        ("Training", "dev", "Testing"),
+        ("training_set", "validation_set", "test_set"),
+        ("seg_train/seg_train", "seg_val/seg_val", "seg_test/seg_test"),
+    ],
+)
+def test_three_parts(names, tmp_path):
+    train, held, test = names
+    sorted_into(f"{train}/cat", f"{train}/dog", tmp_path=tmp_path, count=20)
+    sorted_into(f"{held}/cat", f"{held}/dog", tmp_path=tmp_path, count=4)
+    sorted_into(f"{test}/cat", f"{test}/dog", tmp_path=tmp_path, count=5)
+    found = load(tmp_path)
+    assert found.test.classes == ("cat", "dog")
+    assert (len(found.fit.validation), len(found.test)) == (8, 10)
+
+
+def test_a_folder_in_a_folder_is_entered(tmp_path):
+    sorted_into("pets/pets/cat", "pets/pets/dog", "__MACOSX/x", tmp_path=tmp_path, count=20)
+    assert load(tmp_path).test.classes == ("cat", "dog")
+
+
+def test_a_class_may_be_called_train(tmp_path):
+    sorted_into("bus", "car", "train", tmp_path=tmp_path, count=20)
+    assert load(tmp_path).test.classes == ("bus", "car", "train")
+
+
+def test_parts_are_not_taken_for_classes(tmp_path):
+    sorted_into("one/cat", "one/dog", "two/cat", "two/dog", tmp_path=tmp_path)
+    with pytest.raises(DataError, match="all hold cat, dog"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "P", "I;16", "1", "LA", "RGBA"])
+def test_pictures_of_every_mode(mode, tmp_path):
+    from PIL import Image
+
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for i in range(20):
+            grey = np.full((5, 6), 200 if name == "a" else 40, np.uint8)
+            grey[0, 0] = i
+            picture = Image.fromarray(grey).convert("RGB").convert("L" if mode == "I;16" else mode)
+            if mode == "P":
+                picture = Image.fromarray(grey).convert("RGB").quantize(256)
+            if mode == "I;16":
+                picture = Image.fromarray(257 * grey.astype(np.uint16))
+            picture.save(tmp_path / name / f"{i}.{'tif' if mode == 'CMYK' else 'png'}")
+    found = load(tmp_path)
+    middle = found.test.x[:, 2:, 2:].reshape(len(found.test), -1)
+    # black and white by dithering: only the mean is near
+    tolerance = 60 if mode == "1" else 2
+    wanted = np.where(found.test.y == 0, 200, 40)
+    assert np.abs(middle.mean(axis=1) - wanted).max() <= tolerance

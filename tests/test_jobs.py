@@ -7,18 +7,6 @@ from toolkit.jobs import crew, spread, working
 from toolkit.progress import listening
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    """A scheduler and two workers of one thread each, as processes, on loopback."""
-    from distributed import LocalCluster
-
-    with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-    ) as started:
-        started.wait_for_workers(2)
-        yield started
-
-
 def times(piece, by):
     return piece * by, os.getpid()
 
@@ -60,7 +48,7 @@ def test_alone_in_processes_and_on_a_cluster_the_same_comes_out_in_the_same_orde
     assert {pid for _, pid in alone} == {os.getpid()}
     with working(jobs=2):
         processes = spread(times, pieces, 7)
-    with working(backend="dask", scheduler=cluster.scheduler_address):
+    with working(backend="dask", scheduler=cluster):
         workers = spread(times, pieces, 7)
     for found in (processes, workers):
         assert [value for value, _ in found] == [value for value, _ in alone]
@@ -71,7 +59,7 @@ def test_alone_in_processes_and_on_a_cluster_the_same_comes_out_in_the_same_orde
 def test_the_same_bits_elsewhere(cluster):
     with working(jobs=2):
         processes = spread(factored, [0, 1])
-    with working(backend="dask", scheduler=cluster.scheduler_address):
+    with working(backend="dask", scheduler=cluster):
         workers = spread(factored, [0, 1])
         nets = spread(trained, [0])
     assert processes == workers == spread(factored, [0, 1])
@@ -110,7 +98,7 @@ def test_the_block_ends():
     ("settings", "said"),
     [
         ({"backend": "desk"}, "did you mean dask"),
-        ({"jobs": -1}, "-1 jobs"),
+        ({"jobs": 0}, "0 jobs"),
         ({"backend": "dask"}, "--scheduler ADDRESS"),
         ({"scheduler": "tcp://127.0.0.1:1"}, "--scheduler ADDRESS"),
         ({"backend": "dask", "scheduler": "nothing at all"}, "no scheduler answers"),
@@ -124,6 +112,6 @@ def test_refusals(settings, said):
 def test_jobs_and_a_cluster_are_refused_together(cluster):
     with (
         pytest.raises(DeviceError, match="leave --jobs out"),
-        working(2, "dask", cluster.scheduler_address),
+        working(2, "dask", cluster),
     ):
         pass

@@ -122,6 +122,16 @@ def adapted():
     return seq(norm, L.Dense(5, activation="relu"), softmax())
 
 
+def places():
+    """A number for each place and channel, as positions in a text or a picture have it."""
+    import tensorflow as tf
+
+    given = L.Input((5, 4))
+    table = np.random.default_rng(0).normal(0, 1, (5, 4)).astype(np.float32)
+    x = (given + tf.constant(table)) / tf.constant(table)
+    return k2.Model(given, softmax()(L.Flatten()(L.Dense(3)(x))))
+
+
 def layer_scale():
     from tf_keras.src.applications import convnext
 
@@ -138,6 +148,7 @@ def bins(mode):
 
 
 ZOO = {
+    "places": places,
     "layer scale": layer_scale,
     "bins": lambda: bins("int"),
     "bins, several at once": lambda: bins("multi_hot"),

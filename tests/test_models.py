@@ -185,6 +185,20 @@ def test_one_linear_unit_is_told_by_its_loss(loss, said, tmp_path):
         open_model(tmp_path / "m.keras")
 
 
+@pytest.mark.parametrize("loss", ["mse", "mean_absolute_error", "huber", "object"])
+def test_several_linear_units_of_a_regressor_are_told_by_their_loss(loss, tmp_path):
+    import keras
+
+    model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(3)])
+    model.compile("adam", keras.losses.MeanSquaredError() if loss == "object" else loss)
+    model.save(tmp_path / "m.keras")
+    with pytest.raises(ModelError, match="linear units and was trained with"):
+        open_model(tmp_path / "m.keras")
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.save(tmp_path / "m.keras")
+    assert open_model(tmp_path / "m.keras").output_shape == (None, 3)
+
+
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5:UserWarning")
 @pytest.mark.parametrize("suffix", ["keras", "h5"])
 def test_one_logit_of_two_classes(suffix, tmp_path):

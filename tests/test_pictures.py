@@ -34,8 +34,7 @@ def test_colours_are_white_at_zero_and_full_at_the_ends():
     assert (pictures.diverging(np.zeros(2), 0.0) == 255).all()
 
 
-def test_enlarging_repeats_pixels():
-    small = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
-    big = pictures.enlarged(small, 6)
-    assert big.shape == (6, 6, 3)
-    assert np.array_equal(big[::3, ::3], small)
+def test_a_picture_says_what_it_shows_and_keeps_its_shape():
+    shown = str(pictures.image(np.zeros((2, 4, 3), np.uint8), '"<b>', 100))
+    assert 'width="100" height="50"' in shown
+    assert 'alt="&#34;&lt;b&gt;"' in shown

@@ -3,7 +3,8 @@ import toolkit
 PUBLIC = [
     "Budget", "Frontier", "Recipe", "Run", "Settings", "ToolkitError", "build", "checked",
     "compress", "explain", "export", "listening", "load", "measure", "on", "open_model",
-    "predictor", "resuming", "study", "train", "write",
+    "predictor", "resuming", "study", "train", "working",
+    "write",
 ]  # fmt: skip
 
 

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
+from toolkit import bundle
 from toolkit.errors import MatchError, OutputError, RecipeError
+from toolkit.requirement import required
 from toolkit.search import Budget, compress
 
 
@@ -61,6 +63,46 @@ def test_a_base_fed_the_wrong_range_is_noticed(tmp_path):
     compress(model, split(Raw("right", x, y)), ["float16"], out=tmp_path / "right")
     with pytest.raises(MatchError, match="--scale"):
         compress(model, split(Raw("wrong", 255 * x, y)), ["float16"], out=tmp_path / "wrong")
+
+
+def test_a_demand_on_the_worst_class_leaves_candidates_out(frontier, saved, digits, tmp_path):
+    right = {
+        m.name: m.value
+        for m in frontier.run.measurements
+        if m.subject == "float16" and m.name.startswith("accuracy class:")
+    }
+    worst = min(right, key=lambda name: right[name])
+    met, missed = (required(f"accuracy class:* >= {right[worst] + d:.3f}") for d in (-0.5, 0.5))
+    asked = {"budget": Budget(require=(met, missed)), "out": tmp_path}
+    found = compress(saved, digits, ["float16"], **asked)
+    assert found.chosen is None
+    assert found.misses["float16"].startswith(f"has {worst} of ")
+    assert found.run.budget == {"require": [str(met), str(missed)]}
+    asked["budget"] = Budget(require=(met,))
+    assert compress(saved, digits, ["float16"], **asked).chosen is not None
+
+
+def test_the_onnx_of_another_exporter_is_a_base(frontier, digits, tmp_path):
+    import onnx
+
+    from toolkit.predict import predictor
+
+    given = onnx.load(frontier.base.path)
+    del given.metadata_props[:]
+    (tmp_path / "m.onnx").write_bytes(given.SerializeToString())
+    recipes = ["float16", "distil", "int8"]
+    found = compress(tmp_path / "m.onnx", digits, recipes, out=tmp_path / "out")
+    assert [a.name for a in found.candidates] == ["float16", "int8"]
+    assert "distil changes the Keras model" in found.misses["distil"]
+    x = digits.test.x
+    for made, own in zip(found.candidates, frontier.candidates, strict=True):
+        assert (predictor(made.path)(x) == predictor(own.path)(x)).all()
+    # asked again, everything is found by its content
+    again = compress(tmp_path / "m.onnx", digits, recipes, out=tmp_path / "out")
+    assert [a.sha256 for a in again.candidates] == [a.sha256 for a in found.candidates]
+    # what a bundle of it holds answers as it does
+    packed = bundle.write(found.run, digits.test, tmp_path / "b.zip", name="int8")
+    assert bundle.verify(packed).passed
 
 
 def test_refusals_come_before_any_work(saved, wine, digits, tmp_path):

@@ -1,86 +1,79 @@
 import numpy as np
 import pytest
 
-from toolkit.explainers.surrogate import fit, foremost, pseudo, stability, sums
+from toolkit.pareto import hypervolume
+from toolkit.space import useful
+from toolkit.surrogate import Trial, expected_seconds, features, ranked
 
-RNG = np.random.default_rng(0)
-
-
-def drawn(n, p, rng=RNG):
-    z = rng.normal(size=(n, p))
-    y = np.sin(z @ np.linspace(-1, 1, p)) + 0.1 * rng.normal(size=n)
-    return z, y, rng.uniform(0.1, 1, n)
+SPACE = useful()
+WORST = (100_000.0, 5.0)
 
 
-@pytest.mark.parametrize("penalty", [0.001, 1.0, 50.0])
-def test_it_is_ridge_regression_as_scikit_learn_has_it(penalty):
-    from sklearn.linear_model import Ridge
-
-    z, y, w = drawn(200, 7)
-    theirs = Ridge(alpha=penalty).fit(z, y, sample_weight=w)
-    ours = fit(sums(z, y, w), penalty)
-    assert np.allclose(ours.weights, theirs.coef_, atol=1e-10)
-    assert float(ours.intercept) == pytest.approx(theirs.intercept_, abs=1e-10)
-    assert float(ours.r2) == pytest.approx(theirs.score(z, y, sample_weight=w), abs=1e-10)
-
-
-def test_a_stack_is_fitted_as_each_by_itself():
-    groups = np.stack([sums(*drawn(50, 4)) for _ in range(3)])
-    together = fit(groups)
-    for i, group in enumerate(groups):
-        one = fit(group)
-        assert np.allclose(together.weights[i], one.weights)
-        assert np.isclose(together.intercept[i], one.intercept)
-        assert np.isclose(together.r2[i], one.r2)
+def landscape(seed):
+    """Bytes and drops of every recipe, as nets behave: effects of passes that nearly add up."""
+    rng = np.random.default_rng(seed)
+    bits = {"float16": 0.5, "int8": 0.27, "int8-dynamic": 0.3, "int8-qat": 0.27, "int4-qat": 0.15}
+    loss = {"float16": 0, "int8": 0.4, "int8-dynamic": 0.3, "int8-qat": 0.1, "int4-qat": 0.6}
+    size = {"25": 0.3, "50": 0.5, "75": 0.8, "rank": 0.7}
+    found = {}
+    for r in SPACE:
+        ending = next((e for e in ("int8-dynamic", "int8-qat", "int4-qat", "float16", "int8")
+                       if r.name.endswith(e)), "")  # fmt: skip
+        part = next((s for s in size if s in r.name), "")
+        nbytes = 80_000 * bits.get(ending, 1) * size.get(part, 1) * rng.uniform(0.95, 1.05)
+        drop = loss.get(ending, 0) + {"25": 2.5, "50": 0.8, "75": 0.2}.get(part, 0.1)
+        found[r.name] = (int(nbytes), drop + rng.normal(0, 0.15), 2.0 + 8 * r.name.endswith("qat"))
+    return found
 
 
-def test_answers_that_do_not_change_leave_nothing_to_explain():
-    z, _, w = drawn(50, 4)
-    for answer in (0.0, 0.3, 1.0):
-        found = fit(sums(z, np.full(50, answer), w))
-        assert float(found.r2) == 1
-        assert np.abs(found.weights).max() < 1e-9
+def searched(known, trials, seed):
+    done = []
+    rest = list(SPACE)
+    while len(done) < trials:
+        now = ranked(done, rest, WORST, seed=seed)[0]
+        rest.remove(now)
+        done.append(Trial(now, *known[now.name]))
+    return done
 
 
-def test_the_jackknife_by_its_definition():
-    groups = np.stack([sums(*drawn(40, 3)) for _ in range(5)])
-    weights, intercepts = pseudo(groups)
-    whole = fit(groups.sum(axis=0))
-    for i in range(5):
-        rest = fit(np.delete(groups, i, axis=0).sum(axis=0))
-        assert np.allclose(weights[i], 5 * whole.weights - 4 * rest.weights)
-        assert np.isclose(intercepts[i], 5 * whole.intercept - 4 * rest.intercept)
+def room(points):
+    return hypervolume(np.array([[np.log(b), d] for b, d, _ in points]), (np.log(WORST[0]), 5.0))
 
 
-def test_its_error_covers_what_many_samples_tend_to():
-    """Student's interval of 8 groups, 200 draws of 4 weights: about 95 in 100."""
-    from scipy.stats import t
-
-    truth = fit(sums(*drawn(400_000, 4, np.random.default_rng(1)))).weights
-    covered = []
-    for seed in range(200):
-        rng = np.random.default_rng([2, seed])
-        weights, _ = pseudo(np.stack([sums(*drawn(60, 4, rng)) for _ in range(8)]))
-        half = t.ppf(0.975, 7) * weights.std(axis=0, ddof=1) / 8**0.5
-        covered.append(np.abs(weights.mean(axis=0) - truth) <= half)
-    # 800 correlated trials: 4 binomial standard errors to each side
-    assert 0.92 < np.mean(covered) < 0.98
-
-
-@pytest.mark.parametrize("r", [2, 3, 4, 5, 8])
-def test_stability_of_what_is_clear_and_of_noise(r):
-    z, _, w = drawn(100 * r, 12)
-    clear = z @ np.array([1.0] * 5 + [0.0] * 7)
-    noise = RNG.normal(size=100 * r)
-
-    def index(y):
-        parts = zip(*(np.split(v, r) for v in (z, y, w)), strict=True)
-        return stability(np.stack([sums(*part) for part in parts]), np.ones(12), 5)
-
-    assert index(clear) == 1
-    # two random choices of 5 from 12 share 2.1 of about 8
-    assert index(noise) < 0.8
+def test_a_quarter_of_the_trials_finds_nearly_all_and_more_than_chance():
+    shares, chance = [], []
+    for seed in range(3):
+        known = landscape(seed)
+        whole = room(known.values())
+        tried = searched(known, len(SPACE) // 4, seed)
+        shares.append(room([known[t.recipe.name] for t in tried]) / whole)
+        rng = np.random.default_rng(seed)
+        for _ in range(20):
+            some = rng.choice(len(SPACE), len(SPACE) // 4, replace=False)
+            chance.append(room([known[SPACE[i].name] for i in some]) / whole)
+    assert np.mean(shares) > 0.95
+    assert np.mean(shares) > np.mean(chance)
 
 
-def test_nothing_is_foremost_when_nothing_moved():
-    assert foremost(np.zeros(4), 3) == frozenset()
+def test_recipes_differ_as_numbers():
+    table = features(SPACE)
+    assert len(np.unique(table.round(9), axis=0)) == len(SPACE)
+    assert np.allclose(table.mean(axis=0), 0)
+
+
+def test_nothing_known_keeps_the_order_and_the_same_seed_the_choice():
+    assert ranked([], SPACE, WORST) == list(SPACE)
+    done = searched(landscape(0), 5, 0)
+    rest = [r for r in SPACE if r not in [t.recipe for t in done]]
+    assert ranked(done, rest, WORST, seed=1) == ranked(done, rest, WORST, seed=1)
+    assert ranked(done, [], WORST) == []
+
+
+def test_time_is_learnt_from_what_took_long():
+    known = landscape(0)
+    done = [Trial(r, *known[r.name]) for r in SPACE[::3]]
+    rest = [r for r in SPACE if r not in SPACE[::3]]
+    took = expected_seconds(done, rest)
+    slow = np.array([r.name.endswith("qat") for r in rest])
+    assert took[slow].min() > took[~slow].max()
+    assert took[slow].mean() == pytest.approx(10, rel=0.3)

@@ -141,6 +141,7 @@ def test_equal_rows_are_counted(tmp_path):
             "x,y\noops,1\n" + "".join(f"{i}.5,{i % 2}\n" for i in range(99)),
             "numbers written as texts .'oops'",
         ),
+        ("x,y\n" + "".join(f"{i % 7},{i}\n" for i in range(40)), "40 rows of 40 classes"),
         (
             "ticket,x,y\n" + "".join(f"no {i} b,1,{i % 2}\n" for i in range(99)),
             "99 different texts in 99 rows",
@@ -232,3 +233,62 @@ def test_missing_numbers_are_filled_inside_the_model_and_its_onnx(tmp_path):
     gaps[:, 0] = np.nan
     for predict in (predictor(model), small):
         assert np.array_equal(predict(gaps), predict(filled))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+def test_texts_as_spreadsheets_write_them(encoding, tmp_path):
+    """Windows writes a mark before UTF-8, UTF-16, or its own letters."""
+    kinds = ("süß", "herb")
+    lines = [f"{i / 7:.3f},{kinds[i % 2]},{'ja' if i % 3 else 'nein'}" for i in range(90)]
+    path = tmp_path / "t.csv"
+    path.write_bytes("\n".join(["größe,geschmack,label", *lines]).encode(encoding))
+    found = load(path)
+    assert found.test.features == ("größe", "geschmack")
+    assert found.test.categories == {1: ("herb", "süß")}
+    assert found.facts.get("encoding") == ("cp1252" if encoding == "cp1252" else None)
+
+
+def test_values_with_spaces_between(tmp_path):
+    lines = [f"{i / 7:8.3f}  {i % 5}   {i % 2}" for i in range(90)]
+    path = written(tmp_path, "\n".join(["length width label", *lines]), "t.data")
+    assert load(path).test.features == ("length", "width")
+    headless = load(written(tmp_path, "\n".join(lines), "u.data"))
+    assert headless.test.features == ("column 1", "column 2")
+
+
+@pytest.mark.parametrize(("name", "kept"), [("Id", 0), ("row_number", 0), ("age", 1)])
+def test_a_column_that_counts_the_rows_is_known_by_its_name(name, kept, tmp_path):
+    lines = [f"{i + 1},{i / 7:.3f},{i % 2}" for i in range(90)]
+    found = load(written(tmp_path, "\n".join([f"{name},length,label", *lines])))
+    assert len(found.test.features) == 1 + kept
+    assert found.facts.get("dropped") == (None if kept else [name])
+
+
+def test_columns_are_dropped_by_name(tmp_path):
+    lines = [f"Name{i},{i / 7:.3f},{i % 4},{i % 2}" for i in range(90)]
+    path = written(tmp_path, "\n".join(["surname,length,width,label", *lines]))
+    with pytest.raises(DataError, match="--drop 'surname'"):
+        load(path)
+    assert load(path, drop=["surname", "width"]).test.features == ("length",)
+    with pytest.raises(DataError, match="did you mean surname"):
+        load(path, drop=["surnam"])
+    with pytest.raises(DataError, match="leave out --drop"):
+        load("digits", drop=["x"])
+
+
+def test_the_label_may_stand_first(tmp_path):
+    """Digits as tables without names: the label, then pixels of which the last is always 0."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (90, 8))
+    pixels[:, -1] = 0
+    lines = [",".join(map(str, [i % 3, *row])) for i, row in enumerate(pixels)]
+    found = load(written(tmp_path, "\n".join(lines)))
+    assert (found.facts["label"], found.facts["label_guessed"]) == ("column 1", True)
+    assert found.test.classes == ("0", "1", "2")
+
+
+def test_utf8_with_a_broken_letter_is_not_taken_for_another_encoding(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes("größe,label\n".encode() + b"s\xfc\xdf,1\nherb,0\n" * 30)
+    with pytest.raises(DataError, match="not UTF-8"):
+        load(path)

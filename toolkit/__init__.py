@@ -12,7 +12,7 @@ import importlib
 from typing import Any
 
 _HOMES = {
-    "Budget": "toolkit.search",
+    "Budget": "toolkit.choice",
     "Frontier": "toolkit.search",
     "Recipe": "toolkit.recipe",
     "Run": "toolkit.run",
@@ -32,6 +32,7 @@ _HOMES = {
     "resuming": "toolkit.checkpoints",
     "study": "toolkit.study",
     "train": "toolkit.training",
+    "working": "toolkit.jobs",
     "write": "toolkit.report",
 }
 

@@ -40,6 +40,15 @@ class Mapped:
         found = None if ask is None else ask(self._brought(x))
         return None if found is None else np.asarray(found[:, self._order])
 
+    @property
+    def shuffled(self) -> Any:
+        """Seed -> the same with shuffled weights, or None where they are not known."""
+        shuffle = getattr(self._predict, "shuffled", None)
+        if shuffle is None:
+            return None
+        scale, offset = float(self._scale), float(self._offset)
+        return lambda seed: Mapped(shuffle(seed), scale=scale, offset=offset, order=self._order)
+
     def _brought(self, x: Floats) -> Floats:
         if self._scale == 1 and self._offset == 0:
             return x

@@ -18,8 +18,9 @@ FORMAT = 1
 def save(
     model: Any, name: str, folder: Path, *, recipe: str = "", facts: tuple[Facts, ...] = ()
 ) -> Artifact:
-    """Write an onnx.ModelProto as `folder`/`name`.onnx, whole or not at all."""
-    path = write_bytes(folder / f"{name}.onnx", model.SerializeToString())
+    """Write an onnx.ModelProto, or its bytes, as `folder`/`name`.onnx, whole or not at all."""
+    content = model if isinstance(model, bytes) else model.SerializeToString()
+    path = write_bytes(folder / f"{name}.onnx", content)
     return Artifact(name, path, recipe, facts, sha256(path), path.stat().st_size)
 
 

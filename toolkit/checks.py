@@ -11,6 +11,9 @@ from dataclasses import replace
 from toolkit.glossary import NOTICEABLE, Finding, LayerError
 from toolkit.run import Run
 
+OFF = 0.02
+"""Two points of calibration error: less moves no threshold that anyone sets."""
+
 Check = Callable[[Run], Iterator[Finding]]
 
 MOVED = 0.01
@@ -100,6 +103,37 @@ def seen_rows(run: Run) -> Iterator[Finding]:
         )
 
 
+def untested(run: Run) -> Iterator[Finding]:
+    """T1: classes without a test row, a validation part that tests, columns left out."""
+    names = run.data.get("untested", ())
+    if names:
+        shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+        yield Finding(
+            "T1",
+            "warning",
+            run.base,
+            f"{len(names)} of {len(run.data.get('classes', ()))} classes have no test row "
+            f"({shown}): no figure says how they fare.",
+            "Give at least 3 rows of each class, or a test part that has them.",
+        )
+    if run.data.get("dropped"):
+        yield Finding(
+            "T1",
+            "info",
+            run.base,
+            f"Columns that only count the rows are left out: {', '.join(run.data['dropped'])}.",
+            "Rename such a column if it says something of a new row.",
+        )
+    if run.data.get("tested_by"):
+        yield Finding(
+            "T1",
+            "info",
+            run.base,
+            f"The data has no test part: its {run.data['tested_by']} tests.",
+            "If the model was chosen by these rows, accuracy is flattered: give a test part.",
+        )
+
+
 def significant_loss(run: Run) -> Iterator[Finding]:
     """L1: a candidate is worse than the base beyond chance."""
     for m in run.measurements:
@@ -110,6 +144,49 @@ def significant_loss(run: Run) -> Iterator[Finding]:
                 m.subject,
                 f"Loses {m.value:.1f} points of accuracy, more than chance would explain.",
                 "Take another candidate, or calibrate and train with more data.",
+            )
+
+
+def lost_class(run: Run) -> Iterator[Finding]:
+    """B1: one class or slice lost accuracy beyond chance, of all classes or slices looked at.
+
+    The intervals of `accuracy_drop` of groups hold for all groups of a kind together.
+    """
+    for subject in run.subjects():
+        lost = [
+            m
+            for m in run.measurements
+            if m.subject == subject
+            and m.name.startswith(("accuracy_drop class:", "accuracy_drop slice:"))
+            and m.low is not None
+            and m.low > 0
+        ]
+        if lost:
+            worst = max(lost, key=lambda m: m.value)
+            group = worst.name.removeprefix("accuracy_drop ")
+            others = f", as {len(lost) - 1} more do" if len(lost) > 1 else ""
+            yield Finding(
+                "B1",
+                "warning",
+                subject,
+                f"{group} loses {worst.value:.1f} points of accuracy (95 %, of all such groups: "
+                f"{worst.low:.1f} to {worst.high:.1f}), more than chance would explain{others}.",
+                "Give more rows of it to train and calibrate with, or take another candidate; "
+                f"--require 'accuracy_drop {group} <= 1' makes it a limit.",
+            )
+
+
+def overconfident(run: Run) -> Iterator[Finding]:
+    """B2: probabilities of a candidate say surely and noticeably less than those of the base."""
+    for m in run.measurements:
+        if m.name == "calibration_error_change" and m.low is not None and m.low > OFF:
+            yield Finding(
+                "B2",
+                "warning",
+                m.subject,
+                f"Its probabilities are {100 * m.value:.0f} points further from the share of right "
+                "answers than those of the base: a threshold on them means something else now.",
+                "Set thresholds anew on the small model, or take another candidate.",
             )
 
 
@@ -258,7 +335,10 @@ CHECKS: tuple[Check, ...] = (
     guessing,
     few_rows,
     seen_rows,
+    untested,
     significant_loss,
+    lost_class,
+    overconfident,
     slower,
     layer_at_fault,
     not_converged,

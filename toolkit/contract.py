@@ -22,11 +22,12 @@ _RANGES = {
 }
 
 
-def suspected(predict: Predictor, rows: Data) -> tuple[Finding, ...]:
-    """What is likely wrong between a model and data: U1 the range, U2 the order of the classes.
+def suspected(predict: Predictor, rows: Data, *, head: str = "") -> tuple[Finding, ...]:
+    """What is likely wrong between a model and data: U1 the range, U2 the order of the classes,
+    U3 linear units that are no logits.
 
-    rows: training rows. Raises MatchError when the model is surely better, by more than `SURE`
-    points, with pictures in another range.
+    rows: training rows. head: of the model, where it is known. Raises MatchError when the model is
+    surely better, by more than `SURE` points, with pictures in another range.
     """
     rows = _spread(rows)
     x = np.asarray(rows.x, np.float32)
@@ -36,7 +37,8 @@ def suspected(predict: Predictor, rows: Data) -> tuple[Finding, ...]:
         found += _range(predict, x, rows, given)
     elif rows.kind == "tabular":
         found += _standardised(predict, x, rows, given)
-    return tuple(found or _order(predict.name, given, rows))
+    found = found or _order(predict.name, given, rows)
+    return tuple(found or (_linear(predict.name, given, rows) if head == "logits" else ()))
 
 
 def other_range(predict: Predictor, rows: Data) -> tuple[float, float] | None:
@@ -118,6 +120,23 @@ def _standardised(predict: Predictor, x: Floats, rows: Data, given: Floats) -> l
             f"given, in {100 * accuracy(p, rows.y).value:.0f} % with each column standardised.",
             "It was probably trained on standardised columns: give them so, or put the scaling "
             "into the model.",
+        )
+    ]
+
+
+def _linear(name: str, given: Floats, rows: Data) -> list[Finding]:
+    """Whether linear units, read as logits, tell nothing of the classes."""
+    right = accuracy(given, rows.y)
+    if right.low > np.bincount(rows.y).max() / len(rows):
+        return []
+    return [
+        Finding(
+            "U3",
+            "warning",
+            name,
+            f"{name} ends in {given.shape[1]} linear units, which are read as logits, and is right "
+            f"in {100 * right.value:.0f} % of rows, no better than guessing.",
+            "If it is a regressor, its figures mean nothing here: give a classifier.",
         )
     ]
 

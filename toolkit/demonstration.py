@@ -10,6 +10,7 @@ from pathlib import Path
 
 from toolkit import report, run
 from toolkit.checks import checked
+from toolkit.choice import Budget
 from toolkit.files import writable_folder, write_with
 from toolkit.glossary import Splits
 from toolkit.models import build
@@ -17,7 +18,7 @@ from toolkit.models.reference import usual
 from toolkit.predict import predictor
 from toolkit.recipe import USUAL
 from toolkit.run import Run
-from toolkit.search import Budget, compress
+from toolkit.search import compress
 from toolkit.study import joined, study, with_layers
 from toolkit.training import Settings, train
 

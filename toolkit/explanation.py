@@ -14,6 +14,8 @@ from toolkit.glossary import Attribution, Data, Decision, Predictor
 from toolkit.progress import tell
 
 _VALUES = 2**25
+_TOGETHER = 8
+"""Rows between two tellings of progress."""
 
 CLOSE = 0.2
 """A decision whose two best classes are nearer than this is one of the least sure."""
@@ -44,11 +46,16 @@ def explain(
     >>> bool(abs(one.values.sum() + one.base - one.prediction) < 1e-6)
     True
     """
-    found = []
-    for done, (row, players) in enumerate(players_of(data, rows, background, seed).items()):
-        target = int(predictors[0](data.x[row : row + 1])[0].argmax())
-        found += [explainer(p, players, target, row=row, seed=seed) for p in predictors]
-        tell(f"explain {explainer.method}", done + 1, len(rows))
+    players = players_of(data, rows, background, seed)
+    found: list[Attribution] = []
+    for i in range(0, len(players), _TOGETHER):
+        some = dict(list(players.items())[i : i + _TOGETHER])
+        answers = predictors[0](np.stack([one.x for one in some.values()]))
+        targets = [int(one.argmax()) for one in answers]
+        several = [explainer.several(p, some, targets, seed=seed) for p in predictors]
+        for of_row in zip(*several, strict=True):
+            found += of_row
+        tell(f"explain {explainer.method}", min(i + _TOGETHER, len(players)), len(players))
     return tuple(found)
 
 
@@ -116,4 +123,12 @@ def players_of(
         spread = np.linspace(0, len(background) - 1, min(len(background), most))
         some = background.rows(spread.astype(int))
         background = replace(some, x=np.asarray(some.x))
-    return {row: players_for(data.x[row], background, seed=seed) for row in rows}
+    found: dict[int, Players] = {}
+    for row in rows:
+        one = players_for(data.x[row], background, seed=seed)
+        if found and background.kind == "tabular":
+            # one background for all, by which they are known to belong together
+            first = next(iter(found.values()))
+            one = replace(first, x=one.x)
+        found[row] = one
+    return found

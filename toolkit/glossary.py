@@ -175,6 +175,8 @@ class Attribution:
     values: f64 (p,), probability. stderr: f64 (p,), standard error of `values` (0 when exact).
     base: probability of the target with every player absent. prediction: with every one present.
     evaluations: rows the model was asked for. converged: every stderr is within the tolerance.
+    degrees: of freedom of `stderr` where a few repeats gave it, else None. names: of the players.
+    shown: f64 (p,), what each player has in the row, its value or the mean of its values.
     """
 
     method: str
@@ -189,12 +191,56 @@ class Attribution:
     seed: int
     converged: bool
     facts: Facts = field(default_factory=dict)
+    degrees: int | None = None
+    names: tuple[str, ...] = ()
+    shown: Doubles | None = None
+
+    def interval(self, level: float = 0.95) -> tuple[Doubles, Doubles]:
+        """Where the values lie with this probability: f64 (p,) low, f64 (p,) high.
+
+        By Student's t where a few repeats gave the standard error.
+
+        >>> one = np.ones(1)
+        >>> a = Attribution("m", "s", 0, one, 0.1 * one, 0.0, 1.0, 0, 9, 0, True, degrees=3)
+        >>> [float(end[0].round(3)) for end in a.interval()]
+        [0.682, 1.318]
+        """
+        from scipy.stats import norm, t  # type: ignore[import-untyped]
+
+        tail = (1 + level) / 2
+        half = (norm.ppf(tail) if self.degrees is None else t.ppf(tail, self.degrees)) * self.stderr
+        return self.values - half, self.values + half
 
     def to_shap(self) -> Any:
         """The same as a `shap.Explanation` of one row, for shap's plots."""
         import shap
 
-        return shap.Explanation(values=self.values, base_values=self.base)
+        return shap.Explanation(
+            values=self.values,
+            base_values=self.base,
+            data=self.shown,
+            feature_names=list(self.names) or None,
+            error_std=self.stderr,
+        )
+
+    def to_frame(self, level: float = 0.95) -> Any:
+        """A pandas.DataFrame, a line a player: its name, what it has, value, error, interval."""
+        import pandas as pd
+
+        low, high = self.interval(level)
+        columns = {
+            "row": self.row,
+            "model": self.subject,
+            "method": self.method,
+            "target": self.target,
+            "player": list(self.names) or [str(i) for i in range(len(self.values))],
+            "shown": np.full(len(self.values), np.nan) if self.shown is None else self.shown,
+            "value": self.values,
+            "stderr": self.stderr,
+            "low": low,
+            "high": high,
+        }
+        return pd.DataFrame(columns)
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,11 @@ class Crew:
         return self.jobs == 1 and self.client is None
 
     @property
+    def width(self) -> int:
+        """How many pieces run at once."""
+        return self.jobs if self.client is None else len(self.client.nthreads())
+
+    @property
     def near(self) -> bool:
         """Whether all pieces see the files of this machine."""
         return self.client is None
@@ -65,16 +70,16 @@ def crew() -> Crew:
 
 
 @contextmanager
-def working(jobs: int = 0, backend: str = "processes", scheduler: str = "") -> Iterator[None]:
+def working(jobs: int = 1, backend: str = "processes", scheduler: str = "") -> Iterator[None]:
     """Let every `spread` inside the block run its pieces side by side.
 
-    processes: `jobs` of them on this machine; 0 or 1 is one piece after the other, here. dask: the
+    processes: `jobs` of them on this machine; 1 is one piece after the other, here. dask: the
     workers of the cluster whose scheduler listens at `scheduler`, such as tcp://10.0.0.5:8786,
     each of one thread. Raises DeviceError for what is not there.
     """
     if backend not in BACKENDS:
         raise DeviceError(f"unknown backend '{backend}'", near(backend, BACKENDS))
-    if jobs < 0:
+    if jobs < 1:
         raise DeviceError(f"{jobs} jobs", "1 or more", "correct it")
     if (backend == "dask") != bool(scheduler):
         raise DeviceError(
@@ -82,12 +87,12 @@ def working(jobs: int = 0, backend: str = "processes", scheduler: str = "") -> I
             "dask with the address of its scheduler, processes without one",
             "give --backend dask --scheduler ADDRESS, or neither",
         )
-    if scheduler and jobs:
+    if scheduler and jobs > 1:
         raise DeviceError(
             f"{jobs} jobs on a cluster", "its workers say how many run", "leave --jobs out"
         )
     client = _client(scheduler) if scheduler else None
-    token = _crew.set(Crew(max(jobs, 1), client))
+    token = _crew.set(Crew(jobs, client))
     try:
         yield
     finally:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from toolkit import metrics
+from toolkit.behaviour import behaviour
 from toolkit.errors import DataError, ModelError
 from toolkit.glossary import Confusion, Data, Floats, Measurement, Predictor
 from toolkit.predict import OnnxPredictor, session
@@ -25,9 +26,16 @@ _BURST_SECONDS = 0.004
 
 
 def measure(
-    models: Mapping[str, Path], test: Data, *, rounds: int = ROUNDS, seed: int = 0
+    models: Mapping[str, Path],
+    test: Data,
+    *,
+    rounds: int = ROUNDS,
+    seed: int = 0,
+    slices: Sequence[str] = (),
 ) -> tuple[tuple[Measurement, ...], tuple[Confusion, ...]]:
     """Measure every model on the same rows; the first is the base, the others stand beside it.
+
+    slices: columns of a table, by whose values accuracy is told as well as by class.
 
     Timings: one thread, one row a call, the models interleaved in a new order each round.
     Raises ModelError for what is no classifier, MatchError for what does not fit the data.
@@ -35,8 +43,8 @@ def measure(
     if not models:
         raise DataError("no model to measure", "at least one .onnx", "name one")
     asked = {name: OnnxPredictor(path, name) for name, path in models.items()}
-    judged, confusions, _ = judge(asked, test)
-    found = list(judged)
+    judged, confusions, answers = judge(asked, test)
+    found = [*judged, *behaviour(answers, test, slices)]
     for name, path in models.items():
         content = path.read_bytes()
         packed = len(zlib.compress(content, 9))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from toolkit.glossary import Floats, Ints
+from toolkit.glossary import Floats, Ints, Measurement
 
 Z = 1.959963984540054
 """The normal quantile of a two-sided 95 % interval."""
@@ -66,8 +68,11 @@ class Drop:
     n: int
 
 
-def accuracy_drop(base: Floats, other: Floats, y: Ints) -> Drop:
+def accuracy_drop(base: Floats, other: Floats, y: Ints, *, z: float = Z) -> Drop:
     """The paired difference of two accuracies (interval: Bonett and Price 2012).
+
+    z: the normal quantile of the interval from `low` to `high`; another than that of 95 % where
+    many differences are looked at together.
 
     >>> y = np.zeros(4, np.int64)
     >>> right, wrong = np.float32([[1, 0]] * 4), np.float32([[0, 1]] * 4)
@@ -82,8 +87,8 @@ def accuracy_drop(base: Floats, other: Floats, y: Ints) -> Drop:
     middle = p - q
     return Drop(
         (lost - won) / n,
-        max(-1.0, middle - Z * error),
-        min(1.0, middle + Z * error),
+        max(-1.0, middle - z * error),
+        min(1.0, middle + z * error),
         min(1.0, middle + Z_ONE_SIDED * error),
         _mcnemar(lost, won),
         lost,
@@ -122,17 +127,54 @@ def calibration_error(p: Floats, y: Ints, bins: int = 15) -> float:
     >>> calibration_error(np.float32([[0.75, 0.25]] * 4), np.array([0, 0, 0, 1]))
     0.0
     """
+    gaps, place = _gaps(p, y, bins)
+    return float(np.abs(np.bincount(place, gaps)).sum() / len(y))
+
+
+def calibration_change(
+    base: Floats, other: Floats, y: Ints, *, bins: int = 15, draws: int = 400, seed: int = 0
+) -> Estimate:
+    """How much larger the calibration error of `other` is than that of `base`, on the same rows.
+
+    Its interval is of a paired bootstrap (Efron 1979): both are computed on the same drawn rows.
+    """
+    n = len(y)
+    rows = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), draws).astype(np.float64)
+    errors = []
+    for p in (base, other):
+        gaps, place = _gaps(p, y, bins)
+        spread = np.zeros((n, bins))
+        spread[np.arange(n), place] = gaps
+        errors.append(np.abs(rows @ spread).sum(axis=1) / n)
+    low, high = np.quantile(errors[1] - errors[0], (0.025, 0.975))
+    value = calibration_error(other, y, bins) - calibration_error(base, y, bins)
+    return Estimate(value, float(low), float(high), n)
+
+
+def _gaps(p: Floats, y: Ints, bins: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Of each row being right (1 or 0) less how sure it was, and the bin of how sure."""
     sure = p.max(axis=1).astype(np.float64)
-    right = p.argmax(axis=1) == y
-    place = np.minimum((sure * bins).astype(int), bins - 1)
-    gaps = [
-        abs(right[place == b].mean() - sure[place == b].mean()) * (place == b).mean()
-        for b in np.unique(place)
-    ]
-    return float(sum(gaps))
+    right = (p.argmax(axis=1) == y).astype(np.float64)
+    return right - sure, np.minimum((sure * bins).astype(np.int64), bins - 1)
 
 
 def confusion(p: Floats, y: Ints) -> Ints:
     """Counts i64 (k, k): rows the true class, columns the predicted one."""
     k = p.shape[1]
     return np.bincount(y * k + p.argmax(axis=1), minlength=k * k).reshape(k, k).astype(np.int64)
+
+
+def averaged(subject: str, name: str, values: Sequence[float]) -> Measurement:
+    """The mean over rows as a measurement, with Student's 95 % interval where there are two rows.
+
+    >>> found = averaged("base", "complexity lime", [1.0, 2.0, 3.0])
+    >>> found.value, round(found.low, 3), round(found.high, 3)
+    (2.0, -0.484, 4.484)
+    """
+    mean, n = float(np.mean(values)), len(values)
+    if n < 2:
+        return Measurement(subject, name, mean, "", n)
+    from scipy.special import stdtrit  # type: ignore[import-untyped]
+
+    half = float(stdtrit(n - 1, 0.975)) * float(np.std(values, ddof=1)) / n**0.5
+    return Measurement(subject, name, mean, "", n, mean - half, mean + half)

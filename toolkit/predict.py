@@ -28,8 +28,6 @@ class OnnxPredictor:
 
         exact: integer sums never saturate, as on CPUs newer than AVX2, at the price of time.
         """
-        import onnxruntime
-
         self.name = name
         self.session = session(model, threads, exact=exact)
         inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
@@ -53,8 +51,12 @@ class OnnxPredictor:
         self._inner: Any = None
         try:
             trial = self._run(np.zeros((1, *(d or 1 for d in self.shape)), np.float32))
-        except onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument as error:
-            raise _refused(name, f"it does not run ({error})") from error
+        except ModelError as error:
+            told = places[0].shape
+            if None not in self.shape or len(told) != 2 or not isinstance(told[1], int):
+                raise _refused(name, f"it does not run ({error.problem})") from error
+            # a length of 1 is too short for some; the file says what comes out
+            trial = np.zeros((1, told[1]), np.float32)
         if trial.ndim != 2 or trial.shape[1] < 1:
             raise _refused(name, f"its output has the shape {trial.shape}")
         if trial.shape[1] == 1 and self._head != "sigmoid":
@@ -93,6 +95,13 @@ class OnnxPredictor:
 
         return _batched(ask, x, self.shape, self.classes)
 
+    def shuffled(self, seed: int) -> OnnxPredictor:
+        """The same graph with every weight of two and more axes in a random order of its values.
+
+        Raises ModelError when it has none.
+        """
+        return OnnxPredictor(_shuffled(self._model, self.name, seed), self.name)
+
     def _ask(self, x: Floats) -> Floats:
         return probabilities(self._run(x), self._head)
 
@@ -102,7 +111,14 @@ class OnnxPredictor:
             short = self._fixed - len(parts[-1])
             parts[-1] = np.concatenate([parts[-1], np.repeat(parts[-1][-1:], short, axis=0)])
             return np.concatenate([self._run(part, opened, output) for part in parts])[: len(x)]
-        answers = (opened or self.session).run([output or self._output], {self._input: x})
+        try:
+            answers = (opened or self.session).run([output or self._output], {self._input: x})
+        except Exception as error:  # onnxruntime's errors share no public base
+            raise ModelError(
+                f"{self.name} does not run on rows of shape {x.shape[1:]} ({str(error)[:160]})",
+                "rows as it was exported for",
+                "export it for rows of this shape",
+            ) from error
         return np.asarray(answers[0])
 
 
@@ -157,6 +173,15 @@ class KerasPredictor:
             self.shape,
             self.classes,
         )
+
+    def shuffled(self, seed: int) -> KerasPredictor:
+        """The same net with every weight of two and more axes in a random order of its values."""
+        import keras
+
+        rng = np.random.default_rng(seed)
+        inner = keras.models.clone_model(self._model)
+        inner.set_weights([_reordered(w, rng) for w in self._model.get_weights()])
+        return KerasPredictor(inner, self.name)
 
     def __call__(self, x: Floats, /) -> Floats:
         """Class probabilities of the rows `x`."""
@@ -278,6 +303,28 @@ def _with_output(model: Path | bytes, name: str) -> Any:
     inside = onnx.load_from_string(model) if isinstance(model, bytes) else onnx.load(model)
     inside.graph.output.append(onnx.ValueInfoProto(name=name))
     return session(inside.SerializeToString())
+
+
+def _reordered(weights: Any, rng: np.random.Generator) -> Any:
+    """The same values in a random order; of one axis, such as biases and scales, as they are."""
+    if weights.ndim < 2:
+        return weights
+    return rng.permutation(weights.reshape(-1)).reshape(weights.shape)
+
+
+def _shuffled(model: Path | bytes, name: str, seed: int) -> bytes:
+    """The file with its weights reordered."""
+    import onnx
+
+    rng = np.random.default_rng(seed)
+    inside = onnx.load_from_string(model) if isinstance(model, bytes) else onnx.load(model)
+    weights = [one for one in inside.graph.initializer if len(one.dims) > 1]
+    if not weights:
+        raise ModelError(f"{name} has no weights to shuffle", "weights of two axes or more", "")
+    for one in weights:
+        values = _reordered(onnx.numpy_helper.to_array(one), rng)
+        one.CopyFrom(onnx.numpy_helper.from_array(values, one.name))
+    return bytes(inside.SerializeToString())
 
 
 def _two(logits: Floats) -> Floats:

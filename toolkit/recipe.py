@@ -67,6 +67,11 @@ class Recipe:
                 "leave one out: after quantise_aware the file holds integers already",
             )
 
+    @property
+    def needs_keras(self) -> bool:
+        """Whether a pass of it changes the Keras model, so that an `.onnx` is not enough."""
+        return any(p.stage == "keras" for p in self.passes)
+
     def to_toml(self) -> str:
         """The recipe as TOML; only settings that differ from their default are written."""
         lines = [f"name = {_toml(self.name)}"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import importlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,6 +80,12 @@ class Run:
         names = dict.fromkeys([self.base, *(m.subject for m in self.measurements)])
         return tuple(names)
 
+    def _repr_html_(self) -> str:
+        """Its first page, as a notebook shows it."""
+        # a notebook asks the data itself for a picture; nothing else here looks up to the report
+        report: Any = importlib.import_module("toolkit.report")
+        return str(report.shown(self))
+
 
 _PARTS: dict[str, type[Any]] = {
     "artifacts": Artifact,
@@ -122,6 +129,12 @@ def save(run: Run, path: Path) -> None:
     write_text(path, to_json(run))
 
 
+def is_run(path: Path) -> bool:
+    """Whether a file begins as a saved Run does; it may still turn out to be damaged."""
+    with path.open("rb") as file:
+        return file.read(20).startswith(b'{"format": ')
+
+
 def load(path: Path) -> Run:
     """Read a run that `save` wrote."""
     if not path.is_file():
@@ -149,6 +162,8 @@ def _build(kind: type[Any], raw: dict[str, Any]) -> Any:
     if kind is Artifact:
         values["path"] = Path(values["path"])
         values["facts"] = tuple(values["facts"])
+    if kind is Attribution:
+        values["names"] = tuple(values.get("names", ()))
     if kind is Decision:
         values["players"] = tuple(values["players"])
     if kind is History:

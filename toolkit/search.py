@@ -7,59 +7,41 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from toolkit import artifact, contract, provenance, recipe
+from toolkit import artifact, bases, contract, provenance, recipe
+from toolkit.behaviour import column_of
+from toolkit.cache import Cache, data_key, key_of, sweep
 from toolkit.checkpoints import resuming
+from toolkit.choice import Budget, best, dearer, miss, quick
 from toolkit.data import reworded
 from toolkit.data.unlabelled import fitting
 from toolkit.devices import written
-from toolkit.errors import RecipeError, ToolkitError
-from toolkit.export import export
+from toolkit.errors import RecipeError
+from toolkit.exploring import explore, told
 from toolkit.files import writable_folder
 from toolkit.glossary import (
-    NOTICEABLE,
     Artifact,
+    Confusion,
+    Data,
     Facts,
     Finding,
-    Fit,
     History,
     Measurement,
     Splits,
-    Step,
 )
+from toolkit.making import Made, begun, make
 from toolkit.measurement import measure
+from toolkit.mixing import Bench, mixes
 from toolkit.models import full, open_model, parted
-from toolkit.passes import apply
+from toolkit.models.heads import head_of
 from toolkit.predict import predictor
-from toolkit.progress import tell, under
 from toolkit.recipe import Recipe
-from toolkit.run import Run
+from toolkit.run import Run, from_json, to_json
 from toolkit.shapes import matching
+from toolkit.space import useful
+from toolkit.study import joined, study
 
-FREE_DROP = 1.0
-"""Points that may be lost when no limit is given, if the loss is within chance at all."""
-
-
-SAME_SIZE = 1.05
-"""Files within this ratio of the smallest count as equally small; the most accurate is taken."""
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What a small model may cost; None is no limit.
-
-    max_drop: points of accuracy; the one-sided 95 % bound of the loss must lie below it.
-    max_bytes: of the file. max_latency: ms, p50 of one row on one thread.
-    """
-
-    max_drop: float | None = None
-    max_bytes: int | None = None
-    max_latency: float | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse limits that nothing can meet."""
-        for name, value in vars(self).items():
-            if value is not None and not value > 0:
-                raise RecipeError(f"{name} {value}", "a number above 0", "correct the limit")
+_CARDS = 6
+"""Decisions shown where reasons are a limit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,21 +72,90 @@ def compress(
     seed: int = 0,
     history: History | None = None,
     unlabelled: Any = None,
+    cache: str | Path | None = None,
+    slices: Sequence[str] = (),
 ) -> Frontier:
     """Run recipes on a Keras classifier, measure what comes out, and choose.
 
-    model: a keras.Model or the path of one. recipes: names, TOML files or Recipes; none means
-    `recipe.USUAL`. unlabelled: more rows, f32 (n, ...), for passes with a teacher to
-    learn from it alone. Into `out` go base.onnx, one .onnx a recipe and manifest.json; trainings
-    that an earlier run into `out` left behind when it was killed go on from there.
+    model: a keras.Model, or the path of one or of an `.onnx`, for which TensorFlow is not loaded
+    and recipes that need Keras are left out. recipes: names, TOML files or Recipes; none means
+    `recipe.USUAL`, or `space.useful()` where `budget.seconds` limits the time: then those are
+    tried first of which most is expected, and the frontier of what came out is kept.
+    slices: columns by whose values to measure. unlabelled: more rows, f32 (n, ...), for passes
+    with a teacher to learn from it alone. Into `out` go base.onnx, one .onnx a recipe and
+    manifest.json; trainings that an earlier run into `out` left behind when it was killed go on
+    from there. cache: a folder where results are kept by their content and found again; None is
+    `out`/.cache. Inside `working(jobs=...)` recipes run side by side.
     Raises BadInput before anything is trained, ExportError for what ONNX cannot hold.
     """
-    chosen = [r if isinstance(r, Recipe) else recipe.load(r) for r in recipes or recipe.USUAL]
+    budget = budget or Budget()
+    given = bases.is_onnx(model)
+    usual: Sequence[str | Path | Recipe] = useful() if budget.seconds else recipe.USUAL
+    chosen = [r if isinstance(r, Recipe) else recipe.load(r) for r in recipes or usual]
+    chosen = [r for r in chosen if recipes or not (given and r.needs_keras)]
+    if given and all(r.needs_keras for r in chosen):
+        raise RecipeError(
+            f"{', '.join(r.name for r in chosen)} for {model}",
+            "a recipe that changes the file alone: the base is an .onnx",
+            "leave --recipe out, or give the Keras model",
+        )
     names = [r.name for r in chosen]
     for name in names:
         if names.count(name) > 1 or name == "base":
             raise RecipeError(f"recipe name '{name}' is taken", "distinct names", "rename one")
-    budget = budget or Budget()
+    columns = (*slices, *(column for r in budget.require if (column := r.column())))
+    slices = tuple(dict.fromkeys(columns))
+    for column in slices:
+        column_of(splits.test, column)
+    for one in budget.require:
+        one.fitting(splits.test)
+    if given:
+        model = bases.opened(Path(model), splits.fit.validation)
+        ask: Any = predictor(model.model.SerializeToString(), "base")
+        head = ask.head
+    else:
+        model, splits = _fitted(model, splits)
+        ask, head = predictor(model, "base"), head_of(model)
+    if unlabelled is not None:
+        fit = replace(splits.fit, unlabelled=fitting(unlabelled, splits.fit.train))
+        splits = replace(splits, fit=fit)
+    suspected = contract.suspected(ask, splits.fit.train, head=head)
+    folder = writable_folder(written(Path(out)))
+    known = Cache(writable_folder(Path(cache) if cache is not None else folder / ".cache"))
+    for place in (folder, known.folder):
+        sweep(place)
+    with resuming(folder / ".checkpoints"):
+        source = begun(model, splits.fit, known, seed=seed)
+        base = artifact.save(source.base.content, "base", folder, facts=(source.base.about,))
+        bench = Bench(source, known, folder / ".checkpoints")
+        tried: Facts = {}
+        if budget.seconds:
+            explored = explore(chosen, bench, budget)
+            made, tried = explored.frontier(), told(explored)
+        else:
+            made = make(chosen, source, known, bench.checkpoints, task="compress")
+        failed = {one.recipe.name: one.error for one in made if one.error is not None}
+        if len(failed) == len(made):
+            raise next(reversed(failed.values()))
+        hurried = budget.never_slower or budget.max_latency is not None
+        mixed = mixes(made, bench, splits.test, limit=budget.max_drop, quick=hurried)
+        made += [mix.made for mix in mixed if mix.made is not None]
+        return _judged(
+            (base, made),
+            splits,
+            budget,
+            folder=folder,
+            known=known,
+            seed=seed,
+            history=history,
+            tried=tried,
+            noted=(*suspected, *(mix.finding for mix in mixed)),
+            slices=slices,
+        )
+
+
+def _fitted(model: Any, splits: Splits) -> tuple[Any, Splits]:
+    """The Keras model, opened, and the rows in its words. Raises MatchError for what is apart."""
     if isinstance(model, str | Path):
         model = open_model(Path(model))
     model, words = parted(model)
@@ -113,121 +164,92 @@ def compress(
         splits = reworded(splits, words)
     units = max(int(model.outputs[0].shape[-1]), 2)
     matching(tuple(model.inputs[0].shape[1:]), units, splits.test)
-    if unlabelled is not None:
-        fit = replace(splits.fit, unlabelled=fitting(unlabelled, splits.fit.train))
-        splits = replace(splits, fit=fit)
-    suspected = contract.suspected(predictor(model, "base"), splits.fit.train)
-    folder = writable_folder(written(Path(out)))
-    with resuming(folder / ".checkpoints"):
-        return _searched(
-            model, splits, chosen, budget, folder, seed=seed, history=history, suspected=suspected
-        )
+    return model, splits
 
 
-def _searched(
-    model: Any,
+def _judged(
+    came: tuple[Artifact, Sequence[Made]],
     splits: Splits,
-    recipes: Sequence[Recipe],
     budget: Budget,
-    folder: Path,
     *,
+    folder: Path,
+    known: Cache,
     seed: int,
     history: History | None,
-    suspected: Sequence[Finding],
+    tried: Facts,
+    noted: Sequence[Finding],
+    slices: Sequence[str],
 ) -> Frontier:
-    """What compress does once its input is known to be right."""
-    base_step = export(model, splits.fit.validation, name="base")
-    base = artifact.save(base_step.model, "base", folder, facts=(base_step.facts,))
-    # whatever a recipe does to the base, the base can teach what came of it
-    fit = replace(splits.fit, base=predictor(base.path, "base"))
-    made: dict[tuple[Any, ...], Step] = {}
-    artifacts: list[Artifact] = []
-    failed: dict[str, str] = {}
-    last: ToolkitError | None = None
-    for done, current in enumerate(recipes):
-        tell("compress", done, len(recipes))
-        try:
-            with under(current.name):
-                small, facts = _follow(current, model, base_step, fit, made=made, seed=seed)
-        except ToolkitError as error:
-            failed[current.name] = str(error)
-            last = error
-            continue
-        artifacts.append(
-            artifact.save(small, current.name, folder, recipe=current.to_toml(), facts=facts)
-        )
-    tell("compress", len(recipes), len(recipes))
-    if last is not None and not artifacts:
-        raise last
+    """What came out as files, measured beside each other, and the one to take."""
+    base, made = came
+    artifacts = []
+    for one in made:
+        if one.error is None:
+            name, text = one.recipe.name, one.recipe.to_toml()
+            artifacts.append(artifact.save(one.content, name, folder, recipe=text, facts=one.facts))
+    failed = {one.recipe.name: str(one.error) for one in made if one.error is not None}
     every = (base, *artifacts)
     artifact.write_manifest(every, folder, splits.test)
-    measured, confusions = measure({a.name: a.path for a in every}, splits.test, seed=seed)
-    exported = [
-        Measurement(a.name, "export_difference", f["largest_difference"], "", f["rows_compared"])
-        for a in every
-        for f in a.facts
-        if "rows_compared" in f
-    ]
-    misses = {a.name: why for a in artifacts if (why := _miss(a, measured, budget))}
+    measured, confusions = _measured(every, splits.test, known, seed, slices)
+    reasons = None
+    if budget.min_agreement is not None:
+        asked = [predictor(a.path, a.name) for a in every]
+        reasons = study(asked, splits, methods=["shapley"], rows=_CARDS, seed=seed)
+        told_of = (m for m in reasons.measurements if m.name.startswith("reason_"))
+        measured = (*measured, *told_of)
+    misses = {a.name: why for a in artifacts if (why := miss(a, measured, budget))}
     within = [a for a in artifacts if a.name not in misses]
-    best = _best(_quick(within, measured, budget), measured)
+    chosen = best(quick(within, measured, budget), measured)
+    noted = (*noted, *dearer(chosen, artifacts, measured))
     run = Run(
         title=f"{splits.name}: base and compressed",
         created=provenance.now(),
         command="compress",
         base="base",
-        chosen=best.name if best else None,
+        chosen=chosen.name if chosen else None,
         data=provenance.about(splits),
         artifacts=every,
-        measurements=(*measured, *exported),
+        measurements=(*measured, *_exported(every)),
         histories=(*((history,) if history else ()), *_histories(artifacts)),
         confusions=confusions,
-        findings=(*suspected, *(_failure(name, why) for name, why in failed.items())),
-        budget={name: value for name, value in vars(budget).items() if value is not None},
+        findings=(*noted, *(_failure(name, why) for name, why in failed.items())),
+        budget=budget.told() | tried,
         versions=provenance.versions(),
         seeds={"seed": seed},
         hashes={"data": splits.sha256, **{a.path.name: a.sha256 for a in every}},
         machine=provenance.machine(),
     )
-    return Frontier(run, base, tuple(artifacts), best, {**misses, **failed})
+    run = run if reasons is None else joined(run, reasons)
+    return Frontier(run, base, tuple(artifacts), chosen, {**misses, **failed})
+
+
+def _measured(
+    every: Sequence[Artifact], test: Data, known: Cache, seed: int, slices: Sequence[str]
+) -> tuple[tuple[Measurement, ...], tuple[Confusion, ...]]:
+    """All figures of these files on these rows; taken once on one machine."""
+    files = [(a.name, a.sha256) for a in every]
+    key = key_of(files, data_key(test), provenance.machine(), seed, list(slices))
+    entry = known.find(key)
+    if entry is not None:
+        kept = from_json(entry.content.decode())
+        return kept.measurements, kept.confusions
+    found, confusions = measure({a.name: a.path for a in every}, test, seed=seed, slices=slices)
+    taken = Run("", "", "measure", every[0].name, None, {}, measurements=found)
+    known.keep(key, to_json(replace(taken, confusions=confusions)).encode(), {})
+    return found, confusions
+
+
+def _exported(every: Sequence[Artifact]) -> list[Measurement]:
+    return [
+        Measurement(a.name, "export_difference", f["largest_difference"], "", f["rows_compared"])
+        for a in every
+        for f in a.facts
+        if "rows_compared" in f
+    ]
 
 
 def _failure(name: str, why: str) -> Finding:
     return Finding("R1", "warning", name, f"This recipe could not be run: {why}.", "Leave it out.")
-
-
-def _follow(
-    current: Recipe,
-    model: Any,
-    exported: Step,
-    fit: Fit,
-    *,
-    made: dict[tuple[Any, ...], Step],
-    seed: int,
-) -> tuple[Any, tuple[Facts, ...]]:
-    """Run the passes of a recipe; a beginning that another recipe has run is not run again."""
-    facts: list[Facts] = []
-    done: tuple[Any, ...] = ()
-    now = model
-    for step in (*current.passes, None):
-        if not _is_onnx(now) and (step is None or step.stage == "onnx"):
-            key = (*done, "export")
-            if key not in made:
-                same = not done
-                made[key] = exported if same else export(now, fit.validation, name=current.name)
-            now = made[key].model
-            facts.append(made[key].facts)
-        if step is not None:
-            done = (*done, step)
-            if done not in made:
-                made[done] = apply(step, now, fit, seed)
-            now = made[done].model
-            facts.append(made[done].facts)
-    return now, tuple(facts)
-
-
-def _is_onnx(model: Any) -> bool:
-    return hasattr(model, "SerializeToString")
 
 
 def _histories(artifacts: Sequence[Artifact]) -> list[History]:
@@ -239,45 +261,3 @@ def _histories(artifacts: Sequence[Artifact]) -> list[History]:
                 # recipes that begin alike share one training
                 found.setdefault(repr(series), History(a.name, series, {"pass": facts["pass"]}))
     return list(found.values())
-
-
-def _miss(made: Artifact, measured: Sequence[Measurement], budget: Budget) -> str:
-    """Why a candidate is not within the budget, or nothing."""
-    figure = {m.name: m for m in measured if m.subject == made.name}
-    drop, bound = figure["accuracy_drop"], figure["accuracy_drop_bound"].value
-    if budget.max_drop is not None and not bound < budget.max_drop:
-        return (
-            f"may lose {bound:.2f} points (one-sided 95 % bound over {drop.n} rows), "
-            f"not below {budget.max_drop:g}"
-        )
-    if budget.max_drop is None and (drop.value > FREE_DROP or (drop.low or 0.0) > 0):
-        return f"loses {drop.value:.2f} points, more than {FREE_DROP:g} or more than chance"
-    if budget.max_bytes is not None and made.nbytes > budget.max_bytes:
-        return f"is {made.nbytes:,} bytes, more than {budget.max_bytes:,}"
-    milliseconds = figure["latency_p50"].value / 1e3
-    if budget.max_latency is not None and milliseconds > budget.max_latency:
-        return f"takes {milliseconds:.3g} ms, more than {budget.max_latency:g}"
-    return ""
-
-
-def _quick(
-    within: Sequence[Artifact], measured: Sequence[Measurement], budget: Budget
-) -> Sequence[Artifact]:
-    """Those that are not slower than the base, or all where every one is or a limit was given."""
-    slow = {
-        m.subject
-        for m in measured
-        if m.name == "latency_ratio" and m.low is not None and m.low > NOTICEABLE
-    }
-    quick = [a for a in within if a.name not in slow]
-    return quick if quick and budget.max_latency is None else within
-
-
-def _best(within: Sequence[Artifact], measured: Sequence[Measurement]) -> Artifact | None:
-    """The smallest file, or the most accurate of those that are hardly larger."""
-    if not within:
-        return None
-    right = {m.subject: m.value for m in measured if m.name == "accuracy"}
-    least = min(a.nbytes for a in within)
-    near = [a for a in within if a.nbytes <= SAME_SIZE * least]
-    return max(near, key=lambda a: (right[a.name], -a.nbytes))

@@ -13,14 +13,14 @@ from toolkit.alignment import aligned
 from toolkit.errors import BadInput, RecipeError, near
 from toolkit.explainers import EXPLAINERS, Explainer, Players
 from toolkit.explanation import decisions, explain, pick_rows, players_of
-from toolkit.faithfulness import faithfulness
 from toolkit.fidelity.comparison import WORST, Asked, compared, groups_of
 from toolkit.fidelity.difference import Difference, Remembered
 from toolkit.fidelity.resolution import resolved
 from toolkit.fidelity.scale import ceiling, scale
-from toolkit.glossary import Attribution, Drift, Layer, Predictor, Splits
+from toolkit.glossary import Attribution, Drift, Finding, Layer, Predictor, Splits
 from toolkit.measurement import judge
 from toolkit.progress import tell
+from toolkit.quality import CHEAP, chosen, quality
 from toolkit.run import Run
 
 METHODS = ("shapley", "lime")
@@ -39,6 +39,7 @@ def study(
     rows: int | Sequence[int] = 12,
     sample: int = SAMPLE,
     retrained: Predictor | None = None,
+    figures: Sequence[str] = CHEAP,
     seed: int = 0,
 ) -> Run:
     """Explain decisions of one or more models; the first is the base the others stand beside.
@@ -47,7 +48,8 @@ def study(
     compare models are taken over `sample` rows drawn at random, else over `rows`. retrained: the
     base trained anew, which says how far two equally good models differ. The Run holds decisions,
     attributions of every model and of each one's difference from the base, the likeness of reasons
-    on its scale, the rows that drifted, and deletion and insertion areas.
+    on its scale, the rows that drifted, and `figures` of the quality of the reasons, of which
+    "sensitivity" and "randomisation" explain each row again.
     Raises RecipeError for an unknown method, DataError for a row that is not there, MatchError for
     models that do not answer the same question.
     """
@@ -57,11 +59,12 @@ def study(
         raise BadInput(
             f"models named {every_name}", "at least one, with distinct names", "rename one"
         )
+    judged_by = chosen(figures)
     explainers = [m if isinstance(m, Explainer) else _named(m) for m in methods]
     test, background = splits.test, splits.fit.train
     suspected = list(contract.suspected(predictors[0], background))
-    both, mapped = aligned(predictors[0], [*predictors[1:], *_some(retrained)], background)
-    predictors = [predictors[0], *both[: len(names) - 1]]
+    both, mapped = prepared([*predictors, *_some(retrained)], splits)
+    predictors = both[: len(names)]
     suspected += mapped
     judged, confusions, answers = judge({p.name: p for p in predictors}, test)
     picked = (
@@ -75,9 +78,7 @@ def study(
         over = tuple(sorted(int(row) for row in drawn))
     every = tuple(sorted({*picked, *over}))
     players = players_of(test, every, background, seed)
-    finer = [resolved(p, test.x[:_STEPS]) for p in predictors]
-    suspected += [finding for _, said in finer for finding in said]
-    asked = [Remembered(p) for p, _ in finer]
+    asked = [Remembered(p) for p in predictors]
     base, others = asked[0], asked[1:]
     found: list[Attribution] = []
     again: list[Attribution] = []
@@ -98,12 +99,13 @@ def study(
     everything = Asked(found, again, players, said, over, groups_of(test, over))
     drifts: list[Drift] = []
     for other in others:
-        figures, drifting = compared(base, other, everything, seed=seed)
-        measured += figures
+        likeness, drifting, leaning = compared(base, other, everything, seed=seed)
+        measured += likeness
+        suspected += leaning
         drifts += drifting
-    for predict in asked:
+    for predict in predictors:
         mine = [a for a in found if a.subject == predict.name]
-        measured += faithfulness(predict, mine, players, seed=seed)
+        measured += quality(predict, explainers, mine, players, figures=judged_by, seed=seed)
     shown = sorted({*picked, *_worst(drifts)})
     return Run(
         title=f"{splits.name}: why",
@@ -130,6 +132,19 @@ def study(
     )
 
 
+def prepared(
+    predictors: Sequence[Predictor], splits: Splits
+) -> tuple[tuple[Predictor, ...], tuple[Finding, ...]]:
+    """The predictors as they are explained: mapped onto the first, and not rounded if avoidable.
+
+    Raises MatchError for models that do not answer the same question.
+    """
+    others, mapped = aligned(predictors[0], predictors[1:], splits.fit.train)
+    finer = [resolved(p, splits.test.x[:_STEPS]) for p in (predictors[0], *others)]
+    said = (finding for _, findings in finer for finding in findings)
+    return tuple(p for p, _ in finer), (*mapped, *said)
+
+
 def with_layers(run: Run, path: Path, splits: Splits) -> Run:
     """The run with pictures of the layers of its base, a float `.onnx` as our export writes it."""
     x = splits.test.x
@@ -145,10 +160,13 @@ def joined(compressed: Run, explained: Run) -> Run:
     """One Run of both jobs, for one linked set of pages."""
     known = {(m.subject, m.name) for m in compressed.measurements}
     fresh = [m for m in explained.measurements if (m.subject, m.name) not in known]
+    said = {(f.code, f.subject) for f in compressed.findings}
+    more = [f for f in explained.findings if (f.code, f.subject) not in said]
     return replace(
         compressed,
         title=compressed.title,
         measurements=(*compressed.measurements, *fresh),
+        findings=(*compressed.findings, *more),
         decisions=explained.decisions,
         attributions=explained.attributions,
         drifts=explained.drifts,

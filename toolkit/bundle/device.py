@@ -34,6 +34,7 @@ MOST_BYTES = 2**30
 
 MISSING = ("", "?", "NA", "N/A", "nan", "NaN", "null", "NULL", "None", "-")
 _FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
+_AT_ONCE = 256
 _TIMED_SECONDS, _MOST_CALLS = 3.0, 20000
 
 
@@ -84,22 +85,16 @@ class Model:
                 f"({str(error)[:160]}); install the version in manifest.json"
             ) from error
         self.input = self.session.get_inputs()[0].name
-        first = self.session.get_inputs()[0].shape[0]
-        self.batch = first if isinstance(first, int) else None
         floats = [o.name for o in self.session.get_outputs() if o.type == "tensor(float)"]
         self.output = floats[0]
 
     def __call__(self, x: Any) -> Any:
         """Probabilities of rows that are ready, f32 (n, *shape of the model)."""
-        size = self.batch or 256
-        found = [self._ask(x[i : i + size]) for i in range(0, len(x), size)]
+        found = [self._ask(x[i : i + _AT_ONCE]) for i in range(0, len(x), _AT_ONCE)]
         return np.concatenate(found) if found else np.zeros((0, len(self.labels)), np.float32)
 
     def _ask(self, x: Any) -> Any:
-        kept = len(x)
-        if self.batch and kept < self.batch:
-            x = np.concatenate([x, np.repeat(x[-1:], self.batch - kept, axis=0)])
-        given = np.asarray(self.session.run([self.output], {self.input: x})[0], np.float32)[:kept]
+        given = np.asarray(self.session.run([self.output], {self.input: x})[0], np.float32)
         head = self.spec["head"]
         if head == "sigmoid":
             return np.concatenate([1 - given, given], axis=1)
@@ -216,8 +211,7 @@ def machine() -> dict[str, Any]:
 def measured(model: Model, folder: Path) -> list[dict[str, Any]]:
     """One row a call on one thread: us at the median and at 95 %; ms to load; MB at the peak."""
     x = arrays(folder / "samples.npz")["x"]
-    row = np.repeat(x[:1], model.batch or 1, axis=0)
-    feed = {model.input: row}
+    feed = {model.input: x[:1]}
     for _ in range(20):
         model.session.run(None, feed)
     peak = _peak()

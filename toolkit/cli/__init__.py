@@ -13,7 +13,15 @@ from typing import Any
 
 import typer
 
-from toolkit.cli import compressing, demonstrating, explaining, measuring, training, verifying
+from toolkit.cli import (
+    compressing,
+    demonstrating,
+    explaining,
+    measuring,
+    reporting,
+    training,
+    verifying,
+)
 from toolkit.errors import ToolkitError
 
 _COMMANDS: dict[str, Callable[..., int]] = {
@@ -22,6 +30,7 @@ _COMMANDS: dict[str, Callable[..., int]] = {
     "explain": explaining.explain,
     "measure": measuring.measure,
     "verify": verifying.verify,
+    "report": reporting.report,
     "demo": demonstrating.demo,
 }
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from toolkit.cli import figures, options, screen
 
+if TYPE_CHECKING:
+    from toolkit.run import Run
+    from toolkit.search import Frontier
+
 
 def compress(
-    model: Annotated[Path, typer.Argument(help="A .keras or .h5 classifier.")],
+    model: Annotated[Path, typer.Argument(help="A .keras, .h5 or .onnx classifier.")],
     data: options.Data,
     out: Annotated[Path, typer.Option("--out", help="Folder for the files and the page.")],
     *,
@@ -24,27 +29,44 @@ def compress(
     ] = None,
     max_bytes: Annotated[int | None, typer.Option(help="Largest file allowed.")] = None,
     max_latency: Annotated[float | None, typer.Option(help="Most ms a row on one thread.")] = None,
-    bundle: Annotated[
-        Path | None, typer.Option(help="A .zip for a device: model, samples, card, run.py.")
+    budget: Annotated[
+        str, typer.Option(help="Time to search in, such as 10m; of 50 recipes if none is named.")
+    ] = "",
+    never_slower: Annotated[
+        bool, typer.Option("--never-slower", help="Than the base; mixes with float are tried.")
+    ] = False,
+    min_agreement: Annotated[
+        float | None,
+        typer.Option(help="Least agreement of reasons, 0 random to 1, by a 95 % bound."),
     ] = None,
+    slices: options.Slice = None,
+    require: options.Require = None,
+    bundle: Annotated[Path | None, typer.Option(help="A .zip of all that a device needs.")] = None,
     unlabelled: Annotated[
-        str, typer.Option(help="More rows, without labels, to learn from a teacher alone.")
+        str, typer.Option(help="Rows without labels, to learn from a teacher.")
     ] = "",
     custom: options.Custom = None,
     trust: options.Trust = False,
     architecture: options.Architecture = "",
     label: options.Label = "",
+    drop: options.Drop = None,
     text: options.Text = "",
     vocabulary: options.Vocabulary = None,
     size: options.Size = "",
     scale: options.Scale = 1.0,
     offset: options.Offset = 0.0,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder of kept results, else OUT/.cache.")
+    ] = None,
+    jobs: options.Jobs = 1,
+    backend: options.Backend = "processes",
+    scheduler: options.Scheduler = "",
     seed: options.Seed = 0,
     devices: options.Devices = "auto",
     mixed: options.Mixed = False,
     as_json: options.AsJson = False,
 ) -> int:
-    """Compress a Keras classifier into small ONNX files, measured beside the base.
+    """Compress a classifier into small ONNX files, measured beside it.
 
     Example: compress model.keras --data digits --recipe int8 --max-drop 2 --out small
 
@@ -54,36 +76,68 @@ def compress(
     from toolkit.bundle import place
     from toolkit.bundle import write as write_bundle
     from toolkit.checks import checked
+    from toolkit.choice import Budget
     from toolkit.data.unlabelled import rows as rows_of
     from toolkit.devices import here, on
+    from toolkit.exploring import seconds_of
+    from toolkit.jobs import working
     from toolkit.recipe import known
     from toolkit.recipe import load as recipe_named
-    from toolkit.search import Budget
     from toolkit.search import compress as search
 
-    budget = Budget(max_drop, max_bytes, max_latency)
+    needed, columns = options.demanded(require, slices)
+    limits = Budget(
+        max_drop,
+        max_bytes,
+        max_latency,
+        never_slower,
+        seconds_of(budget),
+        require=needed,
+        min_agreement=min_agreement,
+    )
     target = place(bundle) if bundle else None
     from toolkit.models import open_model, parted
     from toolkit.models.opening import kind_of
+    from toolkit.predict import predictor
 
-    names = known() if recipe == ["all"] else recipe or ()
-    recipes = [recipe_named(name) for name in names]
-    kind_of(model)
-    with on(devices, mixed=mixed):
+    recipes = [recipe_named(name) for name in (known() if recipe == ["all"] else recipe or ())]
+    given = kind_of(model) == "onnx"
+    with nullcontext() if given else on(devices, mixed=mixed), working(jobs, backend, scheduler):
         splits = options.loaded(
-            data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=size
+            data,
+            scale=scale,
+            offset=offset,
+            seed=seed,
+            label=label,
+            text=text,
+            size=size,
+            drop=drop,
         )
-        opened, words = parted(
-            open_model(model, custom=custom or (), trust=trust, architecture=architecture),
-            options.vocabulary_of(model, vocabulary),
-        )
-        splits = options.in_words(splits, model, tuple(opened.inputs[0].shape[1:]), words)
+        words = options.vocabulary_of(model, vocabulary)
+        opened: Any = model
+        if given:
+            shape = predictor(model).shape
+        else:
+            opened, words = parted(
+                open_model(model, custom=custom or (), trust=trust, architecture=architecture),
+                words,
+            )
+            shape = tuple(opened.inputs[0].shape[1:])
+        splits = options.in_words(splits, model, shape, words)
         more = None
         if unlabelled:
             more = rows_of(unlabelled, splits.fit.train, scale=scale, offset=offset)
         with screen.progress():
             frontier = search(
-                opened, splits, recipes, budget=budget, out=out, seed=seed, unlabelled=more
+                opened,
+                splits,
+                recipes,
+                budget=limits,
+                out=out,
+                seed=seed,
+                unlabelled=more,
+                cache=cache,
+                slices=columns,
             )
         if not here().chief:
             return 0
@@ -96,16 +150,21 @@ def compress(
     if as_json:
         screen.say_json(figures.plain(found))
     else:
-        screen.say(figures.candidates(found))
-        screen.say()
-        for f in found.findings:
-            if f.severity == "warning" and f.subject not in frontier.misses:
-                screen.say(f"{f.subject}: {f.sentence} {f.next_step}")
-        for name, why in frontier.misses.items():
-            screen.say(f"{name} {why}")
-        chosen = frontier.chosen
-        screen.say(f"take: {chosen.path}" if chosen else "none is within the limits")
+        _say(found, frontier)
         screen.say(f"page: {pages[0]}")
         if target and frontier.chosen:
             screen.say(f"bundle: {target}")
     return 0 if frontier.chosen else 1
+
+
+def _say(found: Run, frontier: Frontier) -> None:
+    """The table, what must be known, why candidates are out, and the one to take."""
+    screen.say(figures.candidates(found))
+    screen.say()
+    for f in found.findings:
+        if f.severity == "warning" and f.subject not in frontier.misses:
+            screen.say(f"{f.subject}: {f.sentence} {f.next_step}")
+    for name, why in frontier.misses.items():
+        screen.say(f"{name} {why}")
+    chosen = frontier.chosen
+    screen.say(f"take: {chosen.path}" if chosen else "none is within the limits")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from toolkit.cli import figures, options, screen
 from toolkit.glossary import Predictor, Splits, Words
 from toolkit.run import Run
+
+if TYPE_CHECKING:  # it loads the passes, and help is quick
+    from toolkit.recipe import Recipe
 
 
 def explain(
@@ -22,6 +25,9 @@ def explain(
         list[Path] | None,
         typer.Option(help="Another model on the same rows; as often as you like."),
     ] = None,
+    stages: Annotated[
+        str, typer.Option(help="A recipe: what each of its passes does to the reasons of MODEL.")
+    ] = "",
     ceiling: Annotated[
         Path | None, typer.Option(help="The base trained anew: how far two such models differ.")
     ] = None,
@@ -40,10 +46,18 @@ def explain(
     junit: Annotated[
         Path | None, typer.Option(help="Write the verdicts on --min-agreement as JUnit XML.")
     ] = None,
+    quality: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Figures of how good the reasons are: curves, infidelity, complexity, agreement, "
+            "surrogate (these five unless named), sensitivity, randomisation, or all."
+        ),
+    ] = None,
     custom: options.Custom = None,
     trust: options.Trust = False,
     architecture: options.Architecture = "",
     label: options.Label = "",
+    drop: options.Drop = None,
     text: options.Text = "",
     vocabulary: options.Vocabulary = None,
     size: options.Size = "",
@@ -64,23 +78,25 @@ def explain(
     from toolkit.files import sha256, writable_folder
     from toolkit.models.opening import kind_of
     from toolkit.predict import fitting
+    from toolkit.quality import CHEAP, chosen
     from toolkit.study import METHODS, study
 
     if out.suffix not in (".html", ".htm"):
         raise OutputError(f"cannot write {out}", "a name that ends in .html", "rename it")
     others = against or []
-    picked = _rows(rows)
-    if not others and (ceiling or junit or min_agreement is not None):
+    picked, judged_by = _rows(rows), chosen(quality or CHEAP)
+    if not others and not stages and (ceiling or junit or min_agreement is not None):
         raise RecipeError(
             "--ceiling, --junit and --min-agreement without another model",
-            "--against OTHER",
+            "--against OTHER or --stages RECIPE",
             "name one",
         )
     _check_gate(min_agreement, junit, len(picked) if isinstance(picked, list) else sample or picked)
     paths = [model, *others, *([ceiling] if ceiling else [])]
     kinds = [kind_of(path) for path in paths]
+    along = _recipe(stages, kinds[0])
     splits = options.loaded(
-        data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=size
+        data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=size, drop=drop
     )
     writable_folder(out.parent)
     predictors, first, words = _opened(
@@ -95,6 +111,8 @@ def explain(
     fitting(predictors[0], splits.test)
     retrained = predictors.pop() if ceiling else None
     with screen.progress():
+        if along is not None:
+            predictors += _along(along, first, splits, out, seed)
         found = study(
             predictors,
             splits,
@@ -102,6 +120,7 @@ def explain(
             rows=picked,
             sample=sample,
             retrained=retrained,
+            figures=judged_by,
             seed=seed,
         )
     # the files themselves, so that the page can be verified
@@ -119,10 +138,31 @@ def explain(
         screen.say_json({**figures.plain(found), **verdicts})
     else:
         screen.say(figures.explained(found))
+        for f in found.findings:
+            if f.severity == "warning":
+                screen.say(f"{f.subject}: {f.sentence} {f.next_step}")
         for verdict in told:
             screen.say(f"{'pass' if verdict.passed else 'FAIL'}: {verdict.sentence}")
         screen.say(f"page: {out}")
     return 0 if all(v.passed for v in told) else 1
+
+
+def _recipe(name: str, kind: str) -> Recipe | None:
+    from toolkit.errors import RecipeError
+    from toolkit.recipe import load
+
+    if name and kind == "onnx":
+        raise RecipeError(f"--stages {name} of an .onnx", "a Keras model", "give the Keras file")
+    return load(name) if name else None
+
+
+def _along(
+    recipe: Recipe, model: Any, splits: Splits, out: Path, seed: int
+) -> tuple[Predictor, ...]:
+    """What each pass of the recipe makes of the model; its own cache lies beside the page."""
+    from toolkit.stages import stages
+
+    return stages(recipe, model, splits.fit, out.parent / ".cache", seed=seed)[1:]
 
 
 def _check_gate(least: float | None, junit: Path | None, rows: int) -> None:

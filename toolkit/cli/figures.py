@@ -12,7 +12,19 @@ from toolkit.run import Run
 
 def candidates(run: Run) -> str:
     """The measured subjects beside the base in 80 columns; * marks the chosen one."""
-    head = ("", "bytes", "zipped", "accuracy", "points lost (95 %)", "agree", "p50", "x base")
+    head: tuple[str, ...] = (
+        "",
+        "bytes",
+        "zipped",
+        "accuracy",
+        "points lost (95 %)",
+        "agree",
+        "p50",
+        "x base",
+    )
+    # only where reasons were a limit: the line is full
+    reasons = any(m.name == "reason_place shapley" for m in run.measurements)
+    head = (*head, "reasons") if reasons else head
     rows: list[tuple[str, ...]] = []
     for name in run.subjects():
         if run.measured(name, "bytes") is None:
@@ -27,6 +39,7 @@ def candidates(run: Run) -> str:
                 _cell(run, name, "agreement", "{:.1f} %"),
                 _cell(run, name, "latency_p50", "{:,.0f} us"),
                 _cell(run, name, "latency_ratio", "{:.2f}"),
+                *((_cell(run, name, "reason_place shapley", "{:.2f}"),) if reasons else ()),
             )
         )
     lines = [table(head, rows)]
@@ -38,6 +51,27 @@ def candidates(run: Run) -> str:
             f"largest difference of a probability {worst.value:.1e}"
         )
     return "\n".join(lines)
+
+
+def groups(run: Run, start: str) -> str:
+    """Accuracy of each class or slice, a row each; a candidate's with the points it lost."""
+    subjects = [s for s in run.subjects() if run.measured(s, "accuracy")]
+    head = ("", "rows", *subjects)
+    ends = [
+        m.name.removeprefix("accuracy ")
+        for m in run.measurements
+        if m.subject == run.base and m.name.startswith(f"accuracy {start}")
+    ]
+    rows: list[tuple[str, ...]] = []
+    for end in ends:
+        cells = []
+        for name in subjects:
+            lost = _cell(run, name, f"accuracy_drop {end}", " ({:.1f} lost)")
+            right = _cell(run, name, f"accuracy {end}", "{:.1f} %")
+            cells.append(right + (lost if lost != "-" else ""))
+        known = run.measured(run.base, f"accuracy {end}")
+        rows.append((end.removeprefix(start), f"{known.n:,}" if known else "-", *cells))
+    return table(head, rows)
 
 
 def devices(run: Run) -> str:

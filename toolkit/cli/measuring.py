@@ -20,8 +20,11 @@ def measure(
         list[Path] | None,
         typer.Option("--import", help="What run.py --measure wrote on a device; as often as many."),
     ] = None,
+    slices: options.Slice = None,
+    require: options.Require = None,
     rounds: Annotated[int, typer.Option(min=5, help="Rounds of interleaved timing.")] = 31,
     label: options.Label = "",
+    drop: options.Drop = None,
     text: options.Text = "",
     vocabulary: options.Vocabulary = None,
     size: options.Size = "",
@@ -34,12 +37,14 @@ def measure(
 
     Example: toolkit measure small/base.onnx small/int8.onnx --data digits
 
+    Exit code 1 when a --require is not met by one of the files.
     With --import pi.json and the folder that compress wrote, the figures of a device are put into
     its run.json and its page, under the name of the file.
     """
     if imported:
         return _imported(models, imported, data, as_json=as_json)
     from toolkit import provenance
+    from toolkit.bases import beside
     from toolkit.errors import DataError, ModelError
     from toolkit.files import sha256
     from toolkit.measurement import measure as take
@@ -57,18 +62,25 @@ def measure(
                 "an .onnx",
                 f"run: compress {path} --data {data} --out DIR",
             )
+        if apart := beside(path):
+            raise ModelError(
+                f"{path} keeps its weights in {', '.join(apart[:3])}",
+                "one file, whose bytes can be counted",
+                f"join them: compress {path} --data {data} --out DIR makes DIR/base.onnx",
+            )
         name = path.stem if path.stem not in named else str(path)
         if name in named:
             raise ModelError(f"{path} is named twice", "each model once", "drop one")
         named[name] = path
     splits = options.loaded(
-        data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=size
+        data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=size, drop=drop
     )
     first = next(iter(named.values()))
     words = options.vocabulary_of(first, vocabulary)
     splits = options.in_words(splits, first, predictor(first).shape, words)
+    needed, columns = options.demanded(require, slices, splits)
     with screen.progress():
-        measured, confusions = take(named, splits.test, rounds=rounds, seed=seed)
+        measured, confusions = take(named, splits.test, rounds=rounds, seed=seed, slices=columns)
     run = Run(
         title=f"{splits.name}: measured",
         created=provenance.now(),
@@ -87,7 +99,14 @@ def measure(
         screen.say_json(figures.plain(run))
     else:
         screen.say(figures.candidates(run))
-    return 0
+        if columns:
+            screen.say()
+            screen.say(figures.groups(run, "slice:"))
+    misses = [(n, why) for n in named for r in needed if (why := r.miss(n, measured))]
+    for name, why in misses:
+        # on stderr, so that JSON stays JSON
+        typer.echo(f"{name} {why}", err=True)
+    return 1 if misses else 0
 
 
 def _imported(folders: list[Path], reports: list[Path], data: str, *, as_json: bool) -> int:

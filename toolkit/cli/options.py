@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from toolkit.glossary import Splits, Words
+
+if TYPE_CHECKING:
+    from toolkit.requirement import Requirement
 
 Data = Annotated[
     str, typer.Option("--data", help="A named set, .npz, .csv, .parquet, .txt or a folder.")
@@ -17,6 +21,7 @@ Vocabulary = Annotated[
     Path | None, typer.Option("--vocabulary", help="Words of a model that takes their indices.")
 ]
 Label = Annotated[str, typer.Option("--label", help="Label column of a table; else guessed.")]
+Drop = Annotated[list[str] | None, typer.Option("--drop", help="A column of a table to leave out.")]
 Size = Annotated[str, typer.Option("--size", help="HEIGHTxWIDTH of pictures, or HxWx3.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same result.")]
 Scale = Annotated[float, typer.Option("--scale", help="Multiply x by it: 0.00392157 is 1/255.")]
@@ -26,18 +31,42 @@ Custom = Annotated[
 ]
 Trust = Annotated[bool, typer.Option("--trust", help="Let code in the model file run (Lambda).")]
 Architecture = Annotated[
-    str, typer.Option("--architecture", help="FILE.py:function, for a file of weights only.")
+    str, typer.Option("--architecture", help="FILE.py:function or .json, for weights only.")
 ]
 Devices = Annotated[
     str, typer.Option("--devices", help="Train on: auto, cpu, gpu, all; or as TF_CONFIG says.")
 ]
 Mixed = Annotated[bool, typer.Option("--mixed", help="Train in float16 on a GPU.")]
+Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Processes that work side by side.")]
+Backend = Annotated[
+    str, typer.Option("--backend", help="processes, or dask for the workers of a cluster.")
+]
+Scheduler = Annotated[
+    str, typer.Option("--scheduler", help="Address of a Dask scheduler: tcp://10.0.0.5:8786.")
+]
+Lang = Annotated[str, typer.Option("--lang", help="Language of the pages: en, de or zh.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+Slice = Annotated[
+    list[str] | None,
+    typer.Option("--slice", help="Measure by the values of this column; repeatable."),
+]
+Require = Annotated[
+    list[str] | None,
+    typer.Option("--require", help="Another limit: 'flips class:* <= 5'; repeatable."),
+]
 Out = Annotated[Path, typer.Option("--out", help="Where to write.")]
 
 
 def loaded(
-    data: str, *, scale: float, offset: float, seed: int, label: str, text: str, size: str
+    data: str,
+    *,
+    scale: float,
+    offset: float,
+    seed: int,
+    label: str,
+    text: str,
+    size: str,
+    drop: Sequence[str] | None = None,
 ) -> Splits:
     """The data that the shared options name."""
     from toolkit.data import load
@@ -48,7 +77,16 @@ def loaded(
     if size and not (whole and (len(parts) == 2 or (len(parts) == 3 and parts[2] in ("1", "3")))):
         raise DataError(f"--size {size}", "HEIGHTxWIDTH, such as 64x64 or 64x64x3", "correct it")
     pixels = tuple(int(part) for part in parts) or None
-    return load(data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=pixels)
+    return load(
+        data,
+        scale=scale,
+        offset=offset,
+        seed=seed,
+        label=label,
+        text=text,
+        size=pixels,
+        drop=drop or (),
+    )
 
 
 def vocabulary_of(model: Path, given: Path | None) -> Words | None:
@@ -78,3 +116,24 @@ def in_words(
             "add --vocabulary FILE, one word a line or {word: index} as JSON",
         )
     return reworded(splits, found, shape[0] if len(shape) == 1 else None)
+
+
+def demanded(
+    require: list[str] | None, slices: list[str] | None, splits: Splits | None = None
+) -> tuple[tuple[Requirement, ...], tuple[str, ...]]:
+    """What must hold, and the columns to slice by; with `splits` both must fit its rows.
+
+    Raises RecipeError for what is no demand, DataError for a column that is not there.
+    """
+    from toolkit.behaviour import column_of
+    from toolkit.requirement import required
+
+    found = tuple(required(text) for text in require or ())
+    wanted = (*(slices or ()), *(column for r in found if (column := r.column())))
+    columns = tuple(dict.fromkeys(wanted))
+    if splits is not None:
+        for column in columns:
+            column_of(splits.test, column)
+        for one in found:
+            one.fitting(splits.test)
+    return found, columns

@@ -33,6 +33,7 @@ def train(
     l2: Annotated[float, typer.Option(help="L2 penalty of weights.")] = 0.0,
     dropout: Annotated[float, typer.Option(help="Share of units dropped in training.")] = 0.0,
     label: options.Label = "",
+    drop: options.Drop = None,
     text: options.Text = "",
     size: options.Size = "",
     scale: options.Scale = 1.0,
@@ -59,7 +60,14 @@ def train(
     settings = Settings(loss, optimizer, learning_rate, batch, epochs, stop_below)
     with on(devices, mixed=mixed):
         splits = options.loaded(
-            data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=size
+            data,
+            scale=scale,
+            offset=offset,
+            seed=seed,
+            label=label,
+            text=text,
+            size=size,
+            drop=drop,
         )
         out = written(out)
         writable_folder(out.parent)

@@ -4,6 +4,7 @@ here that gives `Raw` arrays, and a line in `load`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from toolkit.data import images, named, npz, tables, texts, words
@@ -27,6 +28,7 @@ def load(
     label: str = "",
     text: str = "",
     size: tuple[int, ...] | None = None,
+    drop: Sequence[str] = (),
 ) -> Splits:
     """Load a named set, a file or a folder of pictures into parts that share no row.
 
@@ -36,7 +38,8 @@ def load(
     scale, offset: x becomes scale * x + offset (0.003922 turns 0..255 into 0..1). label:
     the label column of a table; without it the usual names, then the last column, are taken.
     text: its column of texts, by which alone rows are classified. size: (height, width) of
-    pictures, or with the channels, 1 or 3; without it the commonest.
+    pictures, or with the channels, 1 or 3; without it the commonest. drop: columns of a table to
+    leave out.
     Raises DataError in one line for a missing or unreadable source, NaN, an empty set, labels
     outside the classes.
 
@@ -44,13 +47,17 @@ def load(
     >>> digits.test.x.shape, len(digits.test.classes)
     ((450, 8, 8, 1), 10)
     """
-    splits = split(_raw(str(spec), label, text, size), seed=seed)
+    splits = split(_raw(str(spec), label, text, size, drop), seed=seed)
     return splits if (scale, offset) == (1.0, 0.0) else scaled(splits, scale, offset)
 
 
-def _raw(spec: str, label: str, text: str, size: tuple[int, ...] | None) -> Raw:
+def _raw(
+    spec: str, label: str, text: str, size: tuple[int, ...] | None, drop: Sequence[str]
+) -> Raw:
     """The arrays that `spec` names."""
     path = Path(spec)
+    if drop and path.suffix.lower() not in tables.TABLES:
+        raise DataError(f"columns to drop from {spec}", "a table", "leave out --drop")
     if spec in named.SETS:
         return named.SETS[spec]()
     if spec.count(".npy,") == 1 and spec.endswith(".npy"):
@@ -60,7 +67,7 @@ def _raw(spec: str, label: str, text: str, size: tuple[int, ...] | None) -> Raw:
         return texts.read_lines(tuple(Path(part.strip()) for part in spec.split(",")))
     if path.is_file():
         if path.suffix.lower() in tables.TABLES:
-            return tables.read(path, label, text)
+            return tables.read(path, label, text, drop)
         return texts.read_labelled(path) if path.suffix.lower() == ".txt" else npz.read(path)
     if path.is_dir():
         return texts.read_folder(path) if texts.holds_texts(path) else images.read(path, size)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.data.decoding import MOST_PIXELS, opened, pixels
+from toolkit.data.parts import is_class, parts_of
 from toolkit.data.splits import Raw
 from toolkit.data.streams import Pictures
 from toolkit.errors import DataError
@@ -20,22 +21,17 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".gif", ".bmp", ".webp", ".tif", "
 IN_MEMORY = 2**28
 """Bytes of all values as f32: larger sets stay in their files and are read batch by batch."""
 
-_TRAIN, _TEST = ("train", "training"), ("test", "testing", "validation", "valid", "val")
-
 
 def read(folder: Path, size: tuple[int, ...] | None = None) -> Raw:
-    """Read CLASS/picture, or train/CLASS/picture with test/CLASS/picture beside it.
+    """Read CLASS/picture, or train/CLASS/picture with test/ and validation/ beside it.
 
     size: (height, width) of all; without it the commonest, to which the others are resized. One
     channel when every picture is grey, else three, or as a third number in size says;
     transparency lies on white; 16 bits become 8.
     Raises DataError for pictures that cannot be read, that are too large, or in a single class.
     """
-    parts = {child.name.lower(): child for child in folder.iterdir() if child.is_dir()}
-    train = next((parts[name] for name in _TRAIN if name in parts), folder)
-    test = next((parts[name] for name in _TEST if name in parts), None)
-    test = test if train != folder else None
-    classes = tuple(sorted(c.name for c in train.iterdir() if _is_class(c)))
+    train, validation, test = parts_of(folder)
+    classes = tuple(sorted(c.name for c in train.iterdir() if is_class(c)))
     if len(classes) < 2:
         raise DataError(
             f"{train} has {len(classes)} folders of pictures",
@@ -43,8 +39,10 @@ def read(folder: Path, size: tuple[int, ...] | None = None) -> Raw:
             "sort the pictures into folders named as their classes",
         )
     files, labels = _files(train, classes)
+    held_files, held_labels = _files(validation, classes) if validation is not None else ([], [])
     test_files, test_labels = _files(test, classes) if test is not None else ([], [])
-    sizes, colour = _survey([*files, *test_files])
+    every = [*files, *held_files, *test_files]
+    sizes, colour = _survey(every)
     channels = size[2] if size and len(size) > 2 else 3 if colour else 1
     size = (size[0], size[1]) if size else sizes.most_common(1)[0][0]
     if size[0] * size[1] > MOST_PIXELS:
@@ -53,7 +51,7 @@ def read(folder: Path, size: tuple[int, ...] | None = None) -> Raw:
             f"at most {MOST_PIXELS:,} pixels",
             "give a smaller --size",
         )
-    total = 4 * (len(files) + len(test_files)) * size[0] * size[1] * channels
+    total = 4 * len(every) * size[0] * size[1] * channels
     gather: Any = _stacked if total <= IN_MEMORY else Pictures
     return Raw(
         folder.resolve().name,
@@ -61,17 +59,14 @@ def read(folder: Path, size: tuple[int, ...] | None = None) -> Raw:
         np.array(labels),
         gather(tuple(test_files), size, channels) if test_files else None,
         np.array(test_labels) if test_files else None,
+        gather(tuple(held_files), size, channels) if held_files else None,
+        np.array(held_labels) if held_files else None,
         classes=classes,
         facts={
             "resized": sum(n for found, n in sizes.items() if found != size),
             "streamed": total > IN_MEMORY,
         },
     )
-
-
-def _is_class(folder: Path) -> bool:
-    """Whether a folder is one of a class and not what a system left there (.git, __MACOSX)."""
-    return folder.is_dir() and not folder.name.startswith((".", "__"))
 
 
 def unsorted(folder: Path, shape: tuple[int, ...]) -> Any:
@@ -94,7 +89,7 @@ def unsorted(folder: Path, shape: tuple[int, ...]) -> Any:
 
 def _files(folder: Path, classes: tuple[str, ...]) -> tuple[list[Path], list[int]]:
     """Every picture and its class; other folders are refused, other files passed over."""
-    there = {c.name for c in folder.iterdir() if _is_class(c)}
+    there = {c.name for c in folder.iterdir() if is_class(c)}
     if there - set(classes):
         raise DataError(
             f"{folder} has the class {sorted(there - set(classes))[0]}",

@@ -22,6 +22,10 @@ _NAMES = {
     "y": "y_train train_y train_labels train_target y labels label target targets arr_1",
     "x_test": "x_test test_x test_images test_data",
     "y_test": "y_test test_y test_labels test_target",
+    "x_validation": "x_val val_x x_valid valid_x x_validation validation_x x_dev dev_x val_images"
+    " val_data validation_images validation_data",
+    "y_validation": "y_val val_y y_valid valid_y y_validation validation_y y_dev dev_y val_labels"
+    " val_target validation_labels validation_target",
     "classes": "class_names classes target_names label_names",
     "features": "feature_names features columns",
 }
@@ -29,7 +33,7 @@ _NAMES = {
 
 
 def read(path: Path) -> Raw:
-    """Read the arrays of an `.npz`: x_train, y_train and, if there, x_test, y_test, names.
+    """Read the arrays of an `.npz`: x_train, y_train and, if there, those of test and validation.
 
     Raises DataError when the file is no such archive, holds pickled objects, lacks an array or
     unpacks beyond `MOST_BYTES`.
@@ -67,16 +71,19 @@ def read(path: Path) -> Raw:
         raise DataError(
             f"{path} holds {there[:200]}", "arrays x_train and y_train", "rename the arrays"
         )
-    if (found["x_test"] is None) != (found["y_test"] is None):
-        raise DataError(
-            f"{path} has only one of x_test and y_test", "both or neither", "add the other"
-        )
+    for part in ("test", "validation"):
+        if (found[f"x_{part}"] is None) != (found[f"y_{part}"] is None):
+            raise DataError(
+                f"{path} has only one of x_{part} and y_{part}", "both or neither", "add the other"
+            )
     return Raw(
         path.stem,
         found["x"],
         found["y"],
         found["x_test"],
         found["y_test"],
+        found["x_validation"],
+        found["y_validation"],
         classes=_words(found["classes"]),
         features=_words(found["features"]),
     )

@@ -36,6 +36,8 @@ class Raw:
     y: NDArray[Any]
     x_test: NDArray[Any] | None = None
     y_test: NDArray[Any] | None = None
+    x_validation: NDArray[Any] | None = None
+    y_validation: NDArray[Any] | None = None
     classes: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
@@ -61,39 +63,68 @@ def split(raw: Raw, *, seed: int = 0) -> Splits:
         )
     names = raw.features or _columns(x, kind)
     data = Data(x, y, classes, names, kind, raw.categories, texts=texts)
-    if raw.x_test is None or raw.y_test is None:
-        shares = (1 - TEST - VALIDATION - CALIBRATION, VALIDATION, CALIBRATION, TEST)
-        train, validation, calibration, test = _parts(data, shares, seed)
-    else:
-        test_x, _ = _rows(raw.x_test, "x_test")
-        test_y = _indices(_flat(raw.y_test), raw, classes, "y_test")
-        _paired(test_x, test_y, "test")
-        if test_x.shape[1:] != x.shape[1:]:
-            raise DataError(
-                f"test rows of shape {test_x.shape[1:]} beside training rows of {x.shape[1:]}",
-                "equal shapes",
-                "check the file",
-            )
-        test_texts = None if texts is None else raw.x_test
-        test = replace(data, x=test_x, y=test_y, texts=test_texts)
-        held = min(VALIDATION, MOST_VALIDATION / len(y))
-        ranges = min(CALIBRATION, MOST_CALIBRATION / len(y))
-        train, validation, calibration = _parts(data, (1 - held - ranges, held, ranges), seed)
+    held = _given(raw, data, raw.x_validation, raw.y_validation, "validation")
+    test = _given(raw, data, raw.x_test, raw.y_test, "test")
+    told: dict[str, Any] = {}
+    if test is None and held is not None:
+        # training has seen no row of it, though it may have chosen by them
+        test, held, told = held, None, {"tested_by": "validation part"}
+    train, validation, calibration, test = _parted(data, held, test, seed)
+    if len(calibration) == 0 and len(train) > 1:
+        # every class is too small to give a row; ranges of values need not all of them
+        order = np.random.default_rng(seed).permutation(len(train))
+        taken = max(1, round(CALIBRATION * len(train)))
+        calibration = train.rows(np.sort(order[:taken]))
+        train = train.rows(np.sort(order[taken:]))
     for part, name in ((train, "training"), (validation, "validation"), (test, "test")):
         if len(part) == 0:
             raise DataError(
-                f"{len(y)} rows leave the {name} part empty",
+                f"{len(y)} rows of {len(classes)} classes leave the {name} part empty",
                 "at least 20 rows a class",
                 "give more rows",
             )
     fit_parts = (train, validation, calibration)
-    facts = {"seed": seed, "scale": 1.0, "offset": 0.0, **_repeated(fit_parts, test), **raw.facts}
+    untested = [name for i, name in enumerate(classes) if not (test.y == i).any()]
+    if untested:
+        told["untested"] = untested
+    seen = _repeated(fit_parts, test)
+    facts = {"seed": seed, "scale": 1.0, "offset": 0.0, **seen, **told, **raw.facts}
     if "missing" in raw.facts:
         train, validation, calibration, test = _filled(train, validation, calibration, test)
     splits = Splits(raw.name, Fit(train, validation, calibration), test, _hash(raw), facts)
     if train.texts is None:
         return splits
     return reworded(splits, fitted(train.texts.tolist()))
+
+
+def _given(raw: Raw, data: Data, x: Any, y: Any, part: str) -> Data | None:
+    """A part that the source tells apart from the training rows, checked; None without one."""
+    if x is None or y is None:
+        return None
+    rows, _ = _rows(x, f"x_{part}")
+    labels = _indices(_flat(y), raw, data.classes, f"y_{part}")
+    _paired(rows, labels, part)
+    if rows.shape[1:] != data.x.shape[1:]:
+        raise DataError(
+            f"{part} rows of shape {rows.shape[1:]} beside training rows of {data.x.shape[1:]}",
+            "equal shapes",
+            "check the file",
+        )
+    return replace(data, x=rows, y=labels, texts=None if data.texts is None else x)
+
+
+def _parted(data: Data, validation: Data | None, test: Data | None, seed: int) -> list[Data]:
+    """Training, validation, calibration and test rows; what is not given comes out of `data`."""
+    if test is None:
+        shares = (1 - TEST - VALIDATION - CALIBRATION, VALIDATION, CALIBRATION, TEST)
+        return _parts(data, shares, seed)
+    held = min(VALIDATION, MOST_VALIDATION / len(data))
+    ranges = min(CALIBRATION, MOST_CALIBRATION / len(data))
+    if validation is not None:
+        train, calibration = _parts(data, (1 - ranges, ranges), seed)
+        return [train, validation, calibration, test]
+    train, validation, calibration = _parts(data, (1 - held - ranges, held, ranges), seed)
+    return [train, validation, calibration, test]
 
 
 def scaled(splits: Splits, scale: float, offset: float = 0.0) -> Splits:
@@ -275,7 +306,8 @@ def _parts(data: Data, shares: tuple[float, ...], seed: int) -> list[Data]:
 
 def _hash(raw: Raw) -> str:
     digest = hashlib.sha256()
-    for array in (raw.x, raw.y, raw.x_test, raw.y_test):
+    held = (raw.x_validation, raw.y_validation)
+    for array in (raw.x, raw.y, raw.x_test, raw.y_test, *held):
         if array is not None:
             digest.update(f"{array.dtype}{array.shape}".encode())
             if hasattr(array, "digests"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ MOST_CATEGORIES = 1_000
 """More distinct texts in a column are names or identifiers, which say nothing about a new row."""
 
 _LABELS = ("label", "class", "target", "y", "outcome", "category", "species", "survived")
+_NUMBERINGS = ("id", "index", "rownumber", "row", "rowid", "no", "nr", "number", "sno", "sl.no")
+"""What people call a column that counts the rows from one to the next."""
+
 _MISSING = ["", "?", "NA", "N/A", "nan", "NaN", "null", "NULL", "None", "-"]
 _DATE = re.compile(
     r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T]\d.*)?"
@@ -27,22 +31,29 @@ _DATE = re.compile(
     r"|[A-Z][a-z]{2,8}\.? \d{1,2},? \d{4}.*|\d{1,2}[ -][A-Z][a-z]{2,8}[ -]\d{2,4}.*"
 )
 _WRITTEN_NUMBER = re.compile(r"[$€£]? ?[-+]?\d[\d.,' ]*(e[-+]?\d+)? ?[%$€£]?", re.IGNORECASE)
+_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_MIXED = re.compile(rb"\xff\xfe|\xfe\xff|[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}")
 _FEW = 20
 """Fewer different texts in a column are categories, whatever they look like."""
 
 
-def read(path: Path, label: str = "", text: str = "") -> Raw:
+def read(path: Path, label: str = "", text: str = "", drop: Sequence[str] = ()) -> Raw:
     """Read a table; `label` names its label column, else it is guessed and the guess is in facts.
 
     text: the column of texts to classify by, alone; guessed where there is only one other column.
+    drop: columns to leave out.
 
     Columns of numbers stay as they are, of text become codes in sorted order. Missing numbers are
     filled by the median of the training rows, missing texts are a category of their own.
     Raises DataError for dates, identifiers, broken text, too many columns.
     """
-    frame = _frame(path)
+    frame, encoding = _frame(path)
     frame.columns = [str(name).strip() for name in frame.columns]
-    frame, dropped = _without_numbering(frame)
+    for name in drop:
+        if name not in frame.columns:
+            raise DataError(f"no column '{name}' to drop", near(name, frame.columns), "correct it")
+    frame = frame.drop(columns=list(drop))
+    frame, dropped = _without_numbering(frame, label)
     names = list(frame.columns)
     if len(set(names)) < len(names) or len(names) < 2:
         raise DataError(
@@ -50,7 +61,7 @@ def read(path: Path, label: str = "", text: str = "") -> Raw:
             "at least two columns with distinct names",
             "correct its first line",
         )
-    target, guessed = _label(names, label)
+    target, guessed = _label(frame, label)
     if frame[target].isna().any():
         raise DataError(
             f"{path} has no label in {int(frame[target].isna().sum())} rows of '{target}'",
@@ -60,7 +71,8 @@ def read(path: Path, label: str = "", text: str = "") -> Raw:
     columns, categories, missing = [], {}, {}
     features = [name for name in names if name != target]
     if text or (len(features) == 1 and _is_prose(frame[features[0]])):
-        return _prose(path, frame, target, text or features[0], {"label_guessed": guessed})
+        told = {"label_guessed": guessed, **encoding}
+        return _prose(path, frame, target, text or features[0], told)
     for place, name in enumerate(features):
         values, found = _column(frame[name], name)
         if found:
@@ -68,7 +80,7 @@ def read(path: Path, label: str = "", text: str = "") -> Raw:
         elif np.isnan(values).any():
             missing[name] = int(np.isnan(values).sum())
         columns.append(values)
-    facts: dict[str, Any] = {"label": target, "label_guessed": guessed}
+    facts: dict[str, Any] = {"label": target, "label_guessed": guessed, **encoding}
     if dropped:
         facts["dropped"] = dropped
     if missing:
@@ -86,13 +98,15 @@ def read(path: Path, label: str = "", text: str = "") -> Raw:
     )
 
 
-def _without_numbering(frame: Any) -> tuple[Any, list[str]]:
-    """The table without nameless columns that are empty or only count the rows."""
+def _without_numbering(frame: Any, label: str) -> tuple[Any, list[str]]:
+    """The table without columns that only count the rows, and without nameless empty ones."""
     found = []
     for i, name in enumerate(frame.columns):
         values = frame.iloc[:, i]
         counted = values.dtype.kind in "iu" and bool((values.diff().iloc[1:] == 1).all())
-        if (not name or name.startswith("Unnamed: ")) and (values.isna().all() or counted):
+        nameless = not name or name.startswith("Unnamed: ")
+        numbering = counted and (nameless or name.lower().replace("_", "") in _NUMBERINGS)
+        if (numbering and name != label) or (nameless and values.isna().all()):
             found.append(i)
     kept = [i for i in range(frame.shape[1]) if i not in found]
     return frame.iloc[:, kept], [str(frame.columns[i]) or f"column {i + 1}" for i in found]
@@ -104,7 +118,7 @@ def unlabelled(path: Path, like: Data) -> Floats:
     Texts become the codes they have there. Raises DataError for a missing column and for a text
     that is no category there.
     """
-    frame = _frame(path)
+    frame, _ = _frame(path)
     frame.columns = [str(name).strip() for name in frame.columns]
     out = np.zeros((len(frame), len(like.features)), np.float32)
     for place, name in enumerate(like.features):
@@ -152,14 +166,16 @@ def _prose(path: Path, frame: Any, target: str, text: str, facts: dict[str, Any]
     return Raw(path.stem, prose, labels, facts={"label": target, "text": text, **facts})
 
 
-def _frame(path: Path) -> Any:
+def _frame(path: Path) -> tuple[Any, dict[str, str]]:
+    """The table, and its encoding where it is not UTF-8."""
     import pandas as pd
 
     try:
         if path.suffix.lower() == ".parquet":
             frame = pd.read_parquet(path)
-            return frame if frame.index.names == [None] else frame.reset_index()
-        with path.open(encoding="utf-8", newline="") as stream:
+            return (frame if frame.index.names == [None] else frame.reset_index()), {}
+        encoding = _encoding(path)
+        with path.open(encoding=encoding, newline="") as stream:
             first = stream.readline(MOST_COLUMNS * 100)
             start = stream.read(2**16)
         separator = max(",;\t|", key=first.count)
@@ -169,18 +185,20 @@ def _frame(path: Path) -> Any:
                 f"at most {MOST_COLUMNS:,}",
                 "choose the columns that matter",
             )
+        spaced = separator not in first and len(first.split()) > 1
+        cells = first.split() if spaced else first.strip().split(separator)
         # a number among the names of columns means that there are no names
-        headless = any(_is_number(cell) for cell in first.strip().split(separator))
+        headless = any(_is_number(cell) for cell in cells)
         frame = pd.read_csv(
             path,
-            sep=separator,
+            sep=r"\s+" if spaced else separator,
             header=None if headless else 0,
             skipinitialspace=True,
             # where commas do not part the values, they may stand before the decimals
             decimal="," if separator != "," and _has_decimal_commas(start) else ".",
             na_values=_MISSING,
             keep_default_na=False,
-            encoding="utf-8",
+            encoding=encoding,
         )
         if not isinstance(frame.index, pd.RangeIndex):
             raise DataError(
@@ -188,13 +206,13 @@ def _frame(path: Path) -> Any:
                 "one name a column",
                 "correct its first line",
             )
-        cells = [cell.strip().strip('"') for cell in first.strip().split(separator)]
+        cells = [cell.strip().strip('"') for cell in cells]
         if not headless and len(set(cells)) < len(cells):
             # pandas would rename the second of them
             frame.columns = cells[: frame.shape[1]]
         if headless:
             frame.columns = [f"column {i + 1}" for i in range(frame.shape[1])]
-        return frame
+        return frame, ({} if encoding[:3] == "utf" else {"encoding": encoding})
     except ImportError as error:
         raise DataError(
             f"reading {path} needs pyarrow", "a .csv, or pyarrow", "pip install pyarrow"
@@ -209,17 +227,61 @@ def _frame(path: Path) -> Any:
         ) from error
 
 
+def _encoding(path: Path) -> str:
+    """UTF-8, or UTF-16 where its mark says so, or what a spreadsheet on Windows writes.
+
+    Raises UnicodeDecodeError for bytes that are text in none of these, and for UTF-8 that is
+    broken: it has letters of several bytes among others, or marks in its middle.
+    """
+    with path.open("rb") as stream:
+        if stream.read(2) in _MARKS:
+            return "utf-16"
+    try:
+        _decoded(path, "utf-8-sig")
+    except UnicodeDecodeError as error:
+        with path.open("rb") as stream:
+            mixed = any(_MIXED.search(line) for line in iter(lambda: stream.readline(2**20), b""))
+        if mixed:
+            raise
+        try:
+            _decoded(path, "cp1252")
+        except UnicodeDecodeError:
+            raise error from None
+        return "cp1252"
+    return "utf-8-sig"
+
+
+def _decoded(path: Path, encoding: str) -> None:
+    with path.open(encoding=encoding, newline="") as stream:
+        while stream.read(2**20):
+            pass
+
+
 def _has_decimal_commas(text: str) -> bool:
     return bool(re.search(r"\d,\d", text)) and not re.search(r"\d\.\d", text)
 
 
-def _label(names: list[str], wanted: str) -> tuple[str, bool]:
+def _label(frame: Any, wanted: str) -> tuple[str, bool]:
+    """The label column, and whether it was guessed: by its name, else the last, else the first."""
+    names = list(frame.columns)
     if wanted:
         if wanted not in names:
             raise DataError(f"no column '{wanted}'", near(wanted, names), "give --label NAME")
         return wanted, False
     known = [name for name in names if name.lower() in _LABELS]
-    return (known[-1] if known else names[-1]), True
+    if known:
+        return known[-1], True
+    # digits as tables have their label first, and a last column that says nothing
+    first_only = _tells_classes(frame[names[0]]) and not _tells_classes(frame[names[-1]])
+    return names[0 if first_only else -1], True
+
+
+def _tells_classes(values: Any) -> bool:
+    """Whether a column could hold classes: a few values that come again, no fractions."""
+    found = values.dropna().unique()
+    if values.dtype.kind == "f" and (found != found.round()).any():
+        return False
+    return 2 <= len(found) <= max(len(values) // 10, 2)
 
 
 def _column(values: Any, name: str) -> tuple[Any, tuple[str, ...]]:
@@ -254,7 +316,7 @@ def _column(values: Any, name: str) -> tuple[Any, tuple[str, ...]]:
         raise DataError(
             f"column '{name}' holds {len(found):,} different texts in {len(text):,} rows",
             f"at most {most:,} categories",
-            f"drop it if it names rows, group its values, or classify by it: --text '{name}'",
+            f"leave it out if it names rows: --drop '{name}'; or classify by it: --text '{name}'",
         )
     return codes.astype(np.float32), tuple(str(value) for value in found)
 
@@ -263,7 +325,7 @@ def _dated(name: str, value: object) -> DataError:
     return DataError(
         f"column '{name}' holds dates ({value})",
         "numbers and categories",
-        "turn it into numbers that matter, such as a month or an age in days",
+        f"make numbers of it, such as a month or an age in days, or leave it out: --drop '{name}'",
     )
 
 

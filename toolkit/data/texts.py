@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.data.parts import parts_of
 from toolkit.data.splits import Raw
 from toolkit.errors import DataError
 from toolkit.progress import tell
@@ -16,7 +17,6 @@ MOST_BYTES = 2 * 2**30
 """All texts together."""
 
 _LONGEST_LINE = 2**20
-_TRAIN, _TEST = ("train", "training"), ("test", "testing", "validation", "val")
 
 
 def read_lines(paths: tuple[Path, ...]) -> Raw:
@@ -87,13 +87,11 @@ def read_labelled(path: Path) -> Raw:
 
 
 def read_folder(folder: Path) -> Raw:
-    """Read CLASS/text.txt, or train/CLASS/text.txt with test/CLASS/text.txt beside it.
+    """Read CLASS/text.txt, or train/CLASS/text.txt with test/ and validation/ beside it.
 
     Raises DataError for files that are not text or fewer than two classes.
     """
-    parts = {child.name.lower(): child for child in folder.iterdir() if child.is_dir()}
-    train = next((parts[name] for name in _TRAIN if name in parts), folder)
-    test = next((parts[name] for name in _TEST if name in parts), None) if train != folder else None
+    train, validation, test = parts_of(folder)
     classes = tuple(c.name for c in sorted(train.iterdir()) if c.is_dir() and _holds_texts(c))
     if len(classes) < 2:
         raise DataError(
@@ -103,7 +101,9 @@ def read_folder(folder: Path) -> Raw:
         )
     x, y = _folders(train, classes)
     x_test, y_test = _folders(test, classes) if test is not None else (None, None)
-    return Raw(folder.resolve().name, x, y, x_test, y_test, classes=classes)
+    x_held, y_held = _folders(validation, classes) if validation is not None else (None, None)
+    name = folder.resolve().name
+    return Raw(name, x, y, x_test, y_test, x_held, y_held, classes=classes)
 
 
 def holds_texts(folder: Path) -> bool:

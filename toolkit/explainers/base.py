@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -23,11 +23,19 @@ Game = Callable[[Coalitions], Doubles]
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """values: f64 (r, p), r independent estimates (one when exact). base: nobody is present."""
+    """values: f64 (r, p), r independent estimates (one when exact). base: nobody is present.
+
+    stderr: f64 (p,), where the method knows it better than from the spread of the estimates.
+    prediction: everybody is present; evaluations: rows the model was asked for; both are filled in
+    for a method that asks row by row.
+    """
 
     values: Doubles
     base: float
     facts: Facts = field(default_factory=dict)
+    stderr: Doubles | None = None
+    prediction: float = float("nan")
+    evaluations: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,20 +43,30 @@ class Explainer(ABC):
     """A method with its settings; the same seed asks the same questions of every model.
 
     samples: questions in all; repeats: independent estimates they are shared among, whose spread
-    gives the standard error.
+    gives the standard error. tolerance: the standard error, in probability, below which a value
+    counts as converged; `TOLERANCE` if None.
     """
 
     method: ClassVar[str]
+    fewest: ClassVar[int] = 2
+    """Repeats without which there is no standard error."""
+
     samples: int = 4096
     repeats: int = 4
+    tolerance: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse settings with which nothing can be estimated."""
-        if self.repeats < 2 or self.samples < 20 * self.repeats:
+        few = self.samples < 20 * self.repeats and self.samples != type(self).samples
+        if self.repeats < self.fewest or few:
             raise RecipeError(
                 f"{self.method} with {self.samples} samples in {self.repeats} repeats",
-                "at least 2 repeats of 20 samples",
+                f"{self.fewest} or more repeats of at least 20 samples",
                 "ask for more samples",
+            )
+        if self.tolerance is not None and not 0 < self.tolerance < 1:
+            raise RecipeError(
+                f"tolerance {self.tolerance}", "a probability above 0 and below 1", "try 0.01"
             )
 
     @abstractmethod
@@ -63,35 +81,77 @@ class Explainer(ABC):
         row: its index, kept for reference. Raises MatchError for a target or a shape that the
         model does not know, DataError for a row with NaN or infinities.
         """
-        if not 0 <= target < predict.classes:
-            raise MatchError(
-                f"target {target}", f"a class from 0 to {predict.classes - 1}", "correct it"
-            )
-        if not np.isfinite(players.x).all():
-            raise DataError(
-                f"row {row} has NaN or infinite values", "finite numbers", "pick another row"
-            )
-        in_shape(players.x[None], predict.shape)
-        counted = _Counted(predict)
-        every = np.ones((1, len(players)), bool)
-        prediction = float(players.value(counted, every, target)[0])
-        found = self.estimate(counted, players, target, seed)
+        return self.several(predict, {row: players}, [target], seed=seed)[0]
+
+    def several(
+        self, predict: Predictor, rows: dict[int, Players], targets: Sequence[int], *, seed: int = 0
+    ) -> tuple[Attribution, ...]:
+        """Explain rows, each for its own target, as each would be explained alone, to the bit."""
+        for (row, players), target in zip(rows.items(), targets, strict=True):
+            _possible(predict, players, target, row)
+        found = self.estimates(predict, list(rows.values()), targets, seed)
+        return tuple(
+            self._told(predict.name, (row, players, target), one, seed)
+            for (row, players), target, one in zip(rows.items(), targets, found, strict=True)
+        )
+
+    def estimates(
+        self, predict: Predictor, players: Sequence[Players], targets: Sequence[int], seed: int
+    ) -> list[Estimate]:
+        """Estimate row by row; a method that can ask for several at once does so here instead."""
+        found = []
+        for them, target in zip(players, targets, strict=True):
+            counted = _Counted(predict)
+            every = np.ones((1, len(them)), bool)
+            prediction = float(them.value(counted, every, target)[0])
+            one = self.estimate(counted, them, target, seed)
+            found.append(replace(one, prediction=prediction, evaluations=counted.rows))
+        return found
+
+    def _told(
+        self, subject: str, asked: tuple[int, Players, int], found: Estimate, seed: int
+    ) -> Attribution:
+        row, players, target = asked
         n = len(found.values)
-        error = found.values.std(axis=0, ddof=1) / n**0.5 if n > 1 else 0 * found.values[0]
+        spread = found.values.std(axis=0, ddof=1) / n**0.5 if n > 1 else 0 * found.values[0]
+        error = spread if found.stderr is None else found.stderr
+        values = found.values.mean(axis=0)
+        if not (np.isfinite(values).all() and np.isfinite(error).all()):
+            raise DataError(
+                f"{subject} answers row {row} and its background with NaN",
+                "probabilities",
+                "look for missing values in the background, and at the model",
+            )
         return Attribution(
             method=self.method,
-            subject=predict.name,
+            subject=subject,
             row=row,
-            values=found.values.mean(axis=0),
+            values=values,
             stderr=error,
             base=found.base,
-            prediction=prediction,
+            prediction=found.prediction,
             target=target,
-            evaluations=counted.rows,
+            evaluations=found.evaluations,
             seed=seed,
-            converged=bool((error <= TOLERANCE).all()),
-            facts={"samples": self.samples, "repeats": n, **found.facts},
+            converged=bool((error <= (self.tolerance or TOLERANCE)).all()),
+            facts={"samples": self.samples, "repeats": n, "hidden": players.hidden, **found.facts},
+            degrees=n - 1 if n > 1 and found.stderr is None else None,
+            names=players.names,
+            shown=players.shown(),
         )
+
+
+def _possible(predict: Predictor, players: Players, target: int, row: int) -> None:
+    """Raise MatchError or DataError for what cannot be explained."""
+    if not 0 <= target < predict.classes:
+        raise MatchError(
+            f"target {target}", f"a class from 0 to {predict.classes - 1}", "correct it"
+        )
+    if not np.isfinite(players.x).all():
+        raise DataError(
+            f"row {row} has NaN or infinite values", "finite numbers", "pick another row"
+        )
+    in_shape(players.x[None], predict.shape)
 
 
 def derived(seed: int, number: int) -> int:

@@ -61,15 +61,14 @@ class Column:
         place = np.minimum(np.searchsorted(self.mean, values), len(self.mean) - 1)
         return np.where(self.mean[place] == values, place, -1).astype(np.int64)
 
-    def seen(self, values: Doubles, own: float) -> Doubles:
-        """What the linear model sees: f64 (n,); 1 in the part of the row, whose value is `own`."""
+    def code(self, values: Doubles) -> Doubles:
+        """The part of each value, or of numbers that are kept their place: f64 (n,)."""
         if self.kept:
             return np.asarray((values - self.mean[0]) / (self.spread[0] or 1.0))
-        same = self.part(values) == self.part(np.array([own]))
-        return np.asarray(same, np.float64)
+        return self.part(values).astype(np.float64)
 
     def usual(self, own: float) -> float:
-        """The mean of `seen` over the rows of the table."""
+        """The mean over the rows of the table of what the linear model sees beside `own`."""
         part = self.part(np.array([own]))[0]
         return 0.0 if self.kept or part < 0 else float(self.share[part])
 
@@ -140,7 +139,15 @@ def rows(every: Sequence[Column], u: Doubles) -> Doubles:
     return np.stack([c.values(u[:, j]) for j, c in enumerate(every)], axis=1)
 
 
-def seen(every: Sequence[Column], values: Doubles, row: Doubles) -> Doubles:
-    """What the linear model sees of rows f64 (n, p), beside `row` f64 (p,): f64 (n, p)."""
-    parts = [c.seen(values[:, j], row[j]) for j, c in enumerate(every)]
-    return np.stack(parts, axis=1)
+def coded(every: Sequence[Column], values: Doubles) -> Doubles:
+    """The codes of rows, f64 (n, p): parts by number, numbers that are kept as they lie."""
+    return np.stack([c.code(values[:, j]) for j, c in enumerate(every)], axis=1)
+
+
+def seen(every: Sequence[Column], codes: Doubles, own: Doubles) -> Doubles:
+    """What the linear model sees of rows: f64 (n, p), from their codes and those of one row (1, p).
+
+    A number that is kept, else 1 in the part in which the one row lies and 0 elsewhere.
+    """
+    kept = np.array([c.kept for c in every])
+    return np.where(kept, codes, codes == own)

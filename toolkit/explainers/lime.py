@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -13,7 +13,9 @@ from toolkit.explainers import columns, neighbours
 from toolkit.explainers.base import Estimate, Explainer, derived
 from toolkit.explainers.players import Players
 from toolkit.explainers.surrogate import fit, pseudo, stability, sums
-from toolkit.glossary import Doubles, Facts, Predictor
+from toolkit.explainers.tables import Row
+from toolkit.glossary import Doubles, Facts, Floats, Predictor
+from toolkit.shapes import in_shape
 
 TABLE, OTHER = 32_768, 4096
 """Samples by default: of tables, whose models answer at once, and of pictures and texts."""
@@ -24,13 +26,10 @@ TOP = 5
 STABLE = 0.9
 """The share (Jaccard index) of foremost players that two runs of a stable one have in common."""
 
-MOST = 16
-"""A stable explanation may ask for so many times its samples."""
+DOUBLINGS = 4
+"""How often the samples of a stable explanation may double."""
 
 _ENUMERATED = 20
-
-Around = Callable[[int, np.random.Generator], tuple[Doubles, Doubles, Doubles]]
-"""(n, rng) -> what the linear model sees f64 (n, p), answers f64 (n,), weights f64 (n,)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +38,7 @@ class Lime(Explainer):
 
     samples: 0 is `TABLE` for tables and `OTHER` for pictures and texts. bins: parts of equal share
     into which numbers are cut, 4 being lime's quartiles; 0 leaves them numbers. stable: double the
-    samples, up to `MOST` times, until the foremost players of two halves are the same.
+    samples, up to `DOUBLINGS` times, until the foremost players of two halves are the same.
 
     Pictures and texts: the weight of a patch or word that is there and not hidden; where all
     combinations are no more than the samples, all are asked and no chance is left. Tables: the
@@ -58,21 +57,51 @@ class Lime(Explainer):
 
     def __post_init__(self) -> None:
         """Refuse settings with which nothing can be estimated."""
-        if self.samples or self.repeats < 2:
-            super().__post_init__()
+        super().__post_init__()
         if self.bins < 0 or self.bins == 1:
             raise RecipeError(
                 f"lime with bins={self.bins}", "0, or 2 and more", "leave it at 4, for quartiles"
             )
 
-    def estimate(self, predict: Predictor, players: Players, target: int, seed: int) -> Estimate:
-        """Fit linear models to `repeats` groups of samples, drawn independently."""
-        if players.columns:
-            return self._table(predict, players, target, seed)
-        return self._hidden(predict, players, target, seed)
+    def estimates(
+        self, predict: Predictor, players: Sequence[Players], targets: Sequence[int], seed: int
+    ) -> list[Estimate]:
+        """Fit linear models to `repeats` groups of samples, drawn independently.
 
-    def _hidden(self, predict: Predictor, players: Players, target: int, seed: int) -> Estimate:
-        """Patches or words that are there or not."""
+        Rows of one table share their samples, for which the model is asked once.
+        """
+        tables = {id(one.table): one.table for one in players if one.columns}
+        table = next(iter(tables.values()), None)
+        if table is None or len(tables) > 1 or not all(one.columns for one in players):
+            return super().estimates(predict, players, targets, seed)
+        every, r = columns.columns(table, self.bins), self.repeats
+
+        def ask(rows: Doubles | Floats) -> Floats:
+            return predict(in_shape(rows.astype(np.float32), predict.shape))
+
+        # each row by itself, so that its answer is to the bit that of the row explained alone
+        around = [
+            Row(every, one, target, ask(one.x.reshape(1, -1)), r)
+            for one, target in zip(players, targets, strict=True)
+        ]
+        left = around
+        for size, total, generators in self._steps(self.samples or TABLE, seed):
+            for i, rng in enumerate(generators):
+                drawn = columns.rows(every, neighbours.spread(size, len(every), rng))
+                answers, codes = ask(drawn), columns.coded(every, drawn)
+                for row in left:
+                    row.groups[i] += row.sums(codes, answers)
+            for row in left:
+                row.index, row.asked = stability(row.groups, row.ahead, TOP), total + 1
+            left = [row for row in left if row.index < STABLE]
+            if not left:
+                break
+        return [_of_row(row) for row in around]
+
+    def estimate(self, predict: Predictor, players: Players, target: int, seed: int) -> Estimate:
+        """Patches or words that are there or not; of a table its row alone."""
+        if players.columns:
+            return self.estimates(predict, [players], [target], seed)[0]
         p, samples, of_words = len(players), self.samples or OTHER, players.segments is None
 
         def asked(z: Doubles) -> tuple[Doubles, Doubles, Doubles]:
@@ -83,73 +112,52 @@ class Lime(Explainer):
             z, share = neighbours.every(p, of_words=of_words)
             z, y, near = asked(z)
             found = fit(sums(z, y, near * share * samples) + alone)
-            facts = _facts(found.weights, float(found.r2), 1.0, 2**p)
-            return Estimate(found.weights[None], float(found.intercept), {**facts, "exact": True})
+            facts = {**_facts(found.weights, found.r2, 1.0, 2**p + 1), "exact": True}
+            return Estimate(found.weights[None], float(found.intercept), facts)
         draw = neighbours.words if of_words else neighbours.patches
-        groups, facts = self._drawn(
-            lambda n, rng: asked(draw(n, p, rng)), alone, np.ones(p), seed, samples
-        )
+        # lime's first sample is the row itself; here each group has its part of it
+        groups = np.repeat(alone[None] / self.repeats, self.repeats, axis=0)
+        index, used = 0.0, 0
+        for size, total, generators in self._steps(samples, seed):
+            for i, rng in enumerate(generators):
+                groups[i] += sums(*asked(draw(size, p, rng)))
+            index, used = stability(groups, np.ones(p), TOP), total + 1
+            if index >= STABLE:
+                break
         weights, intercepts = pseudo(groups)
+        whole = fit(groups.sum(axis=0))
+        facts = {**_facts(whole.weights, whole.r2, index, used), "exact": False}
         return Estimate(weights, float(intercepts.mean()), facts)
 
-    def _table(self, predict: Predictor, players: Players, target: int, seed: int) -> Estimate:
-        """Columns that lie in the row's part or not, drawn from all training rows."""
-        if players.table is None:
-            raise TypeError("players of columns without their table")
-        every = columns.columns(players.table, self.bins)
-        row = players.x.reshape(-1).astype(np.float64)
-        own = columns.seen(every, row[None], row)
-        usual = np.array([c.usual(v) for c, v in zip(every, row, strict=True)])
-
-        def asked(rows: Doubles) -> tuple[Doubles, Doubles, Doubles]:
-            shaped = rows.astype(np.float32).reshape(-1, *players.x.shape)
-            z = columns.seen(every, rows, row)
-            far = ((z - own) ** 2).sum(axis=1)
-            near = np.exp(-far / (2 * 0.75**2 * len(every)))
-            return z, predict(shaped)[:, target].astype(np.float64), near
-
-        def around(n: int, rng: np.random.Generator) -> tuple[Doubles, Doubles, Doubles]:
-            return asked(columns.rows(every, neighbours.spread(n, len(every), rng)))
-
-        # what is seen of the row, beside what is seen of the average row
-        ahead = own[0] - usual
-        groups, facts = self._drawn(
-            around, sums(*asked(row[None])), ahead, seed, self.samples or TABLE
-        )
-        weights, intercepts = pseudo(groups)
-        values = players.table.categories
-        facts["labels"] = [
-            columns.label(name, c, v, values.get(j, ()))
-            for j, (name, c, v) in enumerate(zip(players.names, every, row, strict=True))
-        ]
-        base = float(intercepts.mean() + weights.mean(axis=0) @ usual)
-        return Estimate(weights * ahead, base, facts)
-
-    def _drawn(
-        self, around: Around, alone: Doubles, scale: Doubles, seed: int, samples: int
-    ) -> tuple[Doubles, Facts]:
-        """Sums of each group, f64 (r, p + 2, p + 2), and how stable their foremost players are."""
-        r, most = self.repeats, samples * (MOST if self.stable else 1)
-        # lime's first sample is the row itself; here each group has its part of it
-        groups = np.repeat(alone[None] / r, r, axis=0)
-        size, used, step = samples // r, 0, 0
-        while True:
-            for i in range(r):
-                groups[i] += sums(*around(size, np.random.default_rng([derived(seed, i), step])))
-            used, step = used + size * r, step + 1
-            index = stability(groups, scale, TOP)
-            if index >= STABLE or 2 * used > most:
-                break
-            size = used // r
-        found = fit(groups.sum(axis=0))
-        return groups, {**_facts(found.weights, float(found.r2), index, used), "exact": False}
+    def _steps(
+        self, samples: int, seed: int
+    ) -> Iterator[tuple[int, int, list[np.random.Generator]]]:
+        """Samples a group in each step, all samples after it, and a generator for each group."""
+        size = total = samples // self.repeats
+        for step in range(1 + (DOUBLINGS if self.stable else 0)):
+            drawn = [np.random.default_rng([derived(seed, i), step]) for i in range(self.repeats)]
+            yield size, total * self.repeats, drawn
+            size, total = total, 2 * total
 
 
-def _facts(weights: Doubles, r2: float, index: float, used: int) -> Facts:
+def _of_row(row: Row) -> Estimate:
+    weights, intercepts = pseudo(row.groups)
+    whole = fit(row.groups.sum(axis=0))
+    facts = {**_facts(whole.weights, whole.r2, row.index, row.asked), "exact": False}
+    return Estimate(
+        weights * row.ahead,
+        float(intercepts.mean() + weights.mean(axis=0) @ row.usual),
+        {**facts, "labels": row.labels},
+        prediction=row.prediction,
+        evaluations=row.asked,
+    )
+
+
+def _facts(weights: Doubles, r2: Doubles, index: float, asked: int) -> Facts:
     return {
-        "r2": r2,
+        "r2": float(r2),
         "stability": index,
         "stable": index >= STABLE,
-        "samples": used + 1,
+        "samples": asked,
         "weights": weights.tolist(),
     }

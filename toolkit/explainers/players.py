@@ -31,6 +31,7 @@ class Players:
     stands in for hidden values; with b above 1 the answers are averaged. segments: i64 (h, w) of a
     picture, else None. categories: columns that hold codes of categories. columns: whether every
     column is a player of its own, so that x has a place in the background's distribution.
+    hidden: what stands in for hidden values, in words.
     """
 
     names: tuple[str, ...]
@@ -41,9 +42,20 @@ class Players:
     categories: tuple[int, ...] = ()
     columns: bool = False
     table: Data | None = None
+    hidden: str = "the background"
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def shown(self) -> Doubles:
+        """What each player has in this row: f64 (p,), its value or the mean of its values.
+
+        >>> Players(("a", "b"), np.float32([1, 2, 4]), np.array([0, 1, 1]), None).shown().tolist()
+        [1.0, 3.0]
+        """
+        places, values = self.groups.reshape(-1), self.x.reshape(-1).astype(np.float64)
+        sums = np.bincount(places, values, len(self))
+        return np.asarray(sums / np.bincount(places, minlength=len(self)), np.float64)
 
     def hide(self, coalitions: Coalitions) -> Floats:
         """The row with the absent players hidden: f32 (m, b, ...), one picture a background row."""
@@ -75,8 +87,16 @@ def features(x: Floats, background: Data, *, rows: int = ROWS, seed: int = 0) ->
     names = background.features or tuple(f"feature {i}" for i in range(x.size))
     codes = tuple(sorted(background.categories))
     rows_of = background.x[np.sort(picked)]
-    numbers = np.arange(x.size)
-    return Players(names, x, numbers, rows_of, None, codes, columns=True, table=background)
+    return Players(
+        names,
+        x,
+        np.arange(x.size),
+        rows_of,
+        categories=codes,
+        columns=True,
+        table=background,
+        hidden=f"{len(rows_of)} rows of the background",
+    )
 
 
 def grid(x: Floats, background: Data, *, patches: int = PATCHES) -> Players:
@@ -120,7 +140,8 @@ def words(x: Floats, background: Data) -> Players:
     stand_in = np.where(x == 0, 0, hidden).astype(np.float32)
     named = vocabulary.vocabulary if vocabulary else ()
     names = tuple(named[i] if 0 < i < len(named) else f"word {i}" for i in found)
-    return Players(names, x, groups, stand_in[None])
+    said = "the unknown word" if hidden else "nothing"
+    return Players(names, x, groups, stand_in[None], hidden=said)
 
 
 def players_for(x: Floats, background: Data, *, seed: int = 0) -> Players:
@@ -148,4 +169,5 @@ def _picture(x: Floats, background: Data, segments: Ints) -> Players:
     p = int(segments.max()) + 1
     groups = np.broadcast_to(segments[..., None], x.shape)
     mean = background.x.mean(axis=0, dtype=np.float64).astype(np.float32)
-    return Players(tuple(f"patch {i + 1}" for i in range(p)), x, groups, mean[None], segments)
+    names = tuple(f"patch {i + 1}" for i in range(p))
+    return Players(names, x, groups, mean[None], segments, hidden="the mean picture")

@@ -2,7 +2,8 @@
 
 measures.py: two attributions of one row. scale.py: random, noise and a retrained base, between
 which a figure means something. difference.py: what compression changed, attributed. drift.py: the
-same answer for other reasons. transfer.py: whether the base's reasons move the small model.
+same answer for other reasons. gained.py: the input that a model has come to lean on. transfer.py:
+whether the base's reasons move the small model. comparison.py: all of it.
 """
 
 from __future__ import annotations

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from toolkit.explainers.players import Players
 from toolkit.fidelity.drift import drifted, drifts
+from toolkit.fidelity.gained import gained
 from toolkit.fidelity.measures import LEAST, reasons
 from toolkit.fidelity.scale import place
 from toolkit.fidelity.transfer import transfer
-from toolkit.glossary import Attribution, Data, Drift, Measurement, Predictor
+from toolkit.glossary import Attribution, Data, Drift, Finding, Measurement, Predictor
 
 WORST = 10
 """Drifted rows that are shown side by side."""
@@ -35,13 +36,16 @@ class Asked:
 
 def compared(
     base: Predictor, other: Predictor, asked: Asked, *, seed: int = 0
-) -> tuple[tuple[Measurement, ...], tuple[Drift, ...]]:
-    """All figures of `other` beside `base`, and the rows with the same answer, tested for drift."""
+) -> tuple[tuple[Measurement, ...], tuple[Drift, ...], tuple[Finding, ...]]:
+    """Figures of `other` beside `base`, rows with the same answer tested for drift, findings."""
     said = {
         row: (asked.answers[base.name, row], asked.answers[other.name, row])
         for row in asked.players
     }
     drifting = drifts(asked.attributions, base.name, other.name, said, seed=seed)
+    risen, said_of = gained(
+        asked.attributions, base.name, other.name, asked.players, rows=asked.rows
+    )
     found = (
         *place(asked.attributions, asked.again, base.name, other.name, rows=asked.rows, seed=seed),
         *reasons(
@@ -53,9 +57,10 @@ def compared(
             seed=seed,
         ),
         *drifted(drifting, asked.rows),
+        *risen,
         *transfer(base, other, asked.attributions, asked.players, rows=asked.rows, seed=seed),
     )
-    return found, drifting
+    return found, drifting, said_of
 
 
 def groups_of(data: Data, rows: Sequence[int]) -> dict[str, tuple[int, ...]]:

@@ -9,7 +9,7 @@ import numpy as np
 from toolkit.errors import MatchError
 from toolkit.glossary import Attribution, Doubles, Measurement
 
-FIGURES = ("cosine", "spearman", "top3", "rank3", "sign3", "sign", "moved", "shift")
+FIGURES = ("cosine", "spearman", "top3", "rank3", "signed_top3", "sign", "moved", "shift")
 
 LEAST = 5
 """Rows below which no interval is given, and nothing is said of a class or slice."""
@@ -26,10 +26,10 @@ def compare(one: Attribution, other: Attribution) -> dict[str, float]:
     """How alike two attributions of one row are, as `FIGURES` names it.
 
     cosine, and spearman, its rank correlation, of the values. top3: shared share of the three
-    largest in size that are not zero; rank3: of them those in the same place; sign3: those with
-    the same sign (Krishna et al. 2022). sign: share of equal signs, weighted by the size in `one`.
-    moved: share of the attribution of both that would have to be moved or resized to make them
-    equal, 0 for the same and 1 for those that share nothing. shift: change of the probability
+    largest in size that are not zero; of them rank3 those in the same place, signed_top3 those
+    with the same sign (Krishna et al. 2022). sign: share of equal signs, weighted by the size in
+    `one`. moved: share of the attribution of both that would have to be moved or resized to make
+    them equal, 0 for the same and 1 for those that share nothing. shift: change of the probability
     of the target. When one of the two is zero everywhere they share nothing.
     Raises MatchError when they explain different rows, targets or players.
     """
@@ -53,7 +53,7 @@ def compare(one: Attribution, other: Attribution) -> dict[str, float]:
         "spearman": _cosine(_ranks(a), _ranks(b)),
         "top3": len(shared) / most if most else 1.0,
         "rank3": places / most if most else 1.0,
-        "sign3": sum(a[i] * b[i] > 0 for i in shared) / most if most else 1.0,
+        "signed_top3": sum(a[i] * b[i] > 0 for i in shared) / most if most else 1.0,
         "sign": signs,
         "moved": float(np.abs(a - b).sum()) / total if total > _NOTHING else 0.0,
         "shift": abs(other.prediction - one.prediction),

@@ -19,12 +19,18 @@ class FromLogits:
 
     def __init__(self, predict: Any) -> None:
         """Of a predictor that has logits."""
-        self._logits = predict.logits
+        self._predict, self._logits = predict, predict.logits
         self.name, self.classes, self.shape = predict.name, predict.classes, predict.shape
 
     def __call__(self, x: Floats, /) -> Floats:
         """Class probabilities of the rows `x`."""
         return softmax(np.asarray(self._logits(x), np.float64)).astype(np.float32)
+
+    @property
+    def shuffled(self) -> Any:
+        """Seed -> the same with shuffled weights, or None where they are not known."""
+        shuffle = getattr(self._predict, "shuffled", None)
+        return None if shuffle is None else lambda seed: FromLogits(shuffle(seed))
 
 
 def resolved(predict: Predictor, x: Floats) -> tuple[Predictor, tuple[Finding, ...]]:

@@ -46,8 +46,13 @@ def head_of(model: Any) -> Head:
 
 def one_logit(model: Any) -> bool:
     """Whether a model ends in one linear unit: a regressor, or two classes told by their logit."""
+    return linear(model) and model.outputs[0].shape[-1] == 1
+
+
+def linear(model: Any) -> bool:
+    """Whether a model ends in linear units: logits, or what a regressor gives."""
     shapes = [tuple(t.shape) for t in model.outputs or ()]
-    ends = len(shapes) == 1 and len(shapes[0]) == 2 and shapes[0][-1] == 1
+    ends = len(shapes) == 1 and len(shapes[0]) == 2
     return ends and _last_activation(model) in ("linear", "none")
 
 

@@ -57,7 +57,7 @@ def config_of_hdf5(path: Path) -> Node:
         raise ModelError(
             f"{path} holds weights only",
             "a whole model",
-            "give --architecture FILE.py:function, or save the whole model",
+            "give --architecture FILE.py:function or its .json, or save the whole model",
         )
     bounded(json.loads(_text(raw)), path)
     if version.startswith("3"):
@@ -77,6 +77,35 @@ def built(config: Node, objects: dict[str, Any], *, safe: bool) -> Any:
     legacy_config = saving_options.keras_option_scope(use_legacy_config=True)
     with legacy_config, serialization_lib.SafeModeScope(safe_mode=safe):
         return saving_utils.model_from_config(config, custom_objects=objects)
+
+
+def from_json(path: Path, objects: dict[str, Any], *, safe: bool) -> Any:
+    """The model, its weights those of the start, that `model.to_json()` of any Keras wrote.
+
+    safe: refuse layers that hold code. Raises ModelError when the file is no such thing.
+    """
+    import keras
+
+    try:
+        if path.stat().st_size > MOST_CONFIG:
+            raise ValueError("it is too large")
+        config = json.loads(path.read_text("utf-8"))
+        if not isinstance(config, dict) or not {"class_name", "config"} <= config.keys():
+            raise ValueError("it names no class")
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(
+            f"cannot read the architecture {path} ({str(error)[:100]})",
+            "FILE.py:function, or what model.to_json() gave",
+            "check the file",
+        ) from error
+    bounded(config, path)
+    config.pop("compile_config", None)
+    if "module" not in config or "keras_version" in config:
+        return built(mended(config), objects, safe=safe)
+    register()
+    return keras.saving.deserialize_keras_object(
+        for_inference(config), custom_objects=objects, safe_mode=safe
+    )
 
 
 @contextmanager

@@ -225,7 +225,7 @@ def _is_tensor(value: list[Any]) -> bool:
 
 def _is_number(value: Any) -> bool:
     if isinstance(value, list):
-        return all(isinstance(v, int | float) for v in value)
+        return all(_is_number(v) for v in value)
     return isinstance(value, int | float)
 
 

@@ -16,7 +16,8 @@ from typing import Any
 
 from toolkit.errors import ModelError
 from toolkit.models import saved, scripts
-from toolkit.models.heads import head_of, one_logit
+from toolkit.models.foreign import refused
+from toolkit.models.heads import head_of, linear, one_logit
 from toolkit.models.order import channels_last
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -26,14 +27,17 @@ _LFS = b"version https://git-lfs"
 def kind_of(path: Path) -> str:
     """Tell what a file is by its first bytes: "keras", "hdf5", "onnx", or "saved" for a folder.
 
-    Raises ModelError when it is missing, empty, or none of these.
+    Raises ModelError when it is missing, empty, or none of these, and says what it is instead.
     """
     if (path / "saved_model.pb").is_file():
         return "saved"
+    if path.is_dir():
+        raise refused(path)
     if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
         raise ModelError(
-            f"{path} {what}", "a .keras, .h5 or .onnx file or a SavedModel folder", "check the path"
+            f"{path} does not exist",
+            "a .keras, .h5 or .onnx file or a SavedModel folder",
+            "check the path",
         )
     with path.open("rb") as stream:
         start = stream.read(64)
@@ -47,12 +51,11 @@ def kind_of(path: Path) -> str:
         with zipfile.ZipFile(path) as archive:
             if "config.json" in archive.namelist():
                 return "keras"
-    # an ONNX file is a protobuf message whose first field is ir_version (1..13) as a varint
-    elif len(start) > 2 and start[0] == 0x08 and 1 <= start[1] <= 32:
+    # an ONNX file is a protobuf message whose first field is ir_version (3..13) as a varint;
+    # a SavedModel's begins alike, with a version of 1
+    elif len(start) > 2 and start[0] == 0x08 and 3 <= start[1] <= 32:
         return "onnx"
-    raise ModelError(
-        f"{path} is not a model", "a .keras, .h5 or .onnx file", "save it with model.save(...)"
-    )
+    raise refused(path)
 
 
 def open_model(
@@ -62,7 +65,8 @@ def open_model(
 
     custom: `FILE.py:Name` of the classes and functions that the file names. trust: let code in
     the file run (Lambda layers); without it none does. architecture: `FILE.py:function` that
-    gives the model, called without arguments, for a file that holds weights only.
+    gives the model, called without arguments, or what `model.to_json()` gave, for a file that
+    holds weights only.
     Raises ModelError in one line when it is missing, no Keras model, weights only, needs code
     from the file or a custom class, or is no classifier.
     """
@@ -72,7 +76,7 @@ def open_model(
         raise ModelError(
             f"{path} is an ONNX file",
             "a .keras or .h5 file here",
-            "explain and measure take .onnx; compress needs the Keras model",
+            "compress, explain and measure take .onnx as it is",
         )
     import keras
 
@@ -88,7 +92,11 @@ def open_model(
     objects = {**legacy.scales(), **given}
     try:
         if architecture:
-            model = _weighted(path, scripts.model_of(architecture))
+            if architecture.endswith(".json"):
+                bare = legacy.from_json(Path(architecture), objects, safe=not trust)
+            else:
+                bare = scripts.model_of(architecture)
+            model = _weighted(path, bare)
         elif kind == "saved":
             model = saved.open_saved(path, objects, safe=not trust)
         elif kind == "hdf5":
@@ -171,21 +179,35 @@ def _loss(path: Path, kind: str) -> tuple[str, bool]:
 def _with_head(model: Any, loss: tuple[str, bool]) -> Any:
     """The model, with the sigmoid that its one logit was trained for.
 
-    Raises ModelError for one linear unit that was trained for something else.
+    Raises ModelError for linear units that were trained for something else.
     """
     import keras
 
-    if not one_logit(model) or not loss[0]:
-        return model
     name, logits = loss
+    if name.removesuffix("_error") in _REGRESSION and linear(model):
+        raise _regressor(f"linear units and was trained with {name}")
+    if not one_logit(model) or not name:
+        return model
     if not (logits and "binary" in name):
-        raise ModelError(
-            f"not a classifier: it ends in one linear unit and was trained with {name}",
-            "softmax or linear units, one a class, or one sigmoid unit",
-            "a regressor cannot be compressed here; for two classes add a sigmoid",
-        )
+        raise _regressor(f"one linear unit and was trained with {name}")
     answer = keras.layers.Activation("sigmoid", name="sigmoid_of_logit")(model.outputs[0])
     return keras.Model(model.inputs, answer, name=model.name)
+
+
+_REGRESSION = {
+    *("mse", "mae", "mape", "msle", "mean_squared", "mean_absolute", "mean_absolute_percentage"),
+    *("mean_squared_logarithmic", "huber", "huber_loss", "log_cosh", "logcosh"),
+    *("MSE", "MAE", "MeanSquaredError", "MeanAbsoluteError", "Huber"),
+}
+"""Losses of regressors, without the "_error" that some end in."""
+
+
+def _regressor(how: str) -> ModelError:
+    return ModelError(
+        f"not a classifier: it ends in {how}",
+        "softmax or linear units, one a class, or one sigmoid unit",
+        "a regressor cannot be compressed here; for two classes add a sigmoid",
+    )
 
 
 _UNKNOWN = re.compile(
@@ -214,7 +236,7 @@ def _unopened(path: Path, error: Exception) -> ModelError:
     elif "Could not interpret" in text and "'value'" in text:
         step = "it holds an activation as code: name one of Keras' own instead"
     elif "No model config found" in text or "weights" in text:
-        step = "this file holds weights only: give --architecture FILE.py:function"
+        step = "this file holds weights only: give --architecture FILE.py:function or its .json"
     else:
         step = "save it again with model.save('model.keras') of the Keras that made it"
     return ModelError(

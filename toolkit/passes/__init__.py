@@ -11,6 +11,7 @@ from toolkit.passes.channels import Channels
 from toolkit.passes.cluster import Cluster
 from toolkit.passes.distil import Distil
 from toolkit.passes.distil_features import DistilFeatures
+from toolkit.passes.distil_reasons import DistilReasons
 from toolkit.passes.dynamic_int8 import DynamicInt8
 from toolkit.passes.equalise import Equalise
 from toolkit.passes.float16 import Float16
@@ -30,6 +31,7 @@ PASSES: dict[str, type[Pass]] = {
     "channels": Channels,
     "distil": Distil,
     "distil_features": DistilFeatures,
+    "distil_reasons": DistilReasons,
     "dynamic_int8": DynamicInt8,
     "equalise": Equalise,
     "float16": Float16,

@@ -171,7 +171,8 @@ def _coded(
 
     starts: where the codebook of each output begins; codes 0 are zeros then.
     """
-    zero = np.flatnonzero(book == 0)[:1]
+    # codebooks of one output each are filled up with zeros that no code means
+    zero = np.flatnonzero(book[: 1 if starts is not None else None] == 0)[:1]
     count = int(codes.max()) + 1
     for sparse in (False, True) if len(zero) else (False,):
         form = Form(f"sparse {kind}" if sparse else kind, names)

@@ -21,6 +21,7 @@ from toolkit.windows import matrices, restored, rows
 _WINDOWS = 4_000
 """Windows of a batch that are looked at: more hardly change the sums and take time."""
 _SWEEPS = 20
+_NEAR = 1e-6
 LEVELS = {7: 64, 8: 127}
 """Bits -> the largest integer of a weight, as onnxruntime has it."""
 _DAMPING = 0.01
@@ -69,10 +70,7 @@ class RoundWeights(Pass):
             old = np.asarray(layer.weights, np.float64)
             weights = matrices(node, old)
             step = steps(weights, self.bits, per_channel=self.per_channel)
-            # the largest weight is a whole number of steps, whatever a quotient of floats says
-            most = LEVELS[self.bits]
-            ratios = np.clip(weights / step, -most, most)
-            whole, error = rounded(ratios, squares[layer.makes])
+            whole, error = rounded(weights / step, squares[layer.makes])
             moved = whole * step - weights
             new = restored(node, whole * step, old.shape).astype(np.float32)
             node.input[1] = work.constant(new, "rounded")
@@ -107,8 +105,8 @@ def rounded(weights: Doubles, squares: Doubles) -> tuple[Doubles, float]:
     """
     k = weights.shape[1]
     inner = squares + _DAMPING * np.einsum("gkk->g", squares)[:, None, None] / k * np.eye(k)
-    low = np.floor(weights)
-    high = np.where(low == weights, low, low + 1)
+    # the largest weight is a whole number of steps, whatever a quotient of floats says
+    low, high = np.floor(weights + _NEAR), np.ceil(weights - _NEAR)
     whole = np.rint(weights)
     strength = np.maximum(np.einsum("gkk->gk", inner), 1e-30)
     error = whole - weights

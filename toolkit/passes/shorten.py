@@ -43,7 +43,7 @@ class Shorten(Pass):
         # what made the file stands in the manifest
         for made in ("producer_name", "producer_version", "model_version"):
             short.ClearField(made)
-        said = [p for p in short.metadata_props if p.key != "producer" and not _numbers(p)]
+        said = [p for p in short.metadata_props if not _idle(p)]
         said = [type(p).FromString(p.SerializeToString()) for p in said]
         del short.metadata_props[:]
         short.metadata_props.extend(said)
@@ -62,10 +62,13 @@ class Shorten(Pass):
         return Step(short, {"bytes_before": model.ByteSize(), "bytes_after": short.ByteSize()})
 
 
-def _numbers(said: Any) -> bool:
-    """Whether classes are called by their places, as those without a name are anyway."""
+def _idle(said: Any) -> bool:
+    """Whether a note serves nobody who runs the file: what made it, and classes called by their
+    places, as those without a name are anyway.
+    """
     names = said.value.split("\n")
-    return bool(said.key == "classes" and names == [str(i) for i in range(len(names))])
+    numbers = said.key == "classes" and names == [str(i) for i in range(len(names))]
+    return bool(numbers or said.key == "producer" or said.value == "onnxruntime.quant")
 
 
 def _only_used_opsets(model: Any) -> None:

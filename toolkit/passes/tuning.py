@@ -11,6 +11,7 @@ import numpy as np
 from toolkit.augmentation import Augmentation, harmless
 from toolkit.glossary import Fit, Floats, History
 from toolkit.models.heads import Head, head_of, softmax
+from toolkit.passes.hiding import Hiding
 from toolkit.passes.hints import Hint
 from toolkit.passes.together import Together
 from toolkit.shapes import in_shape
@@ -33,6 +34,7 @@ def tune(
     library: Any = None,
     callbacks: Sequence[Any] = (),
     hint: Hint | None = None,
+    hide: Hiding | None = None,
 ) -> tuple[Any, History]:
     """Train a copy of `model` on labels and on a teacher's softened answers (Hinton et al. 2015).
 
@@ -41,7 +43,7 @@ def tune(
     sees (Beyer et al. 2022). Unlabelled rows of `fit` are learnt from the teacher alone.
     library: tf_keras for a model of it, which is then trained in place, with more callbacks.
     hint: what the student learns from inside the teacher besides; the history then has the series
-    "features".
+    "features". hide: what is hidden in some rows, which the teacher alone then answers.
     """
     classes, head = len(fit.train.classes), head_of(model)
     shape = tuple(model.inputs[0].shape[1:])
@@ -59,11 +61,16 @@ def tune(
         # no label: the hard loss of such a row is 0
         parts.append((fit.unlabelled, np.zeros((len(fit.unlabelled), classes), np.float32)))
     # where rows stay what they are the teacher answers once, not once an epoch
-    once = change == Augmentation() and not hint and all(type(x) is np.ndarray for x, _ in parts)
+    still = change == Augmentation() and not hint and not hide
+    once = still and all(type(x) is np.ndarray for x, _ in parts)
     targets = np.concatenate([taught(x, hard) if once else hard for x, hard in parts])
 
     def prepare(rows: Any, wanted: Any, rng: np.random.Generator) -> tuple[Any, Any]:
         rows = change(rows, rng)
+        if hide is not None:
+            rows, hidden = hide(rows, rng)
+            # what is left of a row need not show its label
+            wanted = np.where(hidden[:, None], np.float32(0), wanted)
         return in_shape(rows, shape), wanted if once else taught(rows, wanted)
 
     units = model.outputs[0].shape[-1]

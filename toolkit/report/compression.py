@@ -2,89 +2,146 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from toolkit.report import charts
-from toolkit.report.templates import rendered
-from toolkit.report.words import verdict
+from toolkit.report import cards, charts
+from toolkit.report.behaviour import classes, confusions, devices, slices, targets
+from toolkit.report.faults import layer_errors
+from toolkit.report.origin import findings, provenance
+from toolkit.report.quantities import interval, number, with_unit
+from toolkit.report.strings import say
+from toolkit.report.templates import figure, rendered
+from toolkit.report.tiles import tiles
+from toolkit.report.words import name_of, verdict
 from toolkit.run import Run
 
 Part = tuple[str, str, Markup] | None
+
+_GALLERY = 12
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table of candidates: the measurement it shows."""
+
+    name: str
+    title: str
+    digits: int | None = None
 
 
 def result(run: Run) -> Part:
     """The verdict, first and large."""
     drop = run.measured(run.chosen, "accuracy_drop") if run.chosen else None
     lost = run.chosen is None or (drop is not None and drop.low is not None and drop.low > 0)
-    return "verdict", "Verdict", rendered("verdict.html", text=verdict(run), warn=lost, run=run)
+    found = rendered("verdict.html", text=verdict(run), warn=lost, tiles=tiles(run))
+    return "verdict", say("Verdict"), found
 
 
 def candidates(run: Run) -> Part:
     """The table of everything measured, the base first."""
-    if not run.measurements:
-        return None
     names = [name for name in run.subjects() if run.measured(name, "bytes")]
-    about = {a.name: a.recipe for a in run.artifacts}
+    if not names:
+        return None
+    taken = {m.name for m in run.measurements if m.subject in names}
+    columns = [column for column in _columns(run) if column.name in taken]
     return (
         "candidates",
-        "Candidates",
-        rendered("candidates.html", run=run, names=names, about=about),
+        say("Candidates"),
+        rendered("candidates.html", run=run, names=names, columns=columns),
     )
+
+
+def _columns(run: Run) -> list[Column]:
+    methods = dict.fromkeys(
+        m.name.split(" ")[1] for m in run.measurements if re.match(r"reason_place \S+$", m.name)
+    )
+    return [
+        Column("bytes", say("Size")),
+        Column("zipped", say("Zipped")),
+        Column("accuracy", say("Accuracy, %"), 1),
+        Column("accuracy_drop", say("Points lost"), 1),
+        Column("mcnemar_p", "p", 2),
+        Column("agreement", say("Agrees with base, %"), 1),
+        Column("calibration_error", say("Calibration error"), 3),
+        Column("ece", say("Calibration error"), 3),
+        *(
+            Column(
+                f"reason_place {m}", say("Reasons kept ({method}), 0 to 1", method=name_of(m)), 2
+            )
+            for m in methods
+        ),
+        Column("latency_p50", say("A row, p50")),
+        Column("latency_p95", say("p95")),
+        Column("latency_ratio", say("Time × base"), 2),
+        Column("load", say("Load")),
+        Column("peak_memory", say("Peak memory, MB"), 0),
+    ]
 
 
 def tradeoff(run: Run) -> Part:
     """Accuracy against size, as a picture."""
-    points = []
-    for name in run.subjects():
-        size, right = run.measured(name, "bytes"), run.measured(name, "accuracy")
-        if size is None or right is None or right.low is None or right.high is None:
-            continue
-        time = run.measured(name, "latency_p50")
-        mark = "chosen" if name == run.chosen else "base" if name == run.base else ""
-        points.append(
-            charts.Point(
-                name,
-                size.value,
-                right.value,
-                right.low,
-                right.high,
-                None if time is None else time.value,
-                mark,
+    found = [
+        (name, size, right, run.measured(name, "latency_p50"))
+        for name in run.subjects()
+        if (size := run.measured(name, "bytes")) is not None
+        and (right := run.measured(name, "accuracy")) is not None
+    ]
+    points = [
+        charts.Point(
+            name,
+            size.value,
+            right.value,
+            right.value if right.low is None else right.low,
+            right.value if right.high is None else right.high,
+            None if time is None else time.value,
+            "chosen"
+            if name == run.chosen
+            else "base"
+            if name == run.base
+            # some other file is at least as good in both, and better in one
+            else "dominated"
+            if any(
+                (s.value, -r.value) != (size.value, -right.value)
+                and s.value <= size.value
+                and r.value >= right.value
+                for _, s, r, _ in found
             )
+            else "",
         )
+        for name, size, right, time in found
+    ]
     if len(points) < 2:
         return None
-    return (
-        "trade-off",
-        "Size against accuracy",
-        rendered("tradeoff.html", chart=charts.tradeoff(points)),
+    base = run.measured(run.base, "accuracy")
+    drop = run.budget.get("max_drop")
+    label = say("Accuracy against file size of {n} files", n=len(points))
+    drawing = charts.frontier(
+        points,
+        most_bytes=run.budget.get("max_bytes"),
+        least_accuracy=base.value - drop if base is not None and drop is not None else None,
+        label=label + (say("; {name} is taken", name=run.chosen) if run.chosen else ""),
     )
-
-
-def devices(run: Run) -> Part:
-    """What `run.py --measure` told of the devices that a bundle went to."""
-    known = run.machine.get("devices", {})
+    caption = say(
+        "Up and to the left is better. Whiskers: 95 % interval of the accuracy. A larger dot takes "
+        "longer for a row. Faint: another file is smaller and no less accurate."
+    )
+    columns = (say("Model"), say("Size"), say("Accuracy, %"), "95 %", say("A row, p50"))
     rows = [
-        (m.subject, name, facts, {n: run.measured(m.subject, f"{n} device:{name}") for n in _TOLD})
-        for name, facts in known.items()
-        for m in run.measurements
-        if m.name == f"latency_p50 device:{name}"
+        (
+            p.name,
+            with_unit(p.nbytes, "B"),
+            number(p.accuracy, 1),
+            interval(p.low, p.high, 1),
+            "–" if p.latency is None else with_unit(p.latency, "us"),
+        )
+        for p in points
     ]
-    if not rows:
-        return None
-    return "devices", "On devices", rendered("devices.html", run=run, rows=rows)
-
-
-_TOLD = ("latency_p50", "latency_p95", "load", "peak_memory", "replay_difference")
-
-
-def findings(run: Run) -> Part:
-    """What the reader must know, with a next step."""
-    if not run.findings:
-        return None
-    return "findings", "Good to know", rendered("findings.html", findings=run.findings)
+    title = say("Size against accuracy")
+    return "trade-off", title, figure(drawing, title, caption, columns, rows)
 
 
 def passes(run: Run) -> Part:
@@ -92,7 +149,7 @@ def passes(run: Run) -> Part:
     made = [a for a in run.artifacts if a.facts]
     if not made:
         return None
-    return "passes", "What was done", rendered("passes.html", artifacts=made, hidden=_HIDDEN)
+    return "passes", say("What was done"), rendered("passes.html", artifacts=made, hidden=_HIDDEN)
 
 
 _HIDDEN = ("pass", "settings", "skipped", "history", "seconds")
@@ -100,8 +157,6 @@ _HIDDEN = ("pass", "settings", "skipped", "history", "seconds")
 
 def training(run: Run) -> Part:
     """Loss and accuracy over the epochs of every training."""
-    if not run.histories:
-        return None
     drawn = []
     for history in run.histories:
         for kind in ("loss", "accuracy"):
@@ -112,38 +167,47 @@ def training(run: Run) -> Part:
             }
             if series:
                 by = f", {history.facts['pass']}" if "pass" in history.facts else ""
-                label = f"{history.subject}{by}: {kind} over the epochs"
-                drawn.append((history, kind, charts.lines(series, label)))
-    return "training", "Training", rendered("training.html", drawn=drawn)
-
-
-def confusions(run: Run) -> Part:
-    """Which classes are taken for which, by the base and by the chosen candidate."""
-    wanted = [c for c in run.confusions if c.subject in (run.base, run.chosen)]
-    classes = [str(name) for name in run.data.get("classes", ())]
-    # beyond these the cells cannot be read
-    if not wanted or not 2 <= len(classes) <= 20:
+                told = f"{history.subject}{by}: {kind}"
+                drawing = charts.lines(series, say("{name} over the epochs", name=told))
+                epochs = range(max(len(values) for values in series.values()))
+                rows = [
+                    (str(e + 1), *(number(v[e], 4) if e < len(v) else "" for v in series.values()))
+                    for e in epochs
+                ]
+                drawn.append(figure(drawing, told, told, (say("epoch"), *series), rows))
+    if not drawn:
         return None
-    drawn = [
-        (c.subject, charts.confusion(c.counts, classes, f"{c.subject}: true against predicted"))
-        for c in wanted
-    ]
-    return "confusion", "What is taken for what", rendered("confusion.html", drawn=drawn)
+    return "training", say("Training"), rendered("training.html", drawn=drawn)
 
 
-def provenance(run: Run) -> Part:
-    """Data, machine, versions, seeds and hashes."""
-    return "provenance", "How to repeat this", rendered("provenance.html", run=run)
+def gallery(run: Run) -> Part:
+    """The explained rows that the base and the chosen answer differently, with both reasons."""
+    small = run.chosen
+    differ = [d for d in run.decisions if "differ" in cards.outcome(run, d)]
+    if small is None or not differ:
+        return None
+    ours = cards.attributions(run)
+    made = [cards.card(run, d, ours.get(d.row, ()), prefix="differs") for d in differ[:_GALLERY]]
+    return (
+        "disagreements",
+        say("Where they disagree"),
+        rendered("gallery.html", cards=made, n=len(differ), total=len(run.decisions), small=small),
+    )
 
 
 SECTIONS = (
     result,
-    candidates,
     tradeoff,
-    devices,
+    candidates,
     findings,
+    classes,
+    slices,
+    targets,
+    devices,
+    confusions,
+    gallery,
+    layer_errors,
     passes,
     training,
-    confusions,
     provenance,
 )

@@ -7,7 +7,7 @@ import struct
 import zlib
 
 import numpy as np
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from toolkit.glossary import Doubles, Floats, Ints
@@ -36,13 +36,16 @@ def png(pixels: Colours) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
 
 
-def image(pixels: Colours, label: str, kind: str = "pixels") -> Markup:
-    """An <img> that says what it shows."""
+def image(pixels: Colours, label: str, width: int, height: int | None = None) -> Markup:
+    """An <img> that says what it shows, `width` wide; its pixels stay squares when enlarged.
+
+    height: where it is not to keep the shape of `pixels`.
+    """
     data = base64.b64encode(png(pixels)).decode("ascii")
     h, w = pixels.shape[:2]
     return Markup(
-        '<img class="{}" alt="{}" width="{}" height="{}" src="data:image/png;base64,{}">'
-    ).format(kind, escape(label), w, h, data)
+        '<img class="pixels" alt="{}" width="{}" height="{}" src="data:image/png;base64,{}">'
+    ).format(label, width, height or max(round(width * h / w), 1), data)
 
 
 def grey(x: Floats) -> Colours:
@@ -66,11 +69,5 @@ def overlay(x: Floats, segments: Ints, values: Doubles, most: float) -> Colours:
     colour = diverging(values[segments], most).astype(np.float64)
     shade = grey(x).mean(axis=2, keepdims=True)
     # the strokes stay visible as a darker tone of the player's colour
-    mixed = colour * (1 - 0.45 * (shade / 255))
+    mixed = colour * (1 - 0.3 * (shade / 255))
     return np.asarray(np.round(mixed), np.uint8)
-
-
-def enlarged(pixels: Colours, least: int = 56) -> Colours:
-    """Whole multiples of each pixel until the shorter side has `least`; crisp everywhere."""
-    times = max(-(-least // min(pixels.shape[:2])), 1)
-    return np.repeat(np.repeat(pixels, times, axis=0), times, axis=1)

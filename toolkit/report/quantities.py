@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from toolkit.report.strings import language, say
+
 NARROW = "\u202f"
 """The narrow no-break space that stands between a number and its unit."""
 
@@ -14,6 +16,9 @@ _LADDERS = {
     "ms": ((1.0, "ms"), (1e3, "s")),
 }
 _NAMES = {"x": "×"}
+_MINUS = str.maketrans("-", "−")
+_MARKS = {"de": str.maketrans("-,.", f"−{NARROW},")}
+"""How a language writes the marks of a number, where it differs from English."""
 
 
 def number(value: float, places: int) -> str:
@@ -27,7 +32,7 @@ def number(value: float, places: int) -> str:
     text = f"{value:,.{places}f}"
     if text.startswith("-") and not text.strip("-0.,"):
         text = text[1:]
-    return text.replace("-", "−")
+    return text.translate(_MARKS.get(language(), _MINUS))
 
 
 def places(value: float, low: float | None = None, high: float | None = None) -> int:
@@ -68,6 +73,16 @@ def signed(value: float, decimals: int = 3) -> str:
     """
     text = number(value, decimals)
     return f"+{text}" if value > 0 and text.strip("0.,") else text
+
+
+def share(value: float) -> str:
+    r"""A share as a percentage, with as many digits as tell it from 0 and 100.
+
+    >>> share(0.25), share(0.003), share(1.0)
+    ('25\u202f%', '0.3\u202f%', '100\u202f%')
+    """
+    whole = value in (0, 1) or 0.1 <= value < 0.995
+    return f"{number(100 * value, 0 if whole else 1)}{NARROW}%"
 
 
 def similarity(value: float) -> str:
@@ -116,16 +131,7 @@ def interval(low: float, high: float, decimals: int) -> str:
     >>> interval(-0.5, 0.9, 1)
     '−0.5 to 0.9'
     """
-    return f"{number(low, decimals)} to {number(high, decimals)}"
-
-
-def counted(n: int, thing: str, things: str = "") -> str:
-    """A number with its noun.
-
-    >>> counted(1, "row"), counted(1200, "row"), counted(2, "class", "classes")
-    ('1 row', '1,200 rows', '2 classes')
-    """
-    return f"{n:,} {thing if n == 1 else things or thing + 's'}"
+    return say("{low} to {high}", low=number(low, decimals), high=number(high, decimals))
 
 
 def listed(words: Iterable[str]) -> str:
@@ -135,7 +141,8 @@ def listed(words: Iterable[str]) -> str:
     ('a', 'a and b', 'a, b and c')
     """
     *first, last = list(words) or [""]
-    return f"{', '.join(first)} and {last}" if first else last
+    comma = say(", ")
+    return say("{first} and {last}", first=comma.join(first), last=last) if first else last
 
 
 def _exponent(value: float) -> int:

@@ -4,43 +4,63 @@ from __future__ import annotations
 
 from toolkit.glossary import NOTICEABLE, Measurement
 from toolkit.report.quantities import interval, listed, number, places, similarity, with_unit
+from toolkit.report.strings import say
 from toolkit.run import Run
 
 
 def verdict(run: Run) -> str:
     """The result in one or two plain sentences, without mark-up."""
     if run.command == "explain":
-        return reasons(run) or f"{len(run.decisions)} decisions of {run.base} explained."
+        return explained(run)
     if run.chosen is None:
-        return "No candidate is within the limits; the table says how far each is from them."
+        return say("No candidate is within the limits; the table says how far each is from them.")
     parts = [_size(run, run.chosen), _accuracy(run, run.chosen), _speed(run, run.chosen)]
-    text = f"Take {run.chosen}: {listed(part for part in parts if part)}."
+    known = listed(part for part in parts if part)
+    text = say("Take {name}: {what}.", name=run.chosen, what=known)
     return f"{text} {reasons(run)}".strip()
+
+
+def explained(run: Run) -> str:
+    """What the explanations say in a sentence."""
+    n = len(run.decisions)
+    return reasons(run) or say("{n} decisions of {name}, explained.", n=n, name=run.base)
 
 
 def reasons(run: Run) -> str:
     """Whether the compared models decide for the same reasons, beside the noise of the method."""
-    named = [m for m in run.measurements if m.name.startswith("reason_cosine ")]
-    found = [m for m in named if m.name.count(" ") == 1]  # no class or slice
+    found = [m for m in run.measurements if m.name.startswith("reason_cosine ")]
+    # by class, by slice and stage by stage have sections of their own
+    found = [m for m in found if " " not in m.name.split(" ", 1)[1] and "/" not in m.subject]
     parts = []
     for m in found:
         method = m.name.split(" ", 1)[1]
         floor = run.measured(run.base, f"reason_floor {method}")
         known = []
         if m.low is not None and m.high is not None:
-            known.append(f"95 %: {similarity(m.low)} to {similarity(m.high)}")
+            ends = say("{low} to {high}", low=similarity(m.low), high=similarity(m.high))
+            known.append(f"95 %: {ends}")
         if floor is not None:
-            known.append(f"noise alone {similarity(floor.value)}")
-        text = f"{similarity(m.value)} by {name_of(method)}"
+            known.append(say("noise alone {value}", value=similarity(floor.value)))
+        text = say("{value} by {method}", value=similarity(m.value), method=name_of(method))
         parts.append(text + (f" ({'; '.join(known)})" if known else ""))
     if not parts:
         return ""
     subjects = listed(dict.fromkeys(m.subject for m in found))
     differ = any(_below_noise(run, m) for m in found)
-    return (
-        f"The reasons of {subjects} {'differ from' if differ else 'are'} those of {run.base}"
-        f"{'' if differ else ', as far as can be told'}: over {found[0].n} decisions "
-        f"a cosine of {listed(parts)}."
+    told = (
+        say("The reasons of {names} differ from those of {base}", names=subjects, base=run.base)
+        if differ
+        else say(
+            "The reasons of {names} are those of {base}, as far as can be told",
+            names=subjects,
+            base=run.base,
+        )
+    )
+    return say(
+        "{told}: over {n} decisions a cosine of {figures}.",
+        told=told,
+        n=found[0].n,
+        figures=listed(parts),
     )
 
 
@@ -52,7 +72,8 @@ def _below_noise(run: Run, m: Measurement) -> bool:
 
 def name_of(method: str) -> str:
     """The name that people know a method by."""
-    return {"shapley": "SHAP", "lime": "LIME", "random": "random order"}.get(method, method)
+    names = {"shapley": "SHAP", "lime": "LIME", "random": say("random order")}
+    return names.get(method, method)
 
 
 def figure(m: Measurement | None, decimals: int | None = None) -> str:
@@ -65,6 +86,30 @@ def figure(m: Measurement | None, decimals: int | None = None) -> str:
     return number(m.value, digits)
 
 
+def likeness(m: Measurement | None) -> str:
+    """A likeness of reasons: near 1 with the digits that tell it from 1."""
+    return "–" if m is None else _alike(m.value)
+
+
+def likeness_ends(m: Measurement | None) -> str:
+    """The 95 % interval of a likeness of reasons, or nothing."""
+    if m is None or m.low is None or m.high is None:
+        return ""
+    return say("{low} to {high}", low=_alike(m.low), high=_alike(m.high))
+
+
+def _alike(value: float) -> str:
+    return similarity(value) if abs(value) > _NEAR else number(value, 3)
+
+
+_NEAR = 0.9
+
+
+def sortable(m: Measurement | None) -> str:
+    """The value of a measurement as a script reads it, or nothing."""
+    return "" if m is None else repr(float(m.value))
+
+
 def ends(m: Measurement | None, decimals: int | None = None) -> str:
     """The 95 % interval of a measurement, or nothing."""
     if m is None or m.low is None or m.high is None:
@@ -73,27 +118,39 @@ def ends(m: Measurement | None, decimals: int | None = None) -> str:
     return interval(m.low, m.high, digits)
 
 
+def turned(m: Measurement) -> str:
+    """The 95 % interval of a loss as that of a gain."""
+    return interval(-(m.high or 0.0), -(m.low or 0.0), 1)
+
+
 def _size(run: Run, subject: str) -> str:
     base, small = run.measured(run.base, "bytes"), run.measured(subject, "bytes")
     if base is None or small is None or not small.value:
         return ""
     ratio = base.value / small.value
+    size = with_unit(small.value, "B")
     if ratio < 1:
-        return f"{number(1 / ratio, 1)} times larger ({with_unit(small.value, 'B')})"
-    return f"{number(ratio, 1)} times smaller ({with_unit(small.value, 'B')})"
+        return say("{ratio} times larger ({size})", ratio=number(1 / ratio, 1), size=size)
+    return say("{ratio} times smaller ({size})", ratio=number(ratio, 1), size=size)
 
 
 def _accuracy(run: Run, subject: str) -> str:
     drop = run.measured(subject, "accuracy_drop")
     if drop is None or drop.low is None or drop.high is None:
         return ""
-    known = f"(95 %: {ends(drop, 1)})"
+    known, points = ends(drop, 1), number(drop.value, 1)
     if drop.low > 0:
-        return f"{number(drop.value, 1)} points of accuracy lost {known}"
+        return say("{points} points of accuracy lost (95 %: {known})", points=points, known=known)
     if drop.high < 0:
-        return f"{number(-drop.value, 1)} points of accuracy gained (loss, 95 %: {ends(drop, 1)})"
-    return (
-        f"no loss of accuracy beyond chance ({number(drop.value, 1)} points, 95 %: {ends(drop, 1)})"
+        return say(
+            "{points} points of accuracy gained (95 %: {known})",
+            points=number(-drop.value, 1),
+            known=turned(drop),
+        )
+    return say(
+        "no loss of accuracy beyond chance ({points} points, 95 %: {known})",
+        points=points,
+        known=known,
     )
 
 
@@ -101,9 +158,21 @@ def _speed(run: Run, subject: str) -> str:
     ratio = run.measured(subject, "latency_ratio")
     if ratio is None or ratio.low is None or ratio.high is None:
         return ""
-    known = f"(95 %: {interval(ratio.low, ratio.high, 2)})"
+    known, value = interval(ratio.low, ratio.high, 2), number(ratio.value, 2)
     if ratio.high < 1 / NOTICEABLE:
-        return f"faster, at {number(ratio.value, 2)} of the base's time a row {known}"
+        return say(
+            "faster, at {value} of the base's time a row (95 %: {known})",
+            value=value,
+            known=known,
+        )
     if ratio.low > NOTICEABLE:
-        return f"slower, at {number(ratio.value, 2)} times the base's time a row {known}"
-    return f"as fast as the base within the noise (times {number(ratio.value, 2)}, {known[1:]}"
+        return say(
+            "slower, at {value} times the base's time a row (95 %: {known})",
+            value=value,
+            known=known,
+        )
+    return say(
+        "as fast as the base within the noise (times {value}, 95 %: {known})",
+        value=value,
+        known=known,
+    )

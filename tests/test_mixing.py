@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+
+from toolkit import metrics
+from toolkit.cache import Cache
+from toolkit.choice import Budget
+from toolkit.making import begun
+from toolkit.mixing import Bench, accurate, expected_bound
+from toolkit.predict import predictor
+from toolkit.recipe import load
+from toolkit.search import compress
+
+
+@pytest.fixture(scope="module")
+def lopsided(mlp):
+    """The same function as the MLP, with a range in one layer that swallows all other units.
+
+    A unit behind a ReLU is a thousand times larger, and what reads it a thousand times smaller.
+    """
+    import keras
+
+    made = keras.models.clone_model(mlp)
+    made.set_weights(mlp.get_weights())
+    dense = [layer for layer in made.layers if layer.weights]
+    one, two = dense[0].get_weights(), dense[1].get_weights()
+    unit = int(np.abs(two[0]).sum(axis=1).argmin())
+    one[0][:, unit] *= 3000
+    one[1][unit] *= 3000
+    two[0][unit] /= 3000
+    dense[0].set_weights(one)
+    dense[1].set_weights(two)
+    return made
+
+
+@pytest.fixture(scope="module")
+def asked(lopsided, digits, tmp_path_factory):
+    out = tmp_path_factory.mktemp("contract")
+    return compress(lopsided, digits, ["int8"], budget=Budget(max_drop=3), out=out), out
+
+
+def test_layers_go_back_to_float_until_the_drop_is_ruled_out(asked, digits):
+    found, out = asked
+    assert found.run.measured("int8", "accuracy_drop").value > 10
+    assert "int8" in found.misses
+    assert found.chosen.name == "int8-mixed"
+    # the bound on test rows, computed here from the files themselves
+    base, mixed = (predictor(out / f"{name}.onnx", name) for name in ("base", "int8-mixed"))
+    drop = metrics.accuracy_drop(base(digits.test.x), mixed(digits.test.x), digits.test.y)
+    assert 100 * drop.upper < 3
+
+
+def test_only_the_layers_at_fault_go_back_and_their_cost_is_told(asked):
+    found, out = asked
+    sizes = {name: (out / f"{name}.onnx").stat().st_size for name in ("base", "int8", "int8-mixed")}
+    assert sizes["int8"] < sizes["int8-mixed"] < sizes["base"]
+    (mixed,) = (a for a in found.candidates if a.name == "int8-mixed")
+    told = mixed.facts[-1]
+    assert 1 <= len(told["skipped"]) < 3
+    assert told["chosen_on_rows"] > 100
+    assert all("bytes" in text and "probability" in text for text in told["skipped"].values())
+    (finding,) = (f for f in found.run.findings if f.code == "K1")
+    assert f"{sizes['int8-mixed'] - sizes['int8']:,} bytes more" in finding.sentence
+
+
+def test_a_limit_that_the_rows_cannot_show_is_said(lopsided, digits, asked):
+    cache = Cache(asked[1] / ".cache")
+    bench = Bench(begun(lopsided, digits.fit, cache), cache, asked[1] / ".checkpoints")
+    (one,) = bench.made([load("int8")])
+    mix = accurate(one, bench, limit=3, n=10)
+    assert mix.made is None
+    assert mix.finding.code == "K2"
+    assert "10 test rows could not rule out a loss of 3 points" in mix.finding.sentence
+
+
+def test_what_holds_is_left_alone(mlp, digits, tmp_path):
+    found = compress(mlp, digits, ["int8"], budget=Budget(max_drop=5), out=tmp_path)
+    assert found.chosen.name == "int8"
+    assert [a.name for a in found.candidates] == ["int8"]
+
+
+def test_the_expected_bound_is_the_bound_where_the_rows_are_as_many(digits):
+    rng = np.random.default_rng(0)
+    rows = digits.fit.validation
+    n, k = len(rows), len(rows.classes)
+    base, other = (rng.dirichlet(np.ones(k), n).astype(np.float32) for _ in range(2))
+    bound = 100 * metrics.accuracy_drop(base, other, rows.y).upper
+    assert expected_bound(base, other, rows, n) == pytest.approx(bound, abs=1e-9)
+    assert expected_bound(base, other, rows, 100 * n) < bound
+
+
+def test_where_integers_are_slower_a_quicker_mix_is_found_or_it_is_said(mlp, digits, tmp_path):
+    """Which of the two depends on the machine; what is said must be so."""
+    found = compress(mlp, digits, ["int8"], budget=Budget(never_slower=True), out=tmp_path)
+    ratio = found.run.measured("int8", "latency_ratio")
+    codes = {f.code: f for f in found.run.findings if f.code in ("K3", "K4")}
+    assert len(codes) <= 1
+    if "K3" in codes:
+        quick = found.run.measured("int8-quick", "latency_ratio")
+        assert quick is not None
+        assert "in float" in codes["K3"].sentence
+    elif "K4" in codes:
+        assert "none of" in codes["K4"].sentence
+        assert [a.name for a in found.candidates] == ["int8"]
+    if ratio.low > 1.02:
+        assert "times the base's time" in found.misses["int8"]

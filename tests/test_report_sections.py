@@ -1,0 +1,280 @@
+"""Sections that appear when a Run has what they show, from plain data of its types."""
+
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+
+from toolkit import report
+from toolkit.glossary import (
+    Attribution,
+    Confusion,
+    Decision,
+    Drift,
+    History,
+    LayerError,
+    Measurement,
+)
+from toolkit.run import Run
+
+DATA = {
+    "name": "d",
+    "kind": "tabular",
+    "classes": ["no", "yes"],
+    "features": ["age", "pay"],
+    "categories": {},
+    "rows": {"test": 100},
+    "scale": 1.0,
+}
+MACHINE = {"processor": "p", "cores": 2, "system": "s", "features": []}
+
+
+def decision(row, flip=False):
+    base = np.float32([0.2, 0.8])
+    small = base[::-1].copy() if flip else base
+    x = np.float32([30 + row, 2.5])
+    return Decision(row, x, row % 2, ("age", "pay"), None, {"base": base, "int8": small})
+
+
+def attribution(subject, row, values):
+    values = np.array(values)
+    return Attribution(
+        "shapley", subject, row, values, 0 * values, 0.5, 0.5 + values.sum(), 1, 9, 0, True
+    )
+
+
+def measured(subject, name, value, low=None, high=None, *, unit="", n=100):
+    return Measurement(subject, name, value, unit, n, low, high)
+
+
+@pytest.fixture
+def plain():
+    """Six rows explained for two models, of which row 3 was decided for other reasons."""
+    rows = range(6)
+    rng = np.random.default_rng(0)
+    ours = {r: rng.normal(0.1, 0.02, 2) for r in rows}
+    theirs = {r: v * [1, -1] if r == 3 else v + 0.001 for r, v in ours.items()}
+    return Run(
+        "a title",
+        "2026-01-01T00:00:00+00:00",
+        "explain",
+        "base",
+        "int8",
+        DATA,
+        decisions=tuple(decision(r, flip=r == 5) for r in rows),
+        attributions=(
+            *(attribution("base", r, v) for r, v in ours.items()),
+            *(attribution("int8", r, v) for r, v in theirs.items()),
+        ),
+        measurements=(
+            measured("int8", "reason_cosine shapley", 0.9, 0.8, 0.95),
+            measured("base", "reason_floor shapley", 0.99, 0.98, 1.0),
+            measured("base", "reason_null shapley", 0.1, 0.0, 0.2),
+        ),
+        machine=MACHINE,
+    )
+
+
+def section(text, anchor):
+    found = re.search(rf'<section id="{anchor}".*?</section>', text, re.S)
+    return found[0] if found else None
+
+
+def words(html):
+    return " ".join(re.sub(r"<[^>]*>", " ", html).split())
+
+
+def test_the_place_on_the_scale_when_it_was_measured(plain):
+    assert "random" not in section(report.render(plain, "reasons"), "place")
+    more = (*plain.measurements, measured("int8", "reason_place shapley", 0.9, 0.85, 0.95))
+    ceiling = measured("base", "reason_ceiling shapley", 0.545)
+    run = dataclasses.replace(plain, measurements=(*more, ceiling))
+    text = section(report.render(run, "reasons"), "place")
+    assert "random" in text
+    assert "noise floor" in text
+    # half way between the null of 0.1 and the floor of 0.99
+    assert "retrained base, SHAP: 0.500" in text
+
+
+def test_the_least_alike_come_first_and_what_drifted_is_said(plain):
+    run = dataclasses.replace(plain, drifts=(Drift("int8", "shapley", 3, 0.0, 0.001, True),))
+    text = section(report.render(run, "reasons"), "worst")
+    first = re.search(r"<article.*?</article>", text, re.S)[0]
+    assert "Row 3" in words(first)
+    assert "same answer, other reasons" in words(first)
+    assert "base - int8" in words(first)
+    assert words(text).count("same answer, other reasons") == 1
+
+
+def test_an_attributed_difference_is_shown_as_it_was_estimated(plain):
+    made = attribution("base - int8", 3, [0.0, 0.1234])
+    run = dataclasses.replace(plain, attributions=(*plain.attributions, made))
+    assert "+0.123" in section(report.render(run, "reasons"), "worst")
+    # it is no model: no card draws it
+    assert "base - int8" not in section(
+        report.render(run, "explanation", beside=["reasons"]), "decisions"
+    )
+
+
+def test_rows_that_were_only_compared_count_in_the_distribution(plain):
+    more = (attribution("base", 9, [0.1, 0.2]), attribution("int8", 9, [0.1, 0.2]))
+    run = dataclasses.replace(plain, attributions=(*plain.attributions, *more))
+    text = section(report.render(run, "reasons"), "distribution")
+    assert text.count("<circle") == 7
+    assert "row 9" in text
+
+
+def test_parts_and_stages_when_they_were_measured(plain):
+    text = report.render(plain, "reasons")
+    assert section(text, "parts") is None
+    assert section(text, "stages") is None
+    more = (
+        measured("int8", "reason_cosine shapley class:yes", 0.7, 0.6, 0.8, n=40),
+        measured("int8", "reason_drift shapley slice:age=30", 0.25, n=30),
+        measured("prune-int8/1 prune", "accuracy", 91.0, 90.0, 92.0, unit="%"),
+        measured("prune-int8/1 prune", "reason_place shapley", 0.95, 0.9, 0.99),
+        measured("prune-int8/2 int8", "accuracy", 80.0, 79.0, 81.0, unit="%"),
+        measured("prune-int8/2 int8", "reason_place shapley", 0.4, 0.3, 0.5),
+    )
+    run = dataclasses.replace(plain, measurements=(*plain.measurements, *more))
+    text = report.render(run, "reasons")
+    assert "class yes" in words(section(text, "parts"))
+    assert "age=30" in words(section(text, "parts"))
+    stages = words(section(text, "stages"))
+    assert stages.index("1 prune") < stages.index("2 int8")
+    # a stage is no candidate of its own in the verdict or the scale of models
+    assert "prune-int8/1" not in section(text, "verdict")
+
+
+def compressed(**more):
+    m = (
+        measured("base", "bytes", 9000, unit="B"),
+        measured("int8", "bytes", 1000, unit="B"),
+        measured("base", "accuracy", 90, 88, 92, unit="%"),
+        measured("int8", "accuracy", 80, 78, 82, unit="%"),
+        measured("int8", "accuracy_drop", 10, 8, 12, unit="points"),
+        measured("int8", "latency_ratio", 0.5, 0.45, 0.55, unit="x"),
+        *more.pop("measurements", ()),
+    )
+    confusions = (
+        Confusion("base", np.array([[45, 5], [5, 45]])),
+        Confusion("int8", np.array([[48, 2], [18, 32]])),
+    )
+    return Run(
+        "t",
+        "now",
+        "compress",
+        "base",
+        "int8",
+        DATA,
+        measurements=m,
+        confusions=confusions,
+        machine=MACHINE,
+        **more,
+    )
+
+
+def test_the_tiles_say_what_the_verdict_stands_on():
+    drift = measured("int8", "reason_drift shapley", 0.03, 0.01, 0.06)
+    text = words(
+        section(report.render(compressed(measurements=(drift,)), "compression"), "verdict")
+    )
+    for figure in (
+        "9.0 times smaller",
+        "10.0 points of accuracy lost 95 %: 8.0 to 12.0",
+        "2.00 times faster",
+        "97 of 100 rows keep their answer for the same reasons",
+    ):
+        assert figure in text
+
+
+def test_the_class_that_lost_most_comes_first():
+    text = section(report.render(compressed(), "compression"), "classes")
+    rows = re.findall(r"<tr><th scope=.row.>(\w+)</th>", text)
+    assert rows == ["yes", "no"]
+    assert "26.0" in words(text)
+
+
+def test_mistakes_that_grew_are_listed():
+    text = words(section(report.render(compressed(), "compression"), "confusion"))
+    assert "yes no 5 18 +13" in text
+
+
+def test_slices_and_processors_when_they_were_measured():
+    more = (
+        measured("base", "accuracy slice:sex=f", 91, 89, 93, unit="%", n=50),
+        measured("int8", "accuracy slice:sex=f", 60, 58, 62, unit="%", n=50),
+        measured("int8", "accuracy target:avx2", 70, unit="%"),
+        measured("int8", "accuracy target:vnni", 80, unit="%"),
+        measured("int8", "target_spread", 10, unit="points"),
+    )
+    text = report.render(compressed(measurements=more), "compression")
+    assert "sex=f 50 91.0" in words(section(text, "slices"))
+    assert "70.0 80.0 10" in words(section(text, "targets"))
+    text = report.render(compressed(), "compression")
+    assert section(text, "slices") is None
+    assert section(text, "targets") is None
+
+
+def test_the_layer_at_fault_is_named():
+    errors = (
+        LayerError("int8", "conv_1", "Conv", 40.0, 0.9999, 0.9, 0.0, 0.001, 100),
+        LayerError("int8", "conv_2", "Conv", 12.0, 0.97, 0.1, 0.0, 0.03, 200),
+    )
+    text = section(report.render(compressed(layer_errors=errors), "compression"), "layer-errors")
+    assert "conv_2 is at fault" in text
+    assert "uses only 10 %" in words(text)
+    assert "conv_1 is at fault" not in text
+
+
+def test_limits_are_drawn_and_dominated_files_are_faint():
+    worse = (
+        measured("fat", "bytes", 2000, unit="B"),
+        measured("fat", "accuracy", 70, 68, 72, unit="%"),
+    )
+    run = compressed(measurements=worse, budget={"max_bytes": 5000, "max_drop": 2.0})
+    text = section(report.render(run, "compression"), "trade-off")
+    assert text.count('<line class="limit"') == 2
+    assert re.search(r'class="point dominated"><title>fat', text)
+    assert text.count('class="point dominated"') == 1
+
+
+def test_a_training_is_drawn_with_its_figures():
+    history = History("base", {"loss": (2.0, 1.0), "val_loss": (2.5, 1.5)})
+    text = section(report.render(compressed(histories=(history,)), "compression"), "training")
+    assert "1 2.0000 2.5000 2 1.0000 1.5000" in words(text)
+
+
+def test_where_models_disagree_both_reasons_are_shown(plain):
+    run = dataclasses.replace(
+        compressed(), decisions=plain.decisions, attributions=plain.attributions
+    )
+    text = section(report.render(run, "compression"), "disagreements")
+    assert "1 of the 6 decisions" in text
+    assert re.findall(r'id="differs-(\d+)"', text) == ["5"]
+
+
+def test_many_decisions_get_a_table_and_some_cards(plain):
+    n = 500
+    run = dataclasses.replace(
+        plain,
+        decisions=tuple(decision(r, flip=r == 480) for r in range(n)),
+        attributions=tuple(
+            attribution(s, r, [0.1, 0.2]) for r in range(n) for s in ("base", "int8")
+        ),
+    )
+    text = section(report.render(run, "explanation", beside=["reasons"]), "decisions")
+    rows = re.findall(r'<article class="card" id="row-(\d+)"', text)
+    assert len(rows) == 60
+    assert "480" in rows, "where models differ there is a card"
+    assert text.count("<tr data-row=") == n
+
+
+def test_what_counts_overall_has_intervals(plain):
+    text = section(report.render(plain, "explanation", beside=["reasons"]), "overall")
+    values = np.abs([a.values for a in plain.attributions if a.subject == "base"])
+    mean, half = values.mean(axis=0), 1.96 * values.std(axis=0, ddof=1) / 6**0.5
+    for m, h in zip(mean, half, strict=True):
+        assert f"{m:.3f}" in words(text)
+        assert f"{m - h:.3f} to {m + h:.3f}" in words(text)

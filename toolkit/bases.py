@@ -1,0 +1,208 @@
+"""An `.onnx` that somebody else exported -> a base whose graph passes can change, or why not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from toolkit.errors import MatchError, ModelError
+from toolkit.glossary import Data, Floats, Step
+from toolkit.models.opening import kind_of
+from toolkit.predict import OnnxPredictor, fitting
+from toolkit.shapes import in_shape
+
+LEAST_OPSET = 13
+"""Older graphs are brought to it: before it, axes were settings and rounding knew no channels."""
+
+MOST_BYTES = 2**31 - 1
+"""What one protobuf message can hold."""
+
+TOLERANCE = 1e-5
+"""The largest change of a probability by a newer opset or a free number of rows."""
+
+_DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
+_ROWS = 3
+
+
+def is_onnx(model: Any) -> bool:
+    """Whether a model is the path of an `.onnx`, told by its content.
+
+    Raises ModelError when it is the path of no model.
+    """
+    return isinstance(model, str | Path) and kind_of(Path(model)) == "onnx"
+
+
+def beside(path: Path) -> tuple[str, ...]:
+    """The files in which an `.onnx` keeps weights that are not in it, sorted."""
+    import onnx
+    from onnx.external_data_helper import uses_external_data
+
+    held = onnx.load(path, load_external_data=False).graph.initializer
+    return tuple(sorted({place for t in held if uses_external_data(t) for place in _places(t)}))
+
+
+def opened(path: Path, rows: Data) -> Step:
+    """Open an `.onnx` as a base: one file, opset 13 or later, any number of rows.
+
+    rows: real rows that it must fit; the answers to some of them prove that what was changed here
+    (weights drawn in from beside the file, an older opset, a fixed number of rows) changed no
+    answer. TensorFlow is not loaded.
+    Raises ModelError for what cannot be changed safely, MatchError for what does not fit the rows.
+    """
+    path = Path(path)
+    graph = _whole(path)
+    facts: dict[str, Any] = {"pass": "open", "opset": _opset(graph)}
+    _known_operators(path, graph)
+    given = OnnxPredictor(path, path.stem)
+    fitting(given, rows)
+    asked = in_shape(np.asarray(rows.x[:_ROWS], np.float32), given.shape)
+    changed = graph
+    if facts["opset"] < LEAST_OPSET:
+        changed = _raised(path, changed)
+        facts["raised_to"] = LEAST_OPSET
+    if _fixed(changed):
+        changed, facts["rows_at_once"] = _freed(changed), _fixed(graph)
+    if _is_rounded(graph):
+        facts["integers"] = "it holds integers already"
+    facts["largest_difference_here"] = _proven(path, changed, given(asked), asked)
+    return Step(changed, facts)
+
+
+def _whole(path: Path) -> Any:
+    """The graph with all its weights, those that lie beside the file among them."""
+    import onnx
+    from onnx.external_data_helper import load_external_data_for_model, uses_external_data
+
+    if path.stat().st_size > MOST_BYTES:
+        raise ModelError(f"{path} has {path.stat().st_size:,} bytes", f"at most {MOST_BYTES:,}", "")
+    try:
+        graph = onnx.load(path, load_external_data=False)
+    except Exception as error:  # protobuf's own error has no public name
+        raise ModelError(
+            f"{path} is cut off or damaged", "a whole .onnx", "copy it again"
+        ) from error
+    places = {p for t in graph.graph.initializer if uses_external_data(t) for p in _places(t)}
+    if not places:
+        return graph
+    try:
+        # it refuses places outside the folder, and links
+        load_external_data_for_model(graph, str(path.parent))
+        size = graph.ByteSize()
+    except Exception as error:  # it raises what the system, protobuf or its own checker raises
+        raise ModelError(
+            f"{path} keeps its weights in {', '.join(sorted(places)[:3])}, which cannot be read",
+            "that file in the same folder",
+            "put it there, or save the model as one file",
+        ) from error
+    if size > MOST_BYTES:
+        raise ModelError(
+            f"{path} and its weights have {size:,} bytes", f"at most {MOST_BYTES:,}", ""
+        )
+    return graph
+
+
+def _places(held: Any) -> list[str]:
+    return [str(e.value) for e in held.external_data if e.key == "location"]
+
+
+def _opset(graph: Any) -> int:
+    return next((int(o.version) for o in graph.opset_import if o.domain in ("", "ai.onnx")), 0)
+
+
+def _known_operators(path: Path, graph: Any) -> None:
+    """Refuse operators of other domains, opsets to come, and weights that are no number."""
+    from onnx import TensorProto, defs, numpy_helper
+
+    newest = defs.onnx_opset_version()
+    if not 0 < _opset(graph) <= newest:
+        raise ModelError(
+            f"{path} is of opset {_opset(graph)}", f"1 to {newest}", "export it with an older opset"
+        )
+    for node in graph.graph.node:
+        if node.domain not in _DOMAINS:
+            raise ModelError(
+                f"{path} holds {node.op_type} of the domain '{node.domain}'",
+                "operators of ONNX and of onnxruntime",
+                "export it without this operator",
+            )
+    for held in graph.graph.initializer:
+        if held.data_type in (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE):
+            values = numpy_helper.to_array(held)
+            bad = values.size - int(np.isfinite(values).sum())
+            # a mask may hold minus infinity; a number that is none is never meant
+            if bad and np.isnan(values).any():
+                raise ModelError(
+                    f"{path} holds NaN in {int(np.isnan(values).sum())} of {values.size} values "
+                    f"of {held.name}",
+                    "finite weights",
+                    "its training diverged: train it again",
+                )
+
+
+def _raised(path: Path, graph: Any) -> Any:
+    from onnx import version_converter
+
+    try:
+        return version_converter.convert_version(graph, LEAST_OPSET)
+    except Exception as error:  # whatever the converter meets
+        raise ModelError(
+            f"{path} is of opset {_opset(graph)} and cannot be brought to {LEAST_OPSET} "
+            f"({str(error)[:100]})",
+            f"opset {LEAST_OPSET} or later",
+            "export it again with a newer one",
+        ) from error
+
+
+def _fixed(graph: Any) -> int:
+    """How many rows the graph wants at once, or 0 where any number goes."""
+    held = {t.name for t in graph.graph.initializer}
+    first = next(i for i in graph.graph.input if i.name not in held)
+    dims = first.type.tensor_type.shape.dim
+    return int(dims[0].dim_value) if dims else 0
+
+
+def _freed(graph: Any) -> Any:
+    """A copy that declares any number of rows; whether it computes so is proven afterwards."""
+    other = type(graph)()
+    other.CopyFrom(graph)
+    held = {t.name for t in other.graph.initializer}
+    for value in (*other.graph.input, *other.graph.output):
+        dims = value.type.tensor_type.shape.dim
+        if value.name not in held and dims:
+            dims[0].dim_param = "rows"
+    # what was inferred for a fixed number of rows is true no more
+    del other.graph.value_info[:]
+    return other
+
+
+def _is_rounded(graph: Any) -> bool:
+    return any("Quantize" in n.op_type or "QLinear" in n.op_type for n in graph.graph.node)
+
+
+def _proven(path: Path, graph: Any, wanted: Floats, asked: Floats) -> float:
+    """How far the answers of the graph lie from those of the file, one row a call and all at once.
+
+    Raises ModelError where that is too far, or where it does not run.
+    """
+    try:
+        ask = OnnxPredictor(graph.SerializeToString(), path.stem)
+        found = np.concatenate([ask(asked[:1]), ask(asked[1:])])
+        difference = float(np.abs(found - wanted).max(initial=0.0))
+    except Exception as error:  # onnxruntime's errors share no public base
+        if isinstance(error, MatchError):
+            raise
+        raise ModelError(
+            f"{path} runs for the number of rows it was exported for alone ({str(error)[:100]})",
+            "any number of rows",
+            "export it with a dynamic batch axis",
+        ) from error
+    if not difference <= TOLERANCE:
+        raise ModelError(
+            f"{path} answers otherwise with another number of rows or a newer opset, by "
+            f"{difference:.2g} of a probability",
+            f"at most {TOLERANCE:g}",
+            "export it with a dynamic batch axis and a newer opset",
+        )
+    return difference

@@ -1,0 +1,152 @@
+"""Which candidate to take: the limits, what misses them and why, and the best of the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from toolkit.errors import RecipeError
+from toolkit.glossary import NOTICEABLE, Artifact, Facts, Finding, Measurement
+from toolkit.requirement import Requirement
+
+FREE_DROP = 1.0
+"""Points that may be lost when no limit is given, if the loss is within chance at all."""
+
+
+SAME_SIZE = 1.05
+"""Files within this ratio of the smallest count as equally small; the most accurate is taken."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a small model may cost; None is no limit.
+
+    max_drop: points of accuracy; the one-sided 95 % bound of the loss must lie below it.
+    max_bytes: of the file. max_latency: ms, p50 of one row on one thread. never_slower: than the
+    base. seconds: for making candidates; what is begun is finished. require: demands on any other
+    figure, of one class or slice too. min_agreement: of reasons, 0 as random and 1 as the base
+    beside itself; the lower end of its 95 % interval must reach it.
+    """
+
+    max_drop: float | None = None
+    max_bytes: int | None = None
+    max_latency: float | None = None
+    never_slower: bool = False
+    seconds: float | None = None
+    require: tuple[Requirement, ...] = ()
+    min_agreement: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse limits that nothing can meet."""
+        for name in ("max_drop", "max_bytes", "max_latency", "seconds", "min_agreement"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise RecipeError(f"{name} {value}", "a number above 0", "correct the limit")
+        if self.min_agreement is not None and self.min_agreement > 1:
+            raise RecipeError(
+                f"min_agreement {self.min_agreement}",
+                "at most 1, the base beside itself",
+                "correct the limit",
+            )
+
+    def told(self) -> Facts:
+        """The limits that were set, as a Run keeps them."""
+        limits = {n: v for n, v in vars(self).items() if n != "require" and v}
+        return {**limits, **({"require": [str(r) for r in self.require]} if self.require else {})}
+
+
+def dearer(
+    chosen: Artifact | None, candidates: Sequence[Artifact], measured: Sequence[Measurement]
+) -> tuple[Finding, ...]:
+    """A1: what more accuracy than that of the chosen one would cost, by the cheapest that has it.
+
+    A2: what fewer bytes would cost, by the most accurate of the smaller files.
+    """
+    if chosen is None:
+        return ()
+    right = {m.subject: m for m in measured if m.name == "accuracy"}
+    mine = right[chosen.name].value
+    found = []
+    better = [a for a in candidates if right[a.name].value > mine and a.nbytes > chosen.nbytes]
+    if better:
+        next_ = min(better, key=lambda a: (a.nbytes - chosen.nbytes) / (right[a.name].value - mine))
+        points, more = right[next_.name].value - mine, next_.nbytes - chosen.nbytes
+        found.append(
+            Finding(
+                "A1",
+                "info",
+                next_.name,
+                f"{points:.2g} points more accuracy, as measured on {right[next_.name].n:,} rows, "
+                f"cost {more:,} bytes: {next_.name} beside {chosen.name}.",
+                "Take it where accuracy counts more than size.",
+            )
+        )
+    smaller = [a for a in candidates if a.nbytes < chosen.nbytes]
+    if smaller:
+        next_ = max(smaller, key=lambda a: (right[a.name].value, -a.nbytes))
+        points, fewer = mine - right[next_.name].value, chosen.nbytes - next_.nbytes
+        cost = f"cost {points:.2g} points of accuracy" if points > 0 else "cost no accuracy"
+        found.append(
+            Finding(
+                "A2",
+                "info",
+                next_.name,
+                f"{fewer:,} bytes less {cost}, as measured on {right[next_.name].n:,} rows: "
+                f"{next_.name} beside {chosen.name}.",
+                "Take it where size counts more, if it is quick enough.",
+            )
+        )
+    return tuple(found)
+
+
+def miss(made: Artifact, measured: Sequence[Measurement], budget: Budget) -> str:
+    """Why a candidate is not within the budget, or nothing."""
+    figure = {m.name: m for m in measured if m.subject == made.name}
+    drop, bound = figure["accuracy_drop"], figure["accuracy_drop_bound"].value
+    if budget.max_drop is not None and not bound < budget.max_drop:
+        return (
+            f"may lose {bound:.2f} points (one-sided 95 % bound over {drop.n} rows), "
+            f"not below {budget.max_drop:g}"
+        )
+    if budget.max_drop is None and (drop.value > FREE_DROP or (drop.low or 0.0) > 0):
+        return f"loses {drop.value:.2f} points, more than {FREE_DROP:g} or more than chance"
+    if budget.max_bytes is not None and made.nbytes > budget.max_bytes:
+        return f"is {made.nbytes:,} bytes, more than {budget.max_bytes:,}"
+    if budget.min_agreement is not None:
+        places = [m for name, m in figure.items() if name.startswith("reason_place ")]
+        kept = min((m.low or 0.0 for m in places), default=0.0)
+        if kept < budget.min_agreement:
+            return (
+                f"keeps reasons at {kept:.2f} for sure (0 random, 1 the base beside itself), "
+                f"not at {budget.min_agreement:g}"
+            )
+    ratio = figure["latency_ratio"]
+    if budget.never_slower and ratio.low is not None and ratio.low > NOTICEABLE:
+        return f"takes {ratio.value:.2f} times the base's time"
+    milliseconds = figure["latency_p50"].value / 1e3
+    if budget.max_latency is not None and milliseconds > budget.max_latency:
+        return f"takes {milliseconds:.3g} ms, more than {budget.max_latency:g}"
+    return next((why for r in budget.require if (why := r.miss(made.name, measured))), "")
+
+
+def quick(
+    within: Sequence[Artifact], measured: Sequence[Measurement], budget: Budget
+) -> Sequence[Artifact]:
+    """Those that are not slower than the base, or all where every one is or a limit was given."""
+    slow = {
+        m.subject
+        for m in measured
+        if m.name == "latency_ratio" and m.low is not None and m.low > NOTICEABLE
+    }
+    quick = [a for a in within if a.name not in slow]
+    return quick if quick and budget.max_latency is None else within
+
+
+def best(within: Sequence[Artifact], measured: Sequence[Measurement]) -> Artifact | None:
+    """The smallest file, or the most accurate of those that are hardly larger."""
+    if not within:
+        return None
+    right = {m.subject: m.value for m in measured if m.name == "accuracy"}
+    least = min(a.nbytes for a in within)
+    near = [a for a in within if a.nbytes <= SAME_SIZE * least]
+    return max(near, key=lambda a: (right[a.name], -a.nbytes))

@@ -1,0 +1,201 @@
+"""The game of a row against a background, as one small game against each background row.
+
+The value of a coalition is a mean over background rows and Shapley values are linear, so they are
+the mean of the values of the games against single rows; in each of those only the players in which
+the two rows differ play (others are worth nothing). So d of them need 2^d coalitions, however many
+columns there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.explainers.designs import every
+from toolkit.explainers.players import Coalitions
+from toolkit.explainers.regression import smoother, worth
+from toolkit.glossary import Doubles, Floats, Ints
+
+Ask = Callable[[Floats], Floats]
+"""f32 (n, values) -> f32 (n, k): the probabilities of the rows of a table."""
+
+MOST = 20
+"""Against more differing players all coalitions would not fit into memory."""
+
+MOST_PAIRS = 2**14
+"""More pairs of a sampled game would not fit into memory either."""
+
+_VALUES = 2**20
+_KRIGED = 2**24
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Rows that share players and background.
+
+    x: f32 (r, values). targets: i64 (r,), the class explained of each. groups: i64 (values,), the
+    player of each value. background: f32 (b, values), no two alike. shares: f64 (b,), how often
+    each was there, summing to 1. players: p.
+    """
+
+    x: Floats
+    targets: Ints
+    groups: Ints
+    background: Floats
+    shares: Doubles
+    players: int
+
+
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """values, variance: f64 (r, p). base, prediction: f64 (r,). asked: i64 (r,), rows for each.
+
+    sampled: i64 (r,), background rows against which not every coalition was asked.
+    """
+
+    values: Doubles
+    variance: Doubles
+    base: Doubles
+    prediction: Doubles
+    asked: Ints
+    sampled: Ints
+
+    def with_rows(self, places: Ints, fresh: Solved) -> Solved:
+        """The same with the results of some rows put at `places`."""
+        merged = {}
+        for field in fields(self):
+            merged[field.name] = getattr(self, field.name).copy()
+            merged[field.name][places] = getattr(fresh, field.name)
+        return Solved(**merged)
+
+
+def solve(ask: Ask, table: Table, evaluations: Ints, seed: int) -> Solved:
+    """Shapley values of every row for its target, f64, from about `evaluations` answers each.
+
+    evaluations: i64 (r,). Games are asked in full from the smallest on, as far as they reach; what
+    is left is shared equally among the others, of which none gets fewer pairs than `fewest(d)`.
+    Each row's result is the same, to the bit, in whatever company it comes.
+    """
+    r = len(table.x)
+    ends = ask(np.concatenate([table.x, table.background])).astype(np.float64)
+    prediction = ends[np.arange(r), table.targets]
+    nobody = ends[r:, table.targets].T  # f64 (r, b)
+    differ = _differing(table)
+    plays = differ.sum(axis=2)
+    pairs = np.stack([_allotted(*one) for one in zip(plays, evaluations, strict=True)])
+    sampled = pairs < whole(plays)
+    # weighing answers by their likeness to all others is worth its time where they are few
+    kriged = sampled & (sampled.sum(axis=1)[:, None] * pairs**2 <= _KRIGED)
+    values, variance = np.zeros((2, r, table.players))
+    kinds = np.stack([plays, pairs, kriged], axis=2)
+    for k, count, kriging in np.unique(kinds[plays > 0], axis=0).tolist():
+        row, rival = np.nonzero((kinds == (k, count, kriging)).all(axis=2))
+        who = np.nonzero(differ[row, rival])[1].reshape(-1, k)
+        if count == whole(k):
+            method, shown = None, every(k)
+        else:
+            # every game draws on the same design under other names
+            names = np.random.default_rng([seed, k]).permuted(
+                np.tile(np.arange(k), (len(table.background), 1)), axis=1
+            )
+            who = np.take_along_axis(who, names[rival], axis=1)
+            method = smoother(k, count, seed, kriging=bool(kriging))
+            shown = np.concatenate([method.shown, ~method.shown])
+        step = max(_VALUES // (max(len(shown), 1) * table.x.shape[1]), 1)
+        for i in range(0, len(row), step):
+            part = slice(i, i + step)
+            a, b, them = row[part], rival[part], who[part]
+            said = _answers(ask, table, (a, b), them, shown)
+            share = table.shares[b, None]
+            if method is None:
+                both = nobody[a, b][:, None], said, prediction[a][:, None]
+                found = worth(np.concatenate(both, axis=1))
+            else:
+                odd = said[:, :count] - said[:, count:]
+                found, spread = method.values(odd, prediction[a] - nobody[a, b])
+                np.add.at(variance, (a[:, None], them), share**2 * spread)
+            np.add.at(values, (a[:, None], them), share * found)
+    return Solved(
+        values,
+        variance,
+        (table.shares * nobody).sum(axis=1),
+        prediction,
+        2 * pairs.sum(axis=1) + len(table.background) + 1,
+        sampled.sum(axis=1),
+    )
+
+
+def whole(k: Any) -> Any:
+    """How many pairs a game of k players has, nobody and everybody aside: i64, of i64.
+
+    >>> int(whole(3)), int(whole(1)), int(whole(0))
+    (3, 0, 0)
+    """
+    return np.maximum(2 ** (np.minimum(k, 60) - np.minimum(k, 1)) - 1, 0)
+
+
+def fewest(k: int) -> int:
+    """The fewest pairs from which the values of k players, and their errors, can be told."""
+    return int(min(2 * k, whole(k)))
+
+
+def least(players: int, background: int) -> int:
+    """The answers that suffice for any row: i64."""
+    return 2 * background * fewest(players) + background + 1
+
+
+def _allotted(plays: Ints, evaluations: int) -> Ints:
+    """The pairs of the games of one row: i64 (b,). The smallest are asked in full first."""
+    full = whole(plays)
+    left = max(int(evaluations) - len(plays) - 1, 0) // 2
+    wanted = np.sort(full)
+    spent = np.concatenate([[0], np.cumsum(np.minimum(wanted, 2**40))])
+    # the largest number that all games can have, of which the small ones need less
+    shares = [(left - spent[i]) // (len(wanted) - i) for i in range(len(wanted))]
+    each = max([s for i, s in enumerate(shares) if s <= wanted[i]], default=int(wanted[-1]))
+    enough = (full <= each) & (plays <= MOST)
+    # few different numbers, so that rows share their designs
+    steps = (2 ** (np.arange(4 * 14 + 1) / 4)).astype(np.int64)
+    each = int(steps[steps <= max(each, 1)].max())
+    lower = np.array([fewest(int(k)) for k in plays])
+    some = np.maximum(np.minimum(each, MOST_PAIRS), lower)
+    return np.asarray(np.where(enough, full, np.minimum(some, full)), np.int64)
+
+
+def _differing(table: Table) -> NDArray[np.bool_]:
+    """Which players differ between each row and each background row: bool (r, b, p)."""
+    apart: NDArray[np.bool_] = table.x[:, None] != table.background
+    if np.array_equal(table.groups, np.arange(table.players)):
+        return apart
+    order = np.argsort(table.groups, kind="stable")
+    starts = np.searchsorted(table.groups[order], np.arange(table.players))
+    return np.asarray(np.logical_or.reduceat(apart[:, :, order], starts, axis=2), bool)
+
+
+def _answers(
+    ask: Ask, table: Table, pair: tuple[Ints, Ints], who: Ints, shown: Coalitions
+) -> Doubles:
+    """What every coalition gets in each game: f64 (games, m).
+
+    pair: the row and the background row of each. who: i64 (games, k), its players.
+    """
+    row, rival = pair
+    games, k = who.shape
+    # the place of each value's player among those of the game; one who does not play is last
+    place = np.full((games, table.players), k)
+    np.put_along_axis(place, who, np.arange(k)[None], axis=1)
+    place = place[:, table.groups]
+    there = np.concatenate([shown, np.zeros((len(shown), 1), bool)], axis=1)
+    x, other = table.x[row], table.background[rival]
+    out = np.empty((games, len(shown)))
+    index, target = np.arange(games), table.targets[row]
+    step = max(_VALUES // x.size, 1)
+    for i in range(0, len(shown), step):
+        rows = np.where(np.take(there[i : i + step], place, axis=1), x, other)
+        said = ask(rows.reshape(-1, x.shape[1]))
+        out[:, i : i + step] = said.reshape(-1, games, said.shape[1])[:, index, target].T
+    return out

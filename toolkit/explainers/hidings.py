@@ -1,0 +1,42 @@
+"""A second way to hide what a row shows, so that no figure rests on one choice of "absent"."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from toolkit.explainers.players import Players
+
+_BLUR = 8
+
+
+def hidings(players: Players) -> dict[str, Players]:
+    """The players as they are, called "", and hidden in another way.
+
+    " hidden:mean": the mean of the background row instead of each row of it. " hidden:blur": a
+    picture blurred by an eighth of its side instead of the mean picture. " hidden:filling": the
+    filling of a text instead of the unknown word; a text hidden by it already has one way alone.
+
+    >>> x = np.ones(2, np.float32)
+    >>> both = hidings(Players(("a", "b"), x, np.arange(2), np.float32([[0, 0], [4, 2]])))
+    >>> {name: p.background.tolist() for name, p in both.items()}
+    {'': [[0.0, 0.0], [4.0, 2.0]], ' hidden:mean': [[2.0, 1.0]]}
+    """
+    if players.segments is not None:
+        from skimage.filters import gaussian
+
+        side = min(players.segments.shape)
+        blurred = gaussian(players.x, sigma=side / _BLUR, channel_axis=-1, preserve_range=True)
+        return _with(players, "blur", blurred)
+    if len(players.background) > 1:
+        return _with(players, "mean", players.background.mean(axis=0, dtype=np.float64))
+    filling = np.zeros_like(players.x)
+    if players.columns or np.array_equal(players.background[0], filling):
+        return {"": players}
+    return _with(players, "filling", filling)
+
+
+def _with(players: Players, name: str, hidden: np.ndarray) -> dict[str, Players]:
+    background = np.asarray(hidden, np.float32)[None]
+    return {"": players, f" hidden:{name}": replace(players, background=background)}

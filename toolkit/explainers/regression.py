@@ -1,0 +1,178 @@
+"""Shapley values and their standard errors from the answers to a design: two linear smoothers.
+
+Least squares is KernelSHAP over pairs (Covert and Lee 2021). Kriging takes the game to be a draw
+from a Gaussian process, a sum of products of 1, 3, ... 9 players' signs (the odd part), and gives
+the expected Shapley values: where coalitions are scarce, what three players do together is no
+longer mistaken for what one does. Both give the values of a linear game without error and sum to
+prediction less base. Standard errors are those of leaving out one shuffle after another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from math import comb
+
+import numpy as np
+
+from toolkit.explainers.designs import Design, drawn
+from toolkit.explainers.players import Coalitions
+from toolkit.glossary import Doubles, Ints
+
+PRIOR = {1: 1e4, 3: 1.0, 5: 0.3, 7: 0.1, 9: 0.05}
+"""How much products of so many signs vary, each degree as a whole; single signs as they like."""
+
+NOISE = 0.02
+"""What products of more than nine signs add, for each coalition by itself."""
+
+
+@dataclass(frozen=True, eq=False)
+class Smoother:
+    """Values are linear in the answers: gain f64 (k, m) of the pairs, share f64 (k,) of the sum.
+
+    inverse: f64 (m + 1, m + 1) of the covariance where it is kriging, else None; levers: f64 (m,),
+    how far each answer determines its own fit.
+    """
+
+    design: Design
+    signs: Doubles
+    gain: Doubles
+    share: Doubles
+    levers: Doubles
+    inverse: Doubles | None = None
+
+    @property
+    def shown(self) -> Coalitions:
+        """The coalitions to ask, bool (m, k); their complements are asked as well."""
+        return self.design.shown
+
+    def values(self, pairs: Doubles, total: Doubles) -> tuple[Doubles, Doubles]:
+        """Shapley values and their variances, f64 (r, k) each, of r games.
+
+        pairs: f64 (r, m), v(S) - v(not S). total: f64 (r,), v(all) - v(none).
+        No sum is left to a library that adds in another order for another number of games.
+        """
+        k = len(self.share)
+        found = np.empty((len(pairs), k))
+        for j in range(k):
+            found[:, j] = (self.gain[j] * pairs).sum(axis=1) + self.share[j] * total
+        left = self._left_out(pairs, total, found)
+        design = self.design
+        count = np.bincount(design.strata)
+        finite = design.rest * count / np.maximum(count - 1, 1)
+        # a size of which one shuffle was drawn has no spread of its own: it counts in full
+        alone = count == 1
+        first = np.searchsorted(design.strata, np.arange(len(count)))
+        variance = np.empty_like(found)
+        for j in range(k):
+            sums = np.add.reduceat(self.gain[j] * left, design.bunches, axis=1)
+            squares = np.add.reduceat(sums**2, first, axis=1)
+            mean = np.add.reduceat(sums, first, axis=1) ** 2 / count
+            variance[:, j] = (finite * (squares - np.where(alone, 0.0, mean))).sum(axis=1)
+        return found, np.maximum(variance, 0.0)
+
+    def _left_out(self, pairs: Doubles, total: Doubles, found: Doubles) -> Doubles:
+        """How far each answer lies from what the others say of it: f64 (r, m)."""
+        if self.inverse is not None:
+            m = pairs.shape[1]
+            both = np.concatenate([pairs, total[:, None]], axis=1)
+            weights = np.stack([(self.inverse[:m] * one).sum(axis=1) for one in both])
+            return weights / np.diag(self.inverse)[:m]
+        fit = np.zeros_like(pairs)
+        for j in range(found.shape[1]):
+            fit += found[:, j, None] * self.signs[:, j]
+        return (pairs - fit) / np.maximum(1 - self.levers, 1e-3)
+
+
+@lru_cache(maxsize=64)
+def smoother(k: int, pairs: int, seed: int, *, kriging: bool) -> Smoother:
+    """The design of `pairs` pairs of k players that `seed` draws, ready to be used."""
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    design = drawn(k, pairs, np.random.default_rng([seed, k, pairs]))
+    signs = np.where(design.shown, 1.0, -1.0)
+    # more threads would add in another order
+    with threadpool_limits(1, "blas"):
+        return (_kriging if kriging else _least_squares)(design, signs)
+
+
+def _least_squares(design: Design, signs: Doubles) -> Smoother:
+    """Argmin of sum w (y - signs . phi)^2 among the phi that sum to the total."""
+    weighted = signs.T * design.weights
+    inverse = np.linalg.inv(weighted @ signs)
+    free = inverse @ weighted
+    one = inverse.sum(axis=1)
+    share = one / one.sum()
+    gain = free - np.outer(share, free.sum(axis=0))
+    return Smoother(design, signs, gain, share, (signs.T * gain).sum(axis=0))
+
+
+def _kriging(design: Design, signs: Doubles) -> Smoother:
+    """The mean of the Shapley values given the answers, then moved to sum to the total."""
+    m, k = signs.shape
+    ends = np.concatenate([signs, np.ones((1, k))])
+    apart = np.rint((k - ends @ ends.T) / 2).astype(np.int64)
+    absent = (ends < 0).sum(axis=1)
+    others = absent[None, :] - (ends.T < 0)
+    covariance = np.zeros((m + 1, m + 1))
+    cross = np.zeros((k, m + 1))
+    for degree, size in PRIOR.items():
+        if degree > k:
+            continue
+        # of a product of d signs each of its players gets 2 / d, and 1 in k / d holds a player
+        covariance += 4 * size * _products(k, degree)[apart]
+        cross += 4 * size / k * ends.T * _products(k - 1, degree - 1)[others]
+    np.fill_diagonal(covariance, covariance.diagonal() + 4 * NOISE)
+    # the two ends are known
+    covariance[m, m] -= 4 * NOISE * (1 - 1e-6)
+    inverse = np.linalg.inv(covariance)
+    inverse = (inverse + inverse.T) / 2
+    weights = cross @ inverse
+    gain, share = weights[:, :m], weights[:, m]
+    gain = gain - gain.sum(axis=0) / k
+    share = share + (1 - share.sum()) / k
+    return Smoother(design, signs, gain, share, np.zeros(m), inverse)
+
+
+def _products(k: int, degree: int) -> Doubles:
+    """The mean product of `degree` of k signs of which h are minus: f64 (k + 1,), h = 0 to k."""
+    return np.array(
+        [
+            sum((-1) ** j * comb(h, j) * comb(k - h, degree - j) for j in range(degree + 1))
+            / comb(k, degree)
+            for h in range(k + 1)
+        ]
+    )
+
+
+def worth(table: Doubles) -> Doubles:
+    """Shapley values of r games whose every coalition was asked: f64 (r, 2^k) -> f64 (r, k).
+
+    Player j is bit j of a coalition's number. By Shapley's formula, with each player's half of
+    the table summed while the others are folded away, so that k sums cost as much as one.
+
+    >>> worth(np.array([[0.0, 1.0, 2.0, 5.0]])).tolist()
+    [[2.0, 3.0]]
+    """
+    k = int(table.shape[1]).bit_length() - 1
+    size = _counted(k)
+    # joining s others: one of k (k - 1 over s) orders
+    joining = np.array([1 / (k * comb(k - 1, s)) for s in range(k)] + [0.0])
+    leaving = np.concatenate([[0.0], joining[:k]])
+    everyone = (joining[size] * table).sum(axis=1)
+    folded = (joining + leaving)[size] * table
+    found = np.empty((len(table), k))
+    for j in reversed(range(k)):
+        half = folded.shape[1] // 2
+        found[:, j] = folded[:, half:].sum(axis=1) - everyone
+        folded = folded[:, :half] + folded[:, half:]
+    return found
+
+
+@lru_cache(maxsize=24)
+def _counted(k: int) -> Ints:
+    """How many players each coalition has: i64 (2^k,)."""
+    size = np.zeros(1, np.int64)
+    for _ in range(k):
+        size = np.concatenate([size, size + 1])
+    return size

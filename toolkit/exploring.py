@@ -1,0 +1,105 @@
+"""Many recipes within a time: what is learnt from each says which to try next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from toolkit import metrics
+from toolkit.choice import Budget
+from toolkit.errors import RecipeError
+from toolkit.glossary import Facts
+from toolkit.jobs import crew
+from toolkit.making import Made
+from toolkit.mixing import Bench
+from toolkit.pareto import front
+from toolkit.predict import OnnxPredictor
+from toolkit.progress import tell
+from toolkit.recipe import Recipe
+from toolkit.surrogate import Trial, expected_seconds, ranked
+
+REACH = 5.0
+"""Points of accuracy from which on a candidate is of no use, where no limit is given."""
+
+
+@dataclass(frozen=True, eq=False)
+class Explored:
+    """What was made, in the order tried; what it cost; how many recipes there were to try."""
+
+    made: tuple[Made, ...]
+    trials: tuple[Trial, ...]
+    recipes: int
+    seconds: float
+
+    def frontier(self) -> list[Made]:
+        """The candidates that no other beats in bytes and in accuracy on validation rows.
+
+        Those that could not be made are among them, so that it is said.
+        """
+        whole = [one for one in self.made if one.error is None]
+        points = np.array([[t.nbytes, t.drop] for t in self.trials])
+        best = {whole[i].recipe.name for i in front(points)} if whole else set()
+        return [one for one in self.made if one.error is not None or one.recipe.name in best]
+
+
+def explore(recipes: Sequence[Recipe], bench: Bench, budget: Budget) -> Explored:
+    """Try recipes until `budget.seconds` are used up, those first of which most is expected.
+
+    The first is the first named; then what each came to, in bytes and in accuracy on validation
+    rows, says which to try next, for its time. Time is what making took when it was made, so that
+    a search that was killed, or is run again, goes the same way. A recipe is begun only where it
+    should end in time; what is begun is finished.
+    """
+    allowed = budget.seconds or 0.0
+    rows = bench.source.fit.validation
+    base = OnnxPredictor(bench.source.base.content, "base")(rows.x)
+    worst = (float(budget.max_bytes or len(bench.source.base.content)), budget.max_drop or REACH)
+    made: list[Made] = []
+    trials: list[Trial] = []
+    rest, spent = list(recipes), 0.0
+    while rest and spent < allowed:
+        tell("search, seconds", round(spent), round(allowed))
+        order = ranked(trials, rest, worst, hurried=True, seed=bench.source.seed)
+        if trials:
+            took = dict(zip((r.name for r in rest), expected_seconds(trials, rest), strict=True))
+            order = [r for r in order if spent + took[r.name] <= allowed]
+        batch = order[: crew().width]
+        if not batch:
+            break
+        came = bench.made(batch)
+        spent += max(one.seconds for one in came)
+        made += came
+        for one in came:
+            if one.error is None:
+                answers = OnnxPredictor(one.content, one.recipe.name)(rows.x)
+                drop = 100 * metrics.accuracy_drop(base, answers, rows.y).value
+                trials.append(Trial(one.recipe, len(one.content), drop, one.seconds))
+        rest = [r for r in rest if r not in batch]
+    tell("search, seconds", round(allowed), round(allowed))
+    return Explored(tuple(made), tuple(trials), len(recipes), spent)
+
+
+def told(found: Explored) -> Facts:
+    """How much was tried, for the Run."""
+    return {"tried": f"{len(found.made)} of {found.recipes} recipes in {found.seconds:.0f} s"}
+
+
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+def seconds_of(text: str) -> float | None:
+    """The seconds that a text such as 90s, 10m or 1.5h says; None of none.
+
+    Raises RecipeError for anything else.
+
+    >>> seconds_of("10m"), seconds_of("1.5h")
+    (600.0, 5400.0)
+    """
+    if not text:
+        return None
+    number, unit = text[:-1], text[-1:]
+    if unit not in _UNITS or not number.replace(".", "", 1).isdigit() or not float(number):
+        raise RecipeError(f"budget '{text}'", "a time such as 90s, 10m or 1h", "correct it")
+    return float(number) * _UNITS[unit]

@@ -1,0 +1,224 @@
+"""A card for each decision: what went in, what came out, and why, by every method and model."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Sequence
+
+import numpy as np
+from markupsafe import Markup, escape
+
+from toolkit.fidelity import compare
+from toolkit.glossary import Attribution, Decision
+from toolkit.report import charts, pictures
+from toolkit.report.quantities import number, plain, signed, similarity
+from toolkit.report.strings import say
+from toolkit.report.templates import rendered
+from toolkit.report.words import name_of
+from toolkit.run import Run
+
+SHOWN = 10
+"""Classes whose probability is shown; the others are counted."""
+
+_FOREMOST = 12
+_WIDTH = 150
+
+
+def attributions(run: Run) -> dict[int, list[Attribution]]:
+    """Row -> the attributions of the models themselves, without differences of two models."""
+    models = {name for d in run.decisions for name in d.probabilities}
+    found: dict[int, list[Attribution]] = {}
+    for a in run.attributions:
+        if a.subject in models:
+            found.setdefault(a.row, []).append(a)
+    return found
+
+
+def outcome(run: Run, decision: Decision) -> list[str]:
+    """What a reader may look for: "right" or "wrong" of the base, "differ" between models."""
+    answers = {name: int(p.argmax()) for name, p in decision.probabilities.items()}
+    first = answers.get(run.base, next(iter(answers.values())))
+    right = "right" if first == decision.label else "wrong"
+    return [right, "differ"] if len(set(answers.values())) > 1 else [right]
+
+
+def card(
+    run: Run, decision: Decision, ours: Sequence[Attribution], *, prefix: str = "row"
+) -> Markup:
+    """One card; prefix: of its anchor, which is "prefix-ROW"."""
+    classes = [str(name) for name in run.data["classes"]]
+    methods = list(dict.fromkeys(a.method for a in ours))
+    order = np.argsort(-np.abs(ours[0].values), kind="stable").tolist() if ours else []
+    found = outcome(run, decision)
+    return rendered(
+        "card.html",
+        anchor=f"{prefix}-{decision.row}",
+        row=decision.row,
+        label=classes[decision.label],
+        number_of_class=decision.label,
+        target=classes[ours[0].target] if ours else "",
+        outcome=found,
+        input=picture_of(decision),
+        text=decision.text,
+        table=table(run, decision),
+        models=list(decision.probabilities),
+        probabilities=_said(decision, classes),
+        methods=[(m, _column(run, decision, ours, m, order)) for m in methods],
+        wide=decision.segments is None,
+        agreement=_agreement(run, ours),
+        columns=[f"{name_of(a.method)}, {a.subject}" for a in ours],
+        figures=[(decision.players[i], [(a.values[i], a.stderr[i]) for a in ours]) for i in order],
+    )
+
+
+def table(run: Run, decision: Decision) -> list[tuple[str, str]]:
+    """Column -> what the row held, as a person wrote it; nothing for pictures and texts."""
+    if decision.segments is not None or decision.text is not None:
+        return []
+    categories = run.data.get("categories", {})
+    names = [str(name) for name in run.data.get("features", ())]
+    values = decision.x.reshape(-1).tolist()
+    names = names if len(names) == len(values) else [f"{i}" for i in range(len(values))]
+    shown = []
+    for i, value in enumerate(values):
+        known = categories.get(str(i), ())
+        inside = known and value == int(value) and 0 <= int(value) < len(known)
+        shown.append(str(known[int(value)]) if inside else plain(value))
+    return list(zip(names, shown, strict=True))
+
+
+def picture_of(decision: Decision, width: int = _WIDTH) -> Markup | None:
+    """The input as a picture, where it is one that may be shown."""
+    if decision.segments is None or decision.x.size == 0:
+        return None
+    label = say("row {row}, the input", row=decision.row)
+    return pictures.image(pictures.grey(decision.x), label, width)
+
+
+def drawn(
+    run: Run,
+    decision: Decision,
+    a: Attribution,
+    most: float,
+    *,
+    order: Sequence[int] | None = None,
+    as_bars: bool = False,
+) -> Markup:
+    """One attribution: a picture, coloured words, a waterfall where values add up, or bars.
+
+    most: the value of full colour or a full bar; order: of the bars; as_bars: no waterfall.
+    """
+    label = _told(decision, a)
+    if decision.segments is not None and decision.x.size:
+        shown = pictures.overlay(decision.x, decision.segments, a.values, most)
+        return pictures.image(shown, label, _WIDTH)
+    if decision.segments is not None:
+        shown = pictures.diverging(a.values[decision.segments], most)
+        return pictures.image(shown, label, _WIDTH)
+    if decision.text is not None:
+        first = np.argsort(-np.abs(a.values), kind="stable")[:_FOREMOST]
+        names = [decision.players[i] for i in first]
+        drawing = charts.bars(names, a.values[first], a.stderr[first], most, label)
+        return _coloured(decision, a, most) + drawing
+    names = named(run, decision)
+    if adds_up(a) and not as_bars:
+        return charts.waterfall(names, a, reach(a), label, order)
+    first = np.asarray(order if order is not None else np.argsort(-np.abs(a.values)))[:_FOREMOST]
+    values, errors = a.values[first], a.stderr[first]
+    return charts.bars(
+        [names[i] for i in first], values, errors, most, label, order=range(len(first))
+    )
+
+
+def adds_up(a: Attribution) -> bool:
+    """Whether the values lead from the base value to the prediction, as Shapley values do."""
+    return abs(a.base + float(a.values.sum()) - a.prediction) < 1e-3
+
+
+def reach(a: Attribution) -> tuple[float, float]:
+    """The least and the greatest probability that a waterfall passes, in any order."""
+    low = a.base + float(a.values[a.values < 0].sum())
+    high = a.base + float(a.values[a.values > 0].sum())
+    return min(low, a.prediction, a.base), max(high, a.prediction, a.base)
+
+
+def named(run: Run, decision: Decision) -> list[str]:
+    """The names of players, with what they held where a player is a column."""
+    held = dict(table(run, decision))
+    return [f"{name} = {held[name]}" if name in held else name for name in decision.players]
+
+
+def _said(decision: Decision, classes: list[str]) -> list[tuple[str, list[tuple[float, bool]]]]:
+    """The likeliest classes in their own order: each model's probability, and whether it says so.
+
+    The last line sums up the others, where there are more classes than can be shown.
+    """
+    models = list(decision.probabilities.values())
+    likeliest = np.argsort(-np.max(models, axis=0), kind="stable")[:SHOWN]
+    shown = sorted(likeliest.tolist())
+    lines = [(classes[i], [(float(p[i]), int(p.argmax()) == i) for p in models]) for i in shown]
+    if len(classes) > len(shown):
+        rest = [(max(float(p.sum() - p[shown].sum()), 0.0), False) for p in models]
+        lines.append((say("{n} others", n=len(classes) - len(shown)), rest))
+    return lines
+
+
+def _column(
+    run: Run, decision: Decision, ours: Sequence[Attribution], method: str, order: list[int]
+) -> list[tuple[Attribution, Markup]]:
+    """A method's drawings, a model each, on one scale so that models can be compared by eye."""
+    mine = [a for a in ours if a.method == method]
+    most = max((float(np.abs(a.values).max()) for a in mine), default=1.0)
+    return [(a, drawn(run, decision, a, most, order=order)) for a in mine]
+
+
+def _agreement(run: Run, ours: Sequence[Attribution]) -> str:
+    """How far two methods agree about the base, in a sentence; nothing where there is one."""
+    mine = [a for a in ours if a.subject == run.base]
+    if len(mine) < 2 or len(mine[0].values) != len(mine[1].values):
+        return ""
+    alike = compare(mine[0], mine[1])
+    return say(
+        "{one} and {other} on {name}: cosine {cosine}, {top} of the three foremost shared.",
+        one=name_of(mine[0].method),
+        other=name_of(mine[1].method),
+        name=run.base,
+        cosine=similarity(alike["cosine"]),
+        top=number(3 * alike["top3"], 0),
+    )
+
+
+def _told(decision: Decision, a: Attribution) -> str:
+    """What a drawing shows, for those who do not see it: the players that count most."""
+    first = np.argsort(-np.abs(a.values), kind="stable")[:3]
+    foremost = ", ".join(f"{decision.players[i]} {signed(float(a.values[i]))}" for i in first)
+    return say(
+        "{method} of {name}, row {row}; foremost: {players}",
+        method=name_of(a.method),
+        name=a.subject,
+        row=a.row,
+        players=foremost,
+    )
+
+
+def _coloured(decision: Decision, a: Attribution, most: float) -> Markup:
+    """The text with each word on the colour of its value; the title tells the value."""
+    place = {name: i for i, name in enumerate(decision.players)}
+    parts = []
+    for word in (decision.text or "").split():
+        bare = word.lower().translate(_BARE)
+        player = next((place[form] for form in (word, word.lower(), bare) if form in place), None)
+        if player is None:
+            parts.append(escape(word))
+            continue
+        value = float(a.values[player])
+        r, g, b = pictures.diverging(np.array([0.75 * value]), most)[0]
+        parts.append(
+            Markup('<mark style="background:rgb({},{},{})" title="{}">{}</mark>').format(
+                r, g, b, signed(value), word
+            )
+        )
+    return Markup('<p class="words">{}</p>').format(Markup(" ").join(parts))
+
+
+_BARE = str.maketrans("", "", string.punctuation)

@@ -1,0 +1,390 @@
+"""The sections of the reasons page: whether the small model decides for the same reasons."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+
+from toolkit.fidelity import compare
+from toolkit.glossary import Attribution, Decision, Measurement
+from toolkit.metrics import Z
+from toolkit.report import cards, charts
+from toolkit.report.origin import findings, provenance
+from toolkit.report.quantities import interval, number, signed, similarity
+from toolkit.report.strings import say
+from toolkit.report.templates import figure, rendered
+from toolkit.report.words import name_of, reasons
+from toolkit.run import Run
+
+Part = tuple[str, str, Markup] | None
+
+_WORST, _FOREMOST, _FEW = 10, 12, 3
+_ALIKE, _NOTHING = 0.999, 5e-4
+"""A cosine from which two drawings look the same; a change that rounds to 0.000."""
+
+STAGE = re.compile(r"(?P<recipe>.+)/(?P<number>\d+) (?P<name>.+)$")
+"""The subject of a stage: "RECIPE/2 channels"."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """One row explained for the base and for another model, by one method.
+
+    decision: what the row was, where it is shown; rows that are only compared have none.
+    """
+
+    decision: Decision | None
+    base: Attribution
+    small: Attribution
+    cosine: float
+
+
+def result(run: Run) -> Part:
+    """Whether the models decide for the same reasons, first and large."""
+    text = reasons(run)
+    if not text:
+        return None
+    return (
+        "verdict",
+        say("Verdict"),
+        rendered("verdict.html", text=text, warn=False, tiles=()),
+    )
+
+
+def place(run: Run) -> Part:
+    """Where each model lies between reasons at random and the noise of the method itself."""
+    found = [m for m in run.measurements if _by_method(m, "reason_place")]
+    if found:
+        places = [
+            charts.Place(f"{m.subject}, {name_of(m.name.split()[1])}", m.value, m.low, m.high)
+            for m in found
+        ]
+        marks = {say("random"): 0.0, say("noise floor"): 1.0}
+        caption = say(
+            "0: no more alike than reasons at random. 1: as alike as the base is to itself under "
+            "another seed. A retrained base, where there is one, says what two good models share."
+        )
+        for m in run.measurements:
+            if _by_method(m, "reason_ceiling"):
+                method = m.name.split()[1]
+                name = say("retrained base, {method}", method=name_of(method))
+                at = _on_scale(run, m.value, method)
+                if at is not None:
+                    places.append(charts.Place(name, at))
+        return _ruled("place", say("From random to the noise floor"), places, marks, caption)
+    cosines = [m for m in run.measurements if _by_method(m, "reason_cosine")]
+    cosines = [m for m in cosines if not STAGE.match(m.subject)]
+    if not cosines:
+        return None
+    places, marks = [], {}
+    for m in cosines:
+        method = m.name.split()[1]
+        name = f"{m.subject}, {name_of(method)}"
+        places.append(charts.Place(name, m.value, m.low, m.high))
+        floor = run.measured(run.base, f"reason_floor {method}")
+        if floor is not None:
+            name = say("{name}, another seed, {method}", name=run.base, method=name_of(method))
+            places.append(charts.Place(name, floor.value, floor.low, floor.high))
+    caption = say(
+        "Mean cosine of the reasons with its 95 % interval over decisions; beneath each model the "
+        "base beside itself under another seed, which is what the noise of the method alone does."
+    )
+    marks = {say("the same"): 1.0}
+    return _ruled("place", say("How alike the reasons are"), places, marks, caption)
+
+
+def _on_scale(run: Run, cosine: float, method: str) -> float | None:
+    """A cosine between that of reasons at random (0) and that of the noise alone (1)."""
+    null = run.measured(run.base, f"reason_null {method}")
+    floor = run.measured(run.base, f"reason_floor {method}")
+    if null is None or floor is None or not floor.value > null.value:
+        return None
+    return (cosine - null.value) / (floor.value - null.value)
+
+
+def _ruled(
+    anchor: str, title: str, places: list[charts.Place], marks: dict[str, float], caption: str
+) -> Part:
+    drawing = charts.ruler(places, marks, title)
+    rows = [
+        (
+            p.name,
+            number(p.value, 3),
+            "" if p.low is None or p.high is None else interval(p.low, p.high, 3),
+        )
+        for p in places
+    ]
+    columns = (say("Model"), say("Mean"), "95 %")
+    return anchor, title, figure(drawing, title, caption, columns, rows)
+
+
+def likeness(run: Run) -> Part:
+    """The figures of fidelity, a row for each model and method."""
+    pairs = [
+        (m.subject, m.name.split()[1])
+        for m in run.measurements
+        if _by_method(m, "reason_cosine") and not STAGE.match(m.subject)
+    ]
+    if not pairs:
+        return None
+    names = [name for name in _LIKENESS if any(_by_method(m, name) for m in run.measurements)]
+    rows = [
+        (
+            subject,
+            method,
+            [
+                run.measured(run.base if name in _OF_BASE else subject, f"{name} {method}")
+                for name in names
+            ],
+        )
+        for subject, method in pairs
+    ]
+    heads = [_LIKENESS[name] for name in names]
+    return (
+        "likeness",
+        say("The same reasons?"),
+        rendered("likeness.html", rows=rows, heads=heads, base=run.base),
+    )
+
+
+_LIKENESS = {
+    "reason_cosine": "Cosine, mean",
+    "reason_floor": "Noise alone",
+    "reason_null": "At random",
+    "reason_ceiling": "Retrained base",
+    "reason_cosine_p5": "Cosine, 5th percentile",
+    "reason_spearman": "Rank correlation",
+    "reason_top3": "Shared top 3",
+    "reason_sign": "Same sign, by weight",
+    "reason_rank3": "Same order in the top 3",
+    "reason_sign3": "Shared top 3 with the same sign",
+    "reason_moved": "Share of attribution moved",
+    "reason_shift": "Change of the probability",
+    "reason_drift": "Same answer, other reasons",
+    "reason_transfer": "Reasons carried over",
+    "reason_transfer_back": "Reasons carried back",
+}
+_OF_BASE = ("reason_floor", "reason_null", "reason_ceiling")
+
+
+def distribution(run: Run) -> Part:
+    """The cosine of every decision, a dot each, and the worst of them."""
+    pairs = _pairs(run)
+    if len(pairs) < 2:
+        return None
+    found = []
+    for subject, method in dict.fromkeys((p.small.subject, p.small.method) for p in pairs):
+        mine = [p for p in pairs if (p.small.subject, p.small.method) == (subject, method)]
+        floor = run.measured(run.base, f"reason_floor {method}")
+        marks = {} if floor is None else {say("noise floor"): floor.value}
+        name = f"{subject}, {name_of(method)}"
+        low = min(p.cosine for p in mine)
+        label = say(
+            "{name}: the cosine of {n} decisions, the lowest {low}",
+            name=name,
+            n=len(mine),
+            low=similarity(low),
+        )
+        dots = [say("row {row}", row=p.base.row) for p in mine]
+        drawing = charts.strip([p.cosine for p in mine], dots, marks, label)
+        ordered = sorted(mine, key=lambda p: p.cosine)
+        rows = [(str(p.base.row), similarity(p.cosine)) for p in ordered]
+        caption = say(
+            "{name}: a dot is a decision; to the right the reasons are the same.", name=name
+        )
+        found.append(figure(drawing, label, caption, (say("Row"), say("Cosine")), rows))
+    title = say("Decision by decision")
+    return "distribution", title, rendered("several.html", figures=found)
+
+
+def changed(run: Run) -> Part:
+    """What compression moved: mean change of each player's value, with its interval."""
+    found = []
+    players = _players(run)
+    pairs = _pairs(run) if players else []
+    for subject, method in dict.fromkeys((p.small.subject, p.small.method) for p in pairs):
+        mine = [p for p in pairs if (p.small.subject, p.small.method) == (subject, method)]
+        if len(mine) < _FEW:
+            continue
+        moved = np.stack([p.small.values - p.base.values for p in mine])
+        mean = moved.mean(axis=0)
+        half = Z * moved.std(axis=0, ddof=1) / len(mine) ** 0.5
+        if float(np.abs(mean).max()) < _NOTHING:
+            continue
+        order = np.argsort(-np.abs(mean), kind="stable")[:_FOREMOST]
+        names = [players[i] for i in order]
+        most = float((np.abs(mean) + half)[order].max())
+        name = f"{subject}, {name_of(method)}"
+        label = say("{name}: mean change of each value; most {player}", name=name, player=names[0])
+        drawing = charts.bars(names, mean[order], half[order], most, label, order=range(len(order)))
+        caption = say(
+            "{name}: value in the small model less that in the base, mean over {n} decisions. "
+            "Whiskers: 95 % interval; one that crosses zero is no change.",
+            name=name,
+            n=len(mine),
+        )
+        rows = [
+            (
+                players[i],
+                signed(float(mean[i])),
+                interval(float(mean[i] - half[i]), float(mean[i] + half[i]), 3),
+            )
+            for i in order
+        ]
+        columns = (say("Player"), say("Mean change"), "95 %")
+        found.append(figure(drawing, label, caption, columns, rows))
+    if not found:
+        return None
+    title = say("What compression changed")
+    return "changed", title, rendered("several.html", figures=found)
+
+
+def worst(run: Run) -> Part:
+    """The decisions whose reasons are least alike, side by side, with what changed."""
+    pairs = [p for p in _pairs(run) if p.decision is not None and p.cosine < _ALIKE]
+    drawn = []
+    drifted = {(d.subject, d.method, d.row) for d in run.drifts if d.drifted}
+    for p in sorted(pairs, key=lambda p: p.cosine)[:_WORST]:
+        if p.decision is None:
+            continue
+        apart = _difference(run, p)
+        most = max(float(np.abs(v).max()) for v in (p.base.values, p.small.values))
+        order = np.argsort(-np.abs(p.base.values), kind="stable").tolist()
+        drawings = [
+            (a.subject, cards.drawn(run, p.decision, a, most, order=order, as_bars=True))
+            for a in (p.base, p.small, apart)
+        ]
+        silent = (p.small.subject, p.small.method, p.base.row) in drifted
+        picture = cards.picture_of(p.decision)
+        drawn.append((p, p.decision, similarity(p.cosine), silent, picture, drawings))
+    if not drawn:
+        return None
+    classes = [str(name) for name in run.data["classes"]]
+    return (
+        "worst",
+        say("The least alike"),
+        rendered("worst.html", drawn=drawn, classes=classes),
+    )
+
+
+def _difference(run: Run, p: Pair) -> Attribution:
+    """Base less small: as it was estimated with shared coalitions, else the plain difference."""
+    name = f"{p.base.subject} - {p.small.subject}"
+    for a in run.attributions:
+        if (a.subject, a.method, a.row) == (name, p.base.method, p.base.row):
+            return a
+    return Attribution(
+        p.base.method,
+        name,
+        p.base.row,
+        p.base.values - p.small.values,
+        # of two independent estimates; with shared coalitions it is smaller
+        np.hypot(p.base.stderr, p.small.stderr),
+        p.base.base - p.small.base,
+        p.base.prediction - p.small.prediction,
+        p.base.target,
+        p.base.evaluations + p.small.evaluations,
+        p.base.seed,
+        p.base.converged and p.small.converged,
+    )
+
+
+def parts(run: Run) -> Part:
+    """Likeness of reasons by class and by slice, where it was measured."""
+    rows = []
+    for m in run.measurements:
+        figure_of, method, part = [*m.name.split(" ", maxsplit=2), "", ""][:3]
+        if part and figure_of in ("reason_cosine", "reason_drift"):
+            kind, _, name = part.partition(":")
+            shown = say("class {name}", name=name) if kind == "class" else name
+            rows.append((m, method, shown, _LIKENESS[figure_of]))
+    if not rows:
+        return None
+    rows.sort(key=lambda row: (row[3], row[0].value))
+    return "parts", say("By class and slice"), rendered("parts.html", rows=rows)
+
+
+def stages(run: Run) -> Part:
+    """What each pass of a recipe did to the reasons, stage by stage."""
+    found: dict[str, list[tuple[int, str, str]]] = {}
+    for subject in run.subjects():
+        match = STAGE.match(subject)
+        if match:
+            one = (int(match["number"]), match["name"], subject)
+            found.setdefault(match["recipe"], []).append(one)
+    if not found:
+        return None
+    names = dict.fromkeys(m.name for m in run.measurements if STAGE.match(m.subject))
+    kept = [n for n in names if n in ("accuracy", "agreement") or _of_stage(n)]
+    heads = [_head(name) for name in kept]
+    tables = [
+        (recipe, [(n, name, [run.measured(s, k) for k in kept]) for n, name, s in sorted(each)])
+        for recipe, each in found.items()
+    ]
+    return "stages", say("Stage by stage"), rendered("stages.html", tables=tables, heads=heads)
+
+
+def _of_stage(name: str) -> bool:
+    first, _, method = name.partition(" ")
+    return (
+        bool(method)
+        and " " not in method
+        and first in ("reason_place", "reason_cosine", "reason_drift")
+    )
+
+
+def _head(name: str) -> str:
+    first, _, method = name.partition(" ")
+    titles = {
+        "accuracy": say("Accuracy, %"),
+        "agreement": say("Agrees with base, %"),
+        "reason_place": say("Reasons kept ({method}), 0 to 1", method=name_of(method)),
+    }
+    return titles.get(first) or f"{say(_LIKENESS[first])}, {name_of(method)}"
+
+
+def _players(run: Run) -> tuple[str, ...]:
+    """The names of the players, where they are the same in every row."""
+    names = {d.players for d in run.decisions}
+    pictures = [d.segments for d in run.decisions if d.segments is not None]
+    alike = all(np.array_equal(one, pictures[0]) for one in pictures)
+    return next(iter(names)) if len(names) == 1 and alike else ()
+
+
+def _by_method(m: Measurement, name: str) -> bool:
+    """Whether it is the figure `name` of one method over all rows."""
+    return m.name.startswith(f"{name} ") and m.name.count(" ") == 1
+
+
+def _pairs(run: Run) -> list[Pair]:
+    """Every row that the base and another model explained by the same method."""
+    decisions = {d.row: d for d in run.decisions}
+    found = []
+    for row, several in cards.attributions(run).items():
+        base = {a.method: a for a in several if a.subject == run.base}
+        for a in several:
+            if a.subject != run.base and a.method in base:
+                alike = compare(base[a.method], a)
+                found.append(Pair(decisions.get(row), base[a.method], a, alike["cosine"]))
+    return found
+
+
+SECTIONS = (
+    result,
+    place,
+    likeness,
+    distribution,
+    worst,
+    changed,
+    parts,
+    stages,
+    findings,
+    provenance,
+)
+"""Of the page by itself."""
+
+WITHIN = (place, likeness, distribution, worst, changed, parts, stages)
+"""Those that stand on the explanation page where it is the only one."""
