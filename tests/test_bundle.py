@@ -95,6 +95,24 @@ def test_the_card_tells_what_was_measured_and_what_was_not(packed, run):
     assert run.hashes["data"] in text
 
 
+def test_the_card_tells_the_worst_class_first_and_slices(run, digits):
+    from toolkit.glossary import Measurement
+
+    slices = [Measurement("int8", f"accuracy slice:sex={s}", v, "%", 9, 1, 99) for s, v in
+              (("f", 90), ("m", 60))]  # fmt: skip
+    told = dataclasses.replace(run, measurements=(*run.measurements, *slices))
+    lines = contents(told, digits.test, name="int8")["MODEL_CARD.md"].decode().splitlines()
+    of_class = lines.index("| class | right in base, % | right, % | 95 % | n |") + 2
+    shown = [float(line.split("|")[3]) for line in lines[of_class : of_class + 10]]
+    assert shown == sorted(shown)
+    assert len(shown) == len(digits.test.classes)
+    of_slice = lines.index("| slice | right in base, % | right, % | 95 % | n |") + 2
+    assert [line.split("|")[1].strip() for line in lines[of_slice : of_slice + 2]] == [
+        "sex=m",
+        "sex=f",
+    ]
+
+
 def test_a_card_shows_hostile_names_and_does_nothing(run, digits):
     evil = "<script>a</script>|[x](javascript:1)\n# head"
     hostile = dataclasses.replace(run, data={**run.data, "name": evil})
@@ -228,6 +246,57 @@ def test_what_is_no_bundle(content, tmp_path):
 def test_a_zip_of_other_things_is_no_bundle(tmp_path):
     with pytest.raises(DataError, match="not a bundle"):
         bundle.verify(zip_of(tmp_path / "a.zip", ("notes.txt", b"x")))
+
+
+STRANGE = [None, [], {}, 0, -1, "x", "../x", 1e999, [[]], {"x": {}}]
+
+
+@pytest.mark.parametrize("place", [
+    "manifest.json", "labels.json", "preprocessing.json", "files", "samples", "head", "shape",
+    "rounding", "falls", "sha256",
+])  # fmt: skip
+def test_json_of_another_form_is_refused_or_changes_nothing(place, packed, tmp_path):
+    """Strange values in every place that is read: one line, or a verdict; never a fault of ours."""
+    files = archive.unzipped(packed)
+    told = {name: json.loads(files[name]) for name in files if name.endswith(".json")}
+    for i, value in enumerate(STRANGE):
+        changed = json.loads(json.dumps(told))
+        spot = changed["manifest.json"]
+        if place.endswith(".json"):
+            changed[place] = value
+        elif place in ("files", "samples"):
+            spot[place] = value
+        elif place in ("rounding", "falls"):
+            spot["samples"][place] = value
+        elif place == "sha256":
+            spot["files"]["model.onnx"] = value
+        else:
+            changed["preprocessing.json"][place] = value
+        if isinstance(changed["manifest.json"], dict) and place not in ("files", "sha256"):
+            for name in ("labels.json", "preprocessing.json"):
+                content = json.dumps(changed[name]).encode()
+                spot["files"][name]["sha256"] = hashlib.sha256(content).hexdigest()
+        text = {name: json.dumps(content).encode() for name, content in changed.items()}
+        path = rewritten(packed, text, tmp_path / f"{i}.zip")
+        try:
+            found = bundle.verify(path)
+        except DataError as error:
+            assert len(str(error).splitlines()) == 1  # noqa: PT017
+        else:
+            assert found.passed in (True, False)
+
+
+def test_json_without_end_is_refused(packed, tmp_path):
+    deep = {"manifest.json": b"[" * 100_000}
+    with pytest.raises(DataError, match="not a bundle"):
+        bundle.verify(rewritten(packed, deep, tmp_path / "c.zip"))
+
+
+def test_samples_of_another_shape_are_refused(packed, tmp_path):
+    out = io.BytesIO()
+    np.savez(out, x=np.zeros((3, 5), np.float32), probabilities=np.zeros((3, 10), np.float32))
+    with pytest.raises(DataError, match="does not run on these rows"):
+        bundle.verify(rehashed(packed, {"samples.npz": out.getvalue()}, tmp_path / "c.zip"))
 
 
 def test_refusals_leave_nothing(run, digits, tmp_path):
@@ -488,6 +557,9 @@ def test_a_report_about_another_model_or_none_is_refused(run, folder, tmp_path):
         strange.write_text(json.dumps({**told, **wrong}))
         with pytest.raises(DataError, match="no report of a device"):
             bundle.returned(run, strange)
+    strange.write_text("[" * 100_000)
+    with pytest.raises(DataError, match="no report of a device"):
+        bundle.returned(run, strange)
     # a device that answers otherwise is an error on the page
     bad = {**told["replay"], "passed": False, "beyond_rounding": 9}
     strange.write_text(json.dumps({**told, "replay": bad}))

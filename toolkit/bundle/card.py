@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from toolkit.glossary import Artifact, Data, Facts, Measurement
+from toolkit.glossary import Artifact, Data, Facts
 from toolkit.report.words import ends, figure, verdict
 from toolkit.run import Run
 
@@ -20,7 +20,7 @@ _FIGURES = {
     "load": "time to load",
     "peak_memory": "peak memory, MB",
 }
-_MOST_CLASSES = 30
+_MOST_GROUPS = 30
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|!])")
 
 
@@ -41,7 +41,8 @@ def _lines(run: Run, small: Artifact, data: Data, sampled: Facts) -> Iterator[st
     ).strip()
     yield "\n## Figures\n"
     yield from _figures(run, small)
-    yield from _classes(run, small)
+    yield from _groups(run, small, "class")
+    yield from _groups(run, small, "slice")
     yield "\n## What it is for\n"
     yield (
         "Nobody has said so here. Before it is passed on, write down whom its answers concern, "
@@ -90,19 +91,21 @@ def _figures(run: Run, small: Artifact) -> Iterator[str]:
             yield f"| {words} | {figure(base)} | {figure(mine)} | {ends(mine)} | {mine.n:,} |"
 
 
-def _classes(run: Run, small: Artifact) -> Iterator[str]:
-    found = _by(run, small.name, "accuracy class:")
+def _groups(run: Run, small: Artifact, kind: str) -> Iterator[str]:
+    """Accuracy of each class or slice, the worst first."""
+    start = f"accuracy {kind}:"
+    found = [m for m in run.measurements if m.subject == small.name and m.name.startswith(start)]
     if not found:
         return
-    yield "\n| class | right in base, % | right, % | 95 % | n |"
+    yield f"\n| {kind} | right in base, % | right, % | 95 % | n |"
     yield "|---|---|---|---|---|"
-    worst = sorted(found, key=lambda m: m.value)[:_MOST_CLASSES]
+    worst = sorted(found, key=lambda m: m.value)[:_MOST_GROUPS]
     for m in worst:
         base = run.measured(run.base, m.name)
-        label = _text(m.name.removeprefix("accuracy class:"))
+        label = _text(m.name.removeprefix(start))
         yield f"| {label} | {figure(base)} | {figure(m)} | {ends(m)} | {m.n:,} |"
     if len(found) > len(worst):
-        yield f"\nThe {len(worst)} worst of {len(found)} classes."
+        yield f"\nThe {len(worst)} worst of {len(found)}."
 
 
 def _findings(run: Run, small: Artifact) -> Iterator[str]:
@@ -122,10 +125,6 @@ def _made(run: Run, small: Artifact) -> Iterator[str]:
     yield ""
     yield ", ".join(f"{_text(k)} {_text(v)}" for k, v in run.versions.items())
     yield f"\nSeed {run.seeds.get('seed', 0)}; {_text(run.created)}. All of it: `manifest.json`."
-
-
-def _by(run: Run, subject: str, start: str) -> list[Measurement]:
-    return [m for m in run.measurements if m.subject == subject and m.name.startswith(start)]
 
 
 def _text(value: object) -> str:

@@ -94,7 +94,12 @@ class Model:
         return np.concatenate(found) if found else np.zeros((0, len(self.labels)), np.float32)
 
     def _ask(self, x: Any) -> Any:
-        given = np.asarray(self.session.run([self.output], {self.input: x})[0], np.float32)
+        try:
+            given = np.asarray(self.session.run([self.output], {self.input: x})[0], np.float32)
+        except Exception as error:  # its errors share no public base
+            raise RefusedError(
+                f"the model does not run on these rows ({str(error)[:160]})"
+            ) from error
         head = self.spec["head"]
         if head == "sigmoid":
             return np.concatenate([1 - given, given], axis=1)
@@ -181,7 +186,7 @@ def replayed(folder: Path, known: dict[str, Any], model: Model) -> dict[str, Any
     allowed = known["samples"]
     # a comparison with NaN is never true
     near = apart <= float(allowed["rounding"])
-    few = len(x) - int(near.sum()) <= int(allowed["falls"])
+    few = bool(len(x) - int(near.sum()) <= allowed["falls"])
     return {
         "rows": len(x),
         "same_bits": int((given == kept).all(axis=1).sum()),
@@ -337,7 +342,7 @@ def _peak() -> int | None:
 def _json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RefusedError(f"cannot read {path} ({error}); unpack the bundle again") from error
 
 

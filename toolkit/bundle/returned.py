@@ -100,7 +100,9 @@ def _read(path: Path) -> dict[str, Any]:
             },
             "measurements": [_figure(m) for m in raw["measurements"] if m["name"] in _NAMES],
         }
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (
+        ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError,
+    ) as error:  # fmt: skip
         raise DataError(
             f"{path} is no report of a device ({error})",
             "a JSON that run.py --measure wrote",

@@ -62,7 +62,8 @@ def verify(path: str | Path) -> Verdict:
             replay = None
             if not altered:
                 replay = device.replayed(folder, told, device.Model(folder))
-        except (device.RefusedError, KeyError, TypeError, ValueError, IndexError) as error:
+        except (device.RefusedError, LookupError, TypeError, ValueError, AttributeError) as error:
+            # whatever JSON and arrays of another form do to what reads them
             raise DataError(
                 f"{path} is not a bundle ({error})", "a zip that compress --bundle wrote", ""
             ) from error

@@ -23,8 +23,8 @@ Vocabulary = Annotated[
 Label = Annotated[str, typer.Option("--label", help="Label column of a table; else guessed.")]
 Drop = Annotated[list[str] | None, typer.Option("--drop", help="A column of a table to leave out.")]
 Size = Annotated[str, typer.Option("--size", help="HEIGHTxWIDTH of pictures, or HxWx3.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same result.")]
-Scale = Annotated[float, typer.Option("--scale", help="Multiply x by it: 0.00392157 is 1/255.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Same seed, same result.")]
+Scale = Annotated[float, typer.Option("--scale", help="Times x; 0.00392157 is 1/255.")]
 Offset = Annotated[float, typer.Option("--offset", help="Add to x after --scale.")]
 Custom = Annotated[
     list[str] | None, typer.Option("--custom", help="FILE.py:Name of a class the model file names.")
@@ -37,14 +37,25 @@ Devices = Annotated[
     str, typer.Option("--devices", help="Train on: auto, cpu, gpu, all; or as TF_CONFIG says.")
 ]
 Mixed = Annotated[bool, typer.Option("--mixed", help="Train in float16 on a GPU.")]
-Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Processes that work side by side.")]
+Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Processes side by side.")]
 Backend = Annotated[
     str, typer.Option("--backend", help="processes, or dask for the workers of a cluster.")
 ]
 Scheduler = Annotated[
     str, typer.Option("--scheduler", help="Address of a Dask scheduler: tcp://10.0.0.5:8786.")
 ]
-Lang = Annotated[str, typer.Option("--lang", help="Language of the pages: en, de or zh.")]
+
+
+def _known(language: str) -> str:
+    """Refuse a language before anything is done, and not when the page is written."""
+    from toolkit.report.strings import known
+
+    return known(language)
+
+
+Lang = Annotated[
+    str, typer.Option("--lang", callback=_known, help="Language of the pages: en, de or zh.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Slice = Annotated[
     list[str] | None,
