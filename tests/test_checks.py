@@ -1,9 +1,10 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from toolkit.checks import CHECKS, checked
-from toolkit.glossary import LayerError, Measurement
+from toolkit.glossary import Artifact, LayerError, Measurement
 from toolkit.run import Run
 
 
@@ -90,3 +91,18 @@ def test_drifted_rows_are_counted():
     (said,) = checked(run).findings
     assert "in 3 of 24 rows by lime" in said.sentence
     assert codes(made(Measurement("s", "reason_drift lime", 0.0, "", 24, 0, 0.1))) == []
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"calibration_rows": 12, "calibration_classes": 5}, "12 rows:"),
+        ({"calibration_rows": 200, "calibration_classes": 1}, "200 rows of one class"),
+        ({"calibration_rows": 200, "calibration_classes": 2}, None),
+    ],
+)
+def test_few_rows_of_calibration_are_told_with_their_number(facts, said):
+    artifact = Artifact("int8", Path("int8.onnx"), "", (facts,), "", 1)
+    found = [f for f in checked(replace(made(), artifacts=(artifact,))).findings if f.code == "Q2"]
+    assert len(found) == (said is not None)
+    assert all(said in f.sentence for f in found)

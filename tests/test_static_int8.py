@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given as each
@@ -5,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from onnx import TensorProto, numpy_helper
 
-from toolkit.errors import RecipeError
+from toolkit.errors import ModelError, RecipeError
 from toolkit.export import export
 from toolkit.passes import ranges
 from toolkit.passes.dynamic_int8 import prepared
@@ -162,3 +164,28 @@ def test_layers_of_a_shortened_file_have_names(floats, digits):
     assert not conv.name
     step = StaticInt8(keep_float=(conv.output[0],))(short, digits.fit)
     assert len(weights(step.model)) == 2
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_no_numbers_are_refused(value, floats, digits):
+    broken = type(floats).FromString(floats.SerializeToString())
+    tensor = next(t for t in broken.graph.initializer if len(t.dims) == 4)
+    values = numpy_helper.to_array(tensor).copy()
+    values.flat[3] = value
+    tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    with pytest.raises(ModelError, match="1 values that are NaN or infinite"):
+        StaticInt8()(broken, digits.fit)
+
+
+@pytest.mark.parametrize("value", [0.0, 7.0])
+def test_constant_rows_give_a_file_that_answers(value, floats, digits):
+    """All ranges but the biases' are then of no width: steps stay finite and above 0."""
+    rows = replace(digits.fit.calibration, x=np.full_like(digits.fit.calibration.x, value))
+    for method in ("minmax", "mse"):
+        step = StaticInt8(calibration=method)(floats, replace(digits.fit, calibration=rows))
+        assert np.isfinite(predictor(step.model.SerializeToString())(digits.test.x[:9])).all()
+
+
+def test_one_row_and_one_class_are_facts(floats, digits):
+    step = StaticInt8(rows=1)(floats, digits.fit)
+    assert (step.facts["calibration_rows"], step.facts["calibration_classes"]) == (1, 1)

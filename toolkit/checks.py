@@ -16,6 +16,8 @@ OFF = 0.02
 
 Check = Callable[[Run], Iterator[Finding]]
 
+FEW = 50
+"""Fewer calibration rows set ranges that new rows will often leave."""
 MOVED = 0.01
 """A mean change of a probability that is worth a warning."""
 CLIPPED = 0.002
@@ -209,6 +211,23 @@ def slower(run: Run) -> Iterator[Finding]:
         )
 
 
+def poor_calibration(run: Run) -> Iterator[Finding]:
+    """Q2: ranges that were set by few rows, or by rows of one class alone."""
+    for made in run.artifacts:
+        for facts in made.facts:
+            rows, seen = facts.get("calibration_rows", FEW), facts.get("calibration_classes", 2)
+            if rows >= FEW and seen > 1:
+                continue
+            what = f"{rows} rows" if rows < FEW else f"{rows} rows of one class"
+            yield Finding(
+                "Q2",
+                "warning",
+                made.name,
+                f"Its ranges were set by {what}: values in use may lie beyond them.",
+                f"Give {FEW} calibration rows or more, of every class.",
+            )
+
+
 def layer_at_fault(run: Run) -> Iterator[Finding]:
     """Q1: of each file of integers the layer whose rounding alone moves the answers most."""
     for subject in dict.fromkeys(e.subject for e in run.layer_errors):
@@ -340,6 +359,7 @@ CHECKS: tuple[Check, ...] = (
     lost_class,
     overconfident,
     slower,
+    poor_calibration,
     layer_at_fault,
     not_converged,
     few_compared,

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
+from toolkit.errors import ModelError
 from toolkit.glossary import Fit, Stage, Step
 from toolkit.passes.base import Pass
 
@@ -60,9 +63,23 @@ def seven_or_eight(owner: str, bits: int) -> None:
 
 
 def prepared(model: Any) -> Any:
-    """A new graph with shapes inferred, constants folded, bias adds merged and all nodes named."""
+    """A new graph with shapes inferred, constants folded, bias adds merged and all nodes named.
+
+    Raises ModelError for a weight that is NaN or infinite: no range holds it.
+    """
     import onnx
+    from onnx import TensorProto, numpy_helper
     from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    for tensor in model.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT:
+            lost = int((~np.isfinite(numpy_helper.to_array(tensor))).sum())
+            if lost:
+                raise ModelError(
+                    f"{tensor.name} holds {lost} values that are NaN or infinite",
+                    "finite weights",
+                    "train again, with a lower rate",
+                )
 
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "in.onnx", Path(folder) / "out.onnx"

@@ -106,8 +106,8 @@ def _by_mse(ready: Any, x: Floats, tensors: list[str]) -> Ranges:
     ranges: Ranges = {}
     parts: dict[str, list[NDArray[Any]]] = {t: [] for t in tensors}
     batches = max(len(x) // _BATCH, 1)
-    for values in _values(ready, tensors, x):
-        for tensor, part in values.items():
+    for made in values(ready, tensors, x):
+        for tensor, part in made.items():
             flat = part.reshape(-1)
             most = max(_VALUES // batches, 1)
             ends = np.array([flat.min(), flat.max()], np.float32)
@@ -137,7 +137,7 @@ def least_squares(values: NDArray[Any], levels: int = 255) -> tuple[float, float
     return min(errors, key=lambda ends: (errors[ends], ends[0] - ends[1]))
 
 
-def _values(ready: Any, tensors: list[str], x: Floats) -> Iterator[dict[str, NDArray[Any]]]:
+def values(ready: Any, tensors: list[str], x: Floats) -> Iterator[dict[str, NDArray[Any]]]:
     """What the net makes of each batch, tensor by tensor."""
     import onnx
 

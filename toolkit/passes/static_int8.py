@@ -59,7 +59,8 @@ class StaticInt8(Pass):
         x = x.reshape(len(x), *shape) if all(shape) else x
         kept = {n.name: n.op_type for n in ready.graph.node if n.op_type in _FLOAT}
         kept |= _asked_for(ready, self.keep_float)
-        facts: Facts = {"skipped": kept, "calibration_rows": len(x)}
+        seen = len(np.unique(fit.calibration.y[: len(x)]))
+        facts: Facts = {"skipped": kept, "calibration_rows": len(x), "calibration_classes": seen}
         if self.calibration in ranges.CALIBRATORS:
             small = self._rounded(ready, x, kept, ranges.CALIBRATORS[self.calibration])
         else:

@@ -1,0 +1,124 @@
+"""Rounding after training beside onnxruntime's own tool: accuracy on every CPU, bytes, times.
+
+TOOLKIT_DATA=FOLDER TOOLKIT_MODELS=FOLDER python benchmarks/ranges.py [--quick] [--net NAME ...]
+
+Nets: ResNet-8 on CIFAR-10 and the MobileNet of visual wake words (MLPerf Tiny; on CIFAR-10 pictures
+made larger, right means that it answers as its float does). Peers: quantize_static as it comes, and
+as its documentation recommends (shapes inferred and folded first, a step a channel, U8S8, 7 bits).
+All are given the same 200 rows. right: of the test rows on CPUs whose sums clip (avx2) and on all
+others. near: mean change of a probability on the others. x float: time of one row on one thread
+beside the float file, interleaved, median and 95 % interval. --quick: 200 test rows, not 1,000.
+"""
+
+import argparse
+import os
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+
+import numpy as np
+import onnx
+from beside import interleaved, ratio
+from nets import mobilenet, resnet8
+from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from toolkit import recipe
+from toolkit.passes import PASSES, apply
+from toolkit.predict import predictor, session
+from toolkit.targets import spread
+
+NETS = {"resnet8": resnet8, "mobilenet": mobilenet}
+asked = argparse.ArgumentParser()
+asked.add_argument("--quick", action="store_true")
+asked.add_argument("--net", action="append", choices=sorted(NETS))
+args = asked.parse_args()
+
+
+class Rows(CalibrationDataReader):
+    """The calibration rows, 25 a call."""
+
+    def __init__(self, name, x):
+        self.left = iter([{name: part} for part in np.array_split(x, 8)])
+
+    def get_next(self):
+        return next(self.left, None)
+
+
+def peer(*, recommended):
+    """One way of calling quantize_static."""
+
+    def run(model, fit):
+        reader = Rows(model.graph.input[0].name, fit.calibration.x[:200])
+        with tempfile.TemporaryDirectory() as folder:
+            source, ready, made = (str(Path(folder) / n) for n in ("a.onnx", "b.onnx", "c.onnx"))
+            onnx.save(model, source)
+            if not recommended:
+                quantize_static(source, made, reader)
+                return onnx.load(made)
+            quant_pre_process(source, ready, skip_symbolic_shape=True)
+            quantize_static(
+                ready,
+                made,
+                reader,
+                per_channel=True,
+                reduce_range=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+            )
+            return onnx.load(made)
+
+    return run
+
+
+def ours(name, *before):
+    """The passes of a recipe, with some put before them."""
+
+    def run(model, fit):
+        for step in (*before, *recipe.load(name).passes):
+            model = apply(step, model, fit).model
+        return model
+
+    return run
+
+
+WAYS = {
+    "quantize_static": peer(recommended=False),
+    "quantize_static, recommended": peer(recommended=True),
+    "int8": ours("int8"),
+    "round_weights, int8": ours("int8", PASSES["round_weights"]()),
+    "int8-repair": ours("int8-repair"),
+}
+for net in args.net or NETS:
+    model, splits = NETS[net](200 if args.quick else 1000)
+    float_answers = predictor(model.SerializeToString())(splits.test.x)
+    right = 100 * float((float_answers.argmax(axis=1) == splits.test.y).mean())
+    print(f"{net}: float {right:.2f} % right, {model.ByteSize():,} bytes")
+    print(
+        f"{'':30} {'bytes':>8} {'right avx2':>10} {'others':>7} {'near':>7} {'made, s':>8}  x float"
+    )
+    row = splits.test.x[:1]
+    made, figures = {"float": model}, {}
+    for name, way in WAYS.items():
+        start = time.perf_counter()
+        small = way(model, splits.fit)
+        seconds = time.perf_counter() - start
+        found = {m.name: m.value for m in spread(small, splits.test, name)}
+        answers = predictor(small.SerializeToString())(splits.test.x)
+        near = float(np.abs(answers - float_answers).mean())
+        figures[name] = (
+            f"{small.ByteSize():8,} {found['accuracy target:avx2']:10.2f} "
+            f"{found['accuracy target:vnni']:7.2f} {near:7.4f} {seconds:8.1f}"
+        )
+        made[name] = small
+    runs = {}
+    for name, small in made.items():
+        opened = session(small.SerializeToString(), threads=1)
+        runs[name] = partial(opened.run, None, {opened.get_inputs()[0].name: row})
+    times = interleaved(runs)
+    for name, text in figures.items():
+        value, low, high = ratio(times[name], times["float"])
+        print(f"{name:30} {text}  {value:.2f} ({low:.2f} to {high:.2f})", flush=True)

@@ -1,0 +1,167 @@
+"""Weights put on the grid of their integers so that each layer's output changes least."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.glossary import Doubles, Fit, Floats, Stage, Step
+from toolkit.onnx_graph import Graph
+from toolkit.operators import LEARNT, operators
+from toolkit.passes import ranges
+from toolkit.passes.base import Pass, positive
+from toolkit.passes.dynamic_int8 import prepared, seven_or_eight
+from toolkit.progress import tell
+from toolkit.shapes import in_shape
+from toolkit.windows import matrices, restored, rows
+
+_WINDOWS = 4_000
+"""Windows of a batch that are looked at: more hardly change the sums and take time."""
+_SWEEPS = 20
+_NEAR = 1e-6
+LEVELS = {7: 64, 8: 127}
+"""Bits -> the largest integer of a weight, as onnxruntime has it."""
+_DAMPING = 0.01
+"""Share of the mean square of an input that is added: rows that were not seen are noisier."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoundWeights(Pass):
+    """Round the weights of convolutions and dense layers up or down, whichever errs less together.
+
+    The problem is AdaRound's (Nagel et al. 2020): of the two integers beside each weight choose so
+    that the output of the layer changes least over calibration rows. It is solved one weight after
+    the other, which from nearest rounding on can only get better (coordinate descent, as in
+    QuantEase, Behdin et al. 2023). What the mean of an output still moves is taken off its bias
+    (Nagel et al. 2019). The weights stay float32, on the grid that static_int8 of the same `bits`
+    and `per_channel` reads off them. rows: calibration rows used.
+    """
+
+    stage: ClassVar[Stage] = "onnx"
+    rank: ClassVar[int] = -1
+    bits: int = 7
+    per_channel: bool = True
+    rows: int = 200
+    bias: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse settings that do not exist."""
+        positive(self.name, rows=self.rows)
+        seven_or_eight(self.name, self.bits)
+
+    def __call__(self, model: Any, fit: Fit, seed: int = 0) -> Step:  # noqa: ARG002
+        """Give the model with rounded weights; facts hold what is left of each layer's error.
+
+        `error` is the squared error of a layer's output beside that of rounding to the nearest.
+        """
+        ready = prepared(model)
+        work = Graph(ready)
+        layers = [o for o in operators(ready) if o.kind in LEARNT and o.kind != "ConvTranspose"]
+        layers = [o for o in layers if o.weights is not None]
+        x = in_shape(fit.calibration.x[: self.rows], _shape(ready))
+        squares, means = _moments(ready, layers, x)
+        left: dict[str, float] = {}
+        for done, layer in enumerate(layers):
+            tell("round weights", done, len(layers))
+            node = work.maker(layer.makes)
+            old = np.asarray(layer.weights, np.float64)
+            weights = matrices(node, old)
+            step = steps(weights, self.bits, per_channel=self.per_channel)
+            whole, error = rounded(weights / step, squares[layer.makes])
+            moved = whole * step - weights
+            new = restored(node, whole * step, old.shape).astype(np.float32)
+            node.input[1] = work.constant(new, "rounded")
+            if self.bias and len(node.input) > 2 and node.input[2]:
+                shift = np.einsum("gk,gkn->gn", means[layer.makes], moved).reshape(-1)
+                bias = work.value(node.input[2])
+                if bias is not None and bias.size == shift.size:
+                    fixed = (bias - shift.reshape(bias.shape)).astype(np.float32)
+                    node.input[2] = work.constant(fixed, "rounded_bias")
+            left[layer.makes] = round(error, 4)
+        tell("round weights", len(layers), len(layers))
+        made = work.finished()
+        return Step(made, {"changed": len(left), "skipped": {}, "error": left})
+
+
+def steps(weights: Doubles, bits: int, *, per_channel: bool) -> Doubles:
+    """The step of each output, (groups, 1, n), as onnxruntime's symmetric integers have it."""
+    peaks = np.abs(weights).max(axis=1, keepdims=True)
+    if not per_channel:
+        peaks = np.full_like(peaks, peaks.max())
+    return np.asarray(np.where(peaks > 0, peaks, 1) / LEVELS[bits])
+
+
+def rounded(weights: Doubles, squares: Doubles) -> tuple[Doubles, float]:
+    """Whole numbers beside the weights, and their error as a share of nearest rounding's.
+
+    weights: (groups, k, n), in steps. squares: (groups, k, k), the mean of products of inputs.
+
+    >>> whole, left = rounded(np.array([[[0.4], [0.4]]]), np.ones((1, 2, 2)))
+    >>> whole.ravel().tolist(), round(left, 2)
+    ([1.0, 0.0], 0.06)
+    """
+    k = weights.shape[1]
+    inner = squares + _DAMPING * np.einsum("gkk->g", squares)[:, None, None] / k * np.eye(k)
+    # the largest weight is a whole number of steps, whatever a quotient of floats says
+    low, high = np.floor(weights + _NEAR), np.ceil(weights - _NEAR)
+    whole = np.rint(weights)
+    strength = np.maximum(np.einsum("gkk->gk", inner), 1e-30)
+    error = whole - weights
+    before = _error(error, inner)
+    # pull = inner @ error, kept up to date: what each weight would gain by a move
+    pull = inner @ error
+    for _ in range(_SWEEPS):
+        moves = 0
+        for at in range(k):
+            wanted = whole[:, at] - pull[:, at] / strength[:, at, None]
+            new = np.clip(np.rint(wanted), low[:, at], high[:, at])
+            change = new - whole[:, at]
+            if change.any():
+                moves += int(np.count_nonzero(change))
+                whole[:, at] = new
+                pull += inner[:, :, at, None] * change[:, None, :]
+        if not moves:
+            break
+    after = _error(whole - weights, inner)
+    return whole, after / before if before > 0 else 1.0
+
+
+def _error(error: Doubles, inner: Doubles) -> float:
+    return float(np.einsum("gkn,gkl,gln->", error, inner, error, optimize=True))
+
+
+def _moments(
+    ready: Any, layers: list[Any], x: Floats
+) -> tuple[dict[str, Doubles], dict[str, Doubles]]:
+    """For each layer the mean products (groups, k, k) and the mean (groups, k) of its inputs."""
+    squares: dict[str, Any] = {}
+    means: dict[str, Any] = {}
+    count: dict[str, int] = {}
+    rng = np.random.default_rng(0)
+    tensors = list(dict.fromkeys(layer.node.input[0] for layer in layers))
+    for values in ranges.values(ready, tensors, x):
+        for layer in layers:
+            given: NDArray[Any] = values[layer.node.input[0]]
+            seen = rows(layer.node, given, layer.weights.shape)
+            if seen.shape[1] > _WINDOWS:
+                seen = seen[:, rng.choice(seen.shape[1], _WINDOWS, replace=False)]
+            name = layer.makes
+            squares[name] = squares.get(name, 0.0) + _products(seen)
+            means[name] = means.get(name, 0.0) + seen.sum(axis=1, dtype=np.float64)
+            count[name] = count.get(name, 0) + seen.shape[1]
+    return (
+        {name: total / count[name] for name, total in squares.items()},
+        {name: total / count[name] for name, total in means.items()},
+    )
+
+
+def _products(seen: NDArray[Any]) -> Doubles:
+    return np.asarray(np.matmul(np.swapaxes(seen, 1, 2), seen), np.float64)
+
+
+def _shape(ready: Any) -> tuple[int | None, ...]:
+    dims = ready.graph.input[0].type.tensor_type.shape.dim
+    return tuple(d.dim_value or None for d in list(dims)[1:])
