@@ -65,6 +65,10 @@ class Frontier:
     chosen: Artifact | None
     misses: dict[str, str]
 
+    def _repr_html_(self) -> str:
+        """The page of the run, as a notebook shows it."""
+        return self.run._repr_html_()
+
 
 def compress(
     model: Any,

@@ -62,6 +62,7 @@ def compress(
     seed: options.Seed = 0,
     devices: options.Devices = "auto",
     mixed: options.Mixed = False,
+    lang: options.Lang = "en",
     as_json: options.AsJson = False,
 ) -> int:
     """Compress a classifier into small ONNX files, measured beside it.
@@ -142,7 +143,7 @@ def compress(
             return 0
     found = checked(frontier.run)
     run.save(found, out / "run.json")
-    pages = report.write(found, out)
+    pages = report.write(found, out, lang=lang)
     if parcel and frontier.chosen:
         with screen.progress():
             write_bundle(found, splits.test, parcel, seed=seed)
