@@ -2,11 +2,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo gallery test lint clean
 .DELETE_ON_ERROR:
 
 demo: .venv/.installed  ## the main job on the digits of scikit-learn; pages in reports/demo
 	$(BIN)/toolkit demo --out reports/demo
+
+gallery: .venv/.installed  ## the sample pages in reports/; TOOLKIT_DATA names a folder with the data
+	$(BIN)/python benchmarks/gallery.py
 
 test: .venv/.dev  ## all tests; TOOLKIT_DATA names a folder with more data
 	$(BIN)/python -m pytest -q

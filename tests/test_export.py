@@ -190,6 +190,19 @@ def test_what_onnx_has_no_form_for_is_refused(wine):
     assert "\n" not in str(caught.value)
 
 
+def test_a_table_of_values_is_named():
+    import keras
+
+    from toolkit.glossary import Data
+
+    given = keras.Input((1,), dtype="int64")
+    codes = keras.layers.IntegerLookup(vocabulary=[12, 36], output_mode="one_hot", name="codes")
+    model = keras.Model(given, keras.layers.Dense(2, "softmax")(codes(given)))
+    rows = Data(np.float32([[12], [36]]), np.array([0, 1]), ("a", "b"))
+    with pytest.raises(ExportError, match=r"the layer codes\w* looks values up in a table"):
+        export(model, rows)
+
+
 def test_a_wrong_file_never_leaves(monkeypatch, mlp, digits):
     """Break the file on purpose: the comparison on real rows must catch it."""
     import tf2onnx

@@ -38,3 +38,18 @@ def test_a_picture_says_what_it_shows_and_keeps_its_shape():
     shown = str(pictures.image(np.zeros((2, 4, 3), np.uint8), '"<b>', 100))
     assert 'width="100" height="50"' in shown
     assert 'alt="&#34;&lt;b&gt;"' in shown
+
+
+@settings(max_examples=25)
+@given(arrays(np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 40), st.just(3))))
+def test_shrinking_keeps_the_mean_of_what_each_pixel_stands_for(pixels):
+    small = pictures.shrunk(pixels, 7)
+    assert max(small.shape[:2]) == min(max(pixels.shape[:2]), 7)
+    h, w = small.shape[:2]
+    down = [i * pixels.shape[0] // h for i in range(h + 1)]
+    across = [i * pixels.shape[1] // w for i in range(w + 1)]
+    for i in range(h):
+        for j in range(w):
+            block = pixels[down[i] : down[i + 1], across[j] : across[j + 1]]
+            # the sums are taken along one axis and then the other
+            assert np.abs(block.mean(axis=(0, 1)) - small[i, j]).max() <= 0.5 + 1e-9

@@ -83,6 +83,15 @@ def test_refusals_are_one_line_and_leave_nothing(arguments, line, folder, capsys
     assert sorted(folder.rglob("*")) == before
 
 
+@pytest.mark.parametrize("name", ["compress", "explain", "demo"])
+def test_a_language_is_refused_before_anything_is_done(name, tmp_path, capsys):
+    given = {"compress": ["m.keras", "--data", "digits"], "explain": ["m.onnx", "--data", "digits"]}
+    arguments = [*given.get(name, []), "--out", str(tmp_path / "o"), "--lang", "xx"]
+    assert command([name], arguments, name) == 2
+    assert "language 'xx'; choose one of de, en, zh" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_without_a_run_is_refused(tmp_path, capsys):
     code, out = said([tmp_path], capsys)
     assert code == 2

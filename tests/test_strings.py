@@ -34,6 +34,7 @@ def tables():
     yield "Reasons kept ({method}), 0 to 1"
     yield "Cosine of reasons, {method}"
     yield from explanation._QUALITY.values()
+    yield from explanation._AGREED.values()
     yield from reasons._LIKENESS.values()
 
 

@@ -362,3 +362,16 @@ def test_rows_of_indices_get_their_words_back(reviews, tmp_path):
     np.savez(tmp_path / "i.npz", x_train=x + 10_000, y_train=y)
     with pytest.raises(DataError, match="neither texts nor indices"):
         reworded(load(tmp_path / "i.npz"), vocabulary)
+
+
+def test_a_pickled_tokenizer_is_told_and_not_opened(tmp_path):
+    import pickle
+
+    class Evil:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "was here"), "w"))
+
+    (tmp_path / "tokenizer.pickle").write_bytes(pickle.dumps(Evil()))
+    with pytest.raises(DataError, match=r"is a pickle.*tokenizer.to_json"):
+        words.read(tmp_path / "tokenizer.pickle")
+    assert not (tmp_path / "was here").exists()

@@ -51,6 +51,12 @@ def test_texts_take_the_words_of_the_labelled_ones(tmp_path):
     assert found[0][:2].tolist() == [place("good"), place("bad")]
 
 
+@pytest.mark.parametrize("name", ["none", "none.npz", "none.csv", "none.txt"])
+def test_a_path_where_nothing_is(name, digits, tmp_path):
+    with pytest.raises(DataError, match=r"no unlabelled rows at .*check --unlabelled"):
+        rows(tmp_path / name, digits.fit.train)
+
+
 @pytest.fixture
 def folder(tmp_path):
     rng = np.random.default_rng(0)

@@ -212,6 +212,9 @@ def _with_fixed_shapes(graph: Any) -> None:
 def _told(error: Exception) -> str:
     """What went wrong, without the frames that TensorFlow writes around it."""
     text = str(error)
+    if isinstance(error, KeyError) and "table_handle" in text:
+        layer = text.strip("'").split("/None_Lookup")[0].rpartition("/")[2]
+        return f"the layer {layer} looks values up in a table, which ONNX' numbers cannot"
     reasons = re.findall(r"^ *\w+Error: (.+)", text, re.MULTILINE)
     return " ".join((reasons[0] if reasons else text).split())
 

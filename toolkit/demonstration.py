@@ -39,11 +39,12 @@ def demonstrate(
     epochs: int | None = None,
     rows: int = 12,
     seed: int = 0,
+    lang: str = "en",
 ) -> Demonstration:
     """Train the reference classifier, compress it, explain base and choice, write the pages.
 
     epochs None: 10 for many training rows; sets below 5,000 rows, which have few steps an epoch,
-    get 100.
+    get 100. lang: of the pages.
     """
     steps: dict[str, float] = {}
     folder = writable_folder(out)
@@ -65,7 +66,7 @@ def demonstrate(
     with _timed(steps, "write pages"):
         found = checked(joined(frontier.run, why))
         run.save(found, folder / "run.json")
-        pages = report.write(found, folder)
+        pages = report.write(found, folder, lang=lang)
     return Demonstration(found, pages, steps)
 
 

@@ -24,6 +24,7 @@ def demo(
     scale: options.Scale = 1.0,
     offset: options.Offset = 0.0,
     seed: options.Seed = 0,
+    lang: options.Lang = "en",
     as_json: options.AsJson = False,
 ) -> int:
     """Train, compress, explain: the whole job on the digits of scikit-learn.
@@ -37,7 +38,7 @@ def demo(
         splits = options.loaded(
             data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=size
         )
-        done = demonstrate(splits, out=out, epochs=epochs, rows=rows, seed=seed)
+        done = demonstrate(splits, out=out, epochs=epochs, rows=rows, seed=seed, lang=lang)
     if as_json:
         screen.say_json({**figures.plain(done.run), "steps": done.steps})
         return 0

@@ -64,6 +64,7 @@ def explain(
     scale: options.Scale = 1.0,
     offset: options.Offset = 0.0,
     seed: options.Seed = 0,
+    lang: options.Lang = "en",
     as_json: options.AsJson = False,
 ) -> int:
     """Explain decisions with SHAP and LIME, in one page.
@@ -130,7 +131,7 @@ def explain(
     found = checked(_layered(found, model, first, splits))
     told = () if min_agreement is None else gate.verdicts(found, min_agreement)
     run.save(found, out.with_suffix(".json"))
-    report.write_page(found, "explanation", out)
+    report.write_page(found, "explanation", out, lang=lang)
     if junit is not None:
         gate.junit(told, junit)
     if as_json:

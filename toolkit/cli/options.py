@@ -44,7 +44,18 @@ Backend = Annotated[
 Scheduler = Annotated[
     str, typer.Option("--scheduler", help="Address of a Dask scheduler: tcp://10.0.0.5:8786.")
 ]
-Lang = Annotated[str, typer.Option("--lang", help="Language of the pages: en, de or zh.")]
+
+
+def _known(language: str) -> str:
+    """Refuse a language before anything is done, and not when the page is written."""
+    from toolkit.report.strings import known
+
+    return known(language)
+
+
+Lang = Annotated[
+    str, typer.Option("--lang", callback=_known, help="Language of the pages: en, de or zh.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Slice = Annotated[
     list[str] | None,

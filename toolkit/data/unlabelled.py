@@ -23,6 +23,12 @@ def rows(spec: str | Path, like: Data, *, scale: float = 1.0, offset: float = 0.
     the data itself. Raises DataError or MatchError for rows that do not fit.
     """
     path = Path(spec)
+    if not path.exists():
+        raise DataError(
+            f"no unlabelled rows at {path}",
+            "an .npz, .npy, table, .txt or folder of pictures",
+            "check --unlabelled",
+        )
     if like.kind == "text":
         if like.words is None or path.suffix.lower() != ".txt":
             raise DataError(f"{path} as unlabelled texts", "a .txt, one text a line", "write one")

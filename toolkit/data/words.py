@@ -135,6 +135,13 @@ def read(path: Path, length: int | None = None) -> Words:
     if not path.is_file() or path.stat().st_size > MOST_BYTES:
         what = "is too large" if path.is_file() else "does not exist"
         raise DataError(f"{path} {what}", "a vocabulary, .txt or .json", "check the path")
+    with path.open("rb") as stream:
+        if stream.read(1) == b"\x80":
+            raise DataError(
+                f"{path} is a pickle, which can run any code and is not opened",
+                "one word a line, or {word: index} as JSON",
+                "load it where you trust it and write what tokenizer.to_json() gives",
+            )
     try:
         text = path.read_text(encoding="utf-8")
         told = path.suffix == ".json" or text.startswith("{")

@@ -22,13 +22,14 @@ _CELLS, _MISTAKES, _CLASSES = 20, 8, 60
 
 @dataclass(frozen=True)
 class Line:
-    """A class or a slice before and after; lost: points of accuracy."""
+    """A class or a slice before and after; drop: points of accuracy lost, where measured."""
 
     name: str
     n: int
     before: Measurement
     after: Measurement
     flips: Measurement | None
+    drop: Measurement | None
 
     @property
     def lost(self) -> float:
@@ -47,7 +48,8 @@ def classes(run: Run) -> Part:
         before, after = (_right(ours[s], i, name) for s in (run.base, run.chosen))
         if before is not None and after is not None:
             flips = run.measured(run.chosen, f"flips class:{name}")
-            lines.append(Line(name, before.n, before, after, flips))
+            drop = run.measured(run.chosen, f"accuracy_drop class:{name}")
+            lines.append(Line(name, before.n, before, after, flips, drop))
     note = say(
         "Of the rows of a class, the share that is answered right, with its 95 % interval (Wilson)."
     )
@@ -63,7 +65,8 @@ def slices(run: Run) -> Part:
             if after is not None:
                 name = m.name.removeprefix("accuracy slice:")
                 flips = run.measured(after.subject, f"flips slice:{name}")
-                lines.append(Line(name, m.n, m, after, flips))
+                drop = run.measured(after.subject, f"accuracy_drop slice:{name}")
+                lines.append(Line(name, m.n, m, after, flips, drop))
     note = say("The test rows in parts: columns with their values, or quarters of numbers.")
     return _table(run, lines, note, ("slices", say("Slice by slice"), say("Slice")))
 
@@ -170,6 +173,7 @@ def _table(run: Run, lines: list[Line], note: str, names: tuple[str, str, str]) 
             base=run.base,
             small=run.chosen,
             lines=lines[:_CLASSES],
+            lost=any(line.drop and (line.drop.low or 0) > 0 for line in lines),
             flips=any(line.flips for line in lines),
         ),
     )

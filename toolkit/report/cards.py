@@ -21,7 +21,9 @@ SHOWN = 10
 """Classes whose probability is shown; the others are counted."""
 
 _FOREMOST = 12
-_WIDTH = 150
+_WIDTH, _LEAST = 150, 40
+_BYTES = 550_000
+"""All pictures of a page together: they are shown with as many pixels as fit into it."""
 
 
 def attributions(run: Run) -> dict[int, list[Attribution]]:
@@ -58,7 +60,7 @@ def card(
         number_of_class=decision.label,
         target=classes[ours[0].target] if ours else "",
         outcome=found,
-        input=picture_of(decision),
+        input=picture_of(run, decision),
         text=decision.text,
         table=table(run, decision),
         models=list(decision.probabilities),
@@ -87,12 +89,20 @@ def table(run: Run, decision: Decision) -> list[tuple[str, str]]:
     return list(zip(names, shown, strict=True))
 
 
-def picture_of(decision: Decision, width: int = _WIDTH) -> Markup | None:
+def picture_of(run: Run, decision: Decision) -> Markup | None:
     """The input as a picture, where it is one that may be shown."""
     if decision.segments is None or decision.x.size == 0:
         return None
     label = say("row {row}, the input", row=decision.row)
-    return pictures.image(pictures.grey(decision.x), label, width)
+    return pictures.image(pictures.shrunk(pictures.grey(decision.x), _side(run)), label, _WIDTH)
+
+
+def _side(run: Run) -> int:
+    """How many pixels wide pictures are kept, from how many there are: 4 bytes a pixel of noise."""
+    models = len(run.decisions[0].probabilities)
+    methods = len({a.method for a in run.attributions})
+    count = len(run.decisions) * (1 + models * methods)
+    return int(np.clip((_BYTES / (4 * count)) ** 0.5, _LEAST, _WIDTH))
 
 
 def drawn(
@@ -111,10 +121,10 @@ def drawn(
     label = _told(decision, a)
     if decision.segments is not None and decision.x.size:
         shown = pictures.overlay(decision.x, decision.segments, a.values, most)
-        return pictures.image(shown, label, _WIDTH)
+        return pictures.image(pictures.shrunk(shown, _side(run)), label, _WIDTH)
     if decision.segments is not None:
         shown = pictures.diverging(a.values[decision.segments], most)
-        return pictures.image(shown, label, _WIDTH)
+        return pictures.image(pictures.shrunk(shown, _side(run)), label, _WIDTH)
     if decision.text is not None:
         first = np.argsort(-np.abs(a.values), kind="stable")[:_FOREMOST]
         names = [decision.players[i] for i in first]

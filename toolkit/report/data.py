@@ -1,4 +1,4 @@
-"""The part of a Run that a page carries: all figures and attributions, without heavy arrays."""
+"""The part of a Run that a page carries: figures, decisions, attributions, no heavy arrays."""
 
 from __future__ import annotations
 
@@ -8,11 +8,23 @@ import numpy as np
 
 from toolkit.run import Run
 
+ROWS = 200
+"""Rows whose attributions a page carries; a thousand would be five megabytes of them."""
+
+
+def carried(run: Run) -> list[int]:
+    """The rows whose attributions the page carries: those shown first, then the others."""
+    explained = dict.fromkeys(a.row for a in run.attributions)
+    shown = [d.row for d in run.decisions if d.row in explained]
+    return list(dict.fromkeys([*shown, *explained]))[:ROWS]
+
 
 def slim(run: Run) -> Run:
     """The run without layers and pictures; the hashes tell which data these are in."""
+    rows = set(carried(run))
     decisions = tuple(
         d if d.segments is None else replace(d, x=np.zeros(0, np.float32), segments=None)
         for d in run.decisions
     )
-    return replace(run, layers=(), decisions=decisions)
+    attributions = tuple(a for a in run.attributions if a.row in rows)
+    return replace(run, layers=(), decisions=decisions, attributions=attributions)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from toolkit.glossary import Attribution, Decision
+from toolkit.glossary import Attribution, Decision, Measurement
 from toolkit.report import cards
 from toolkit.report.learnt import learnt
 from toolkit.report.origin import findings, provenance
@@ -14,12 +14,12 @@ from toolkit.report.quantities import number, signed
 from toolkit.report.strings import say
 from toolkit.report.templates import rendered
 from toolkit.report.whole import overall
-from toolkit.report.words import explained
+from toolkit.report.words import explained, name_of
 from toolkit.run import Run
 
 Part = tuple[str, str, Markup] | None
 
-CARDS, _LISTED = 60, 8
+CARDS, _LISTED = 40, 8
 """Decisions that get a card; the table holds all. Fewer than `_LISTED` need no table."""
 
 
@@ -66,7 +66,7 @@ def quality(run: Run) -> Part:
     if not rows and not others:
         return None
     both = [(s, method, m, run.measured(s, f"insertion_{method}")) for s, method, m in rows]
-    named = [(m, _QUALITY[m.name.split(" ")[0]], m.name.partition(" ")[2]) for m in others]
+    named = [(m, *_told(m)) for m in others]
     return (
         "quality",
         say("Are the reasons any good?"),
@@ -75,6 +75,8 @@ def quality(run: Run) -> Part:
 
 
 _QUALITY = {
+    "gain_deletion": "Deletion: better than random order by",
+    "gain_insertion": "Insertion: better than random order by",
     "infidelity": "Infidelity (low is good)",
     "max_sensitivity": "Largest change for a small change of the row (low is good)",
     "complexity": "Complexity (low is easy to read)",
@@ -83,6 +85,17 @@ _QUALITY = {
     "stability": "Stability over seeds (1 is the same)",
     "r2": "R² of the surrogate",
 }
+_AGREED = {"feature": "which", "rank": "in which order", "sign": "in which direction"}
+
+
+def _told(m: Measurement) -> tuple[str, str]:
+    """What a figure of quality is, and what it is of: methods, and how players were hidden."""
+    figure, _, rest = m.name.partition(" ")
+    about = say(_QUALITY[figure])
+    if figure == "method_agreement":
+        kind, _, rest = rest.partition(" ")
+        about = f"{about}: {say(_AGREED.get(kind, kind))}"
+    return about, ", ".join("~".join(map(name_of, part.split("~"))) for part in rest.split())
 
 
 def _worth_a_card(run: Run) -> list[Decision]:

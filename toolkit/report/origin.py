@@ -6,6 +6,7 @@ import shlex
 
 from markupsafe import Markup
 
+from toolkit.report.data import carried
 from toolkit.report.strings import say
 from toolkit.report.templates import rendered
 from toolkit.run import Run
@@ -25,7 +26,13 @@ def provenance(run: Run) -> Part:
     return (
         "provenance",
         say("How to repeat this"),
-        rendered("provenance.html", run=run, again=command(run)),
+        rendered(
+            "provenance.html",
+            run=run,
+            again=command(run),
+            carried=len(carried(run)),
+            explained=len({a.row for a in run.attributions}),
+        ),
     )
 
 
@@ -42,7 +49,9 @@ def command(run: Run) -> str:
     for artifact in run.artifacts if run.command == "compress" else ():
         words += ["--recipe", artifact.name] if artifact.recipe else []
     for name, value in run.budget.items():
-        words += [f"--{name.replace('_', '-')}", f"{value}"]
+        for one in value if isinstance(value, list) else [value]:
+            # a limit that is either there or not has no value
+            words += [f"--{name.replace('_', '-')}", *([] if one is True else [f"{one}"])]
     if run.command == "explain":
         words += ["--rows", ",".join(str(d.row) for d in run.decisions)]
     words += ["--seed", str(seed), "--out", "OUT"]

@@ -71,3 +71,21 @@ def overlay(x: Floats, segments: Ints, values: Doubles, most: float) -> Colours:
     # the strokes stay visible as a darker tone of the player's colour
     mixed = colour * (1 - 0.3 * (shade / 255))
     return np.asarray(np.round(mixed), np.uint8)
+
+
+def shrunk(pixels: Colours, most: int) -> Colours:
+    """u8 (h, w, 3) with its longer side at most `most`, each pixel the mean of those it stands for.
+
+    >>> shrunk(np.uint8([[[0, 0, 0], [100, 100, 100]]]), 1).tolist()
+    [[[50, 50, 50]]]
+    """
+    longest = max(pixels.shape[:2])
+    found = pixels.astype(np.float64)
+    for axis in (0, 1) if longest > most else ():
+        n = pixels.shape[axis]
+        m = max(n * most // longest, 1)
+        edges = np.arange(m) * n // m
+        counts = np.diff([*edges, n])
+        sums = np.add.reduceat(found, edges, axis=axis)
+        found = sums / counts.reshape((-1, 1, 1) if axis == 0 else (1, -1, 1))
+    return np.asarray(np.round(found), np.uint8)

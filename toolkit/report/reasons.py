@@ -57,6 +57,7 @@ def result(run: Run) -> Part:
 def place(run: Run) -> Part:
     """Where each model lies between reasons at random and the noise of the method itself."""
     found = [m for m in run.measurements if _by_method(m, "reason_place")]
+    found = [m for m in found if not STAGE.match(m.subject)]
     if found:
         places = [
             charts.Place(f"{m.subject}, {name_of(m.name.split()[1])}", m.value, m.low, m.high)
@@ -258,7 +259,7 @@ def worst(run: Run) -> Part:
             for a in (p.base, p.small, apart)
         ]
         silent = (p.small.subject, p.small.method, p.base.row) in drifted
-        picture = cards.picture_of(p.decision)
+        picture = cards.picture_of(run, p.decision)
         drawn.append((p, p.decision, similarity(p.cosine), silent, picture, drawings))
     if not drawn:
         return None

@@ -38,15 +38,23 @@ def language() -> str:
     return _NOW.get()
 
 
+def known(language: str) -> str:
+    """The language, where there is a table of it.
+
+    Raises BadInput for another.
+    """
+    if language not in LANGUAGES:
+        raise BadInput(f"language '{language}'", near(language, LANGUAGES), "take one of these")
+    return language
+
+
 @contextmanager
 def speaking(language: str) -> Iterator[None]:
     """What is said inside is said in `language`.
 
     Raises BadInput for a language without a table.
     """
-    if language not in LANGUAGES:
-        raise BadInput(f"language '{language}'", near(language, LANGUAGES), "take one of these")
-    token = _NOW.set(language)
+    token = _NOW.set(known(language))
     try:
         yield
     finally:

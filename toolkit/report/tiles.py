@@ -46,7 +46,9 @@ def _loss(run: Run, subject: str) -> Tile | None:
     if drop.high < 0:
         about = say("points of accuracy gained")
         return Tile(number(-drop.value, digits), about, f"95 %: {turned(drop)}")
-    return Tile(number(drop.value, digits), say("points of accuracy lost"), f"95 %: {ends(drop)}")
+    lost = drop.low > 0
+    about = say("points of accuracy lost") if lost else say("points lost, within chance")
+    return Tile(number(drop.value, digits), about, f"95 %: {ends(drop)}")
 
 
 def _speed(run: Run, subject: str) -> Tile | None:

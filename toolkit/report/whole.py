@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from markupsafe import Markup
@@ -19,8 +19,8 @@ from toolkit.run import Run
 Part = tuple[str, str, Markup] | None
 
 _FOREMOST, _SWARM, _DEPENDENCE = 15, 10, 4
-_FEW = 3
-"""Decisions below which a mean says nothing."""
+_FEW, _DOTS = 3, 200
+"""Decisions below which a mean says nothing, and above which dots are no longer told apart."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,21 +48,37 @@ def overall(run: Run) -> Part:
     parts = [_means(t) if t.decisions[0].segments is None else _map(t) for t in tables]
     more: list[Markup] = []
     spread: list[Markup] = []
-    if first.inputs is not None:
-        spread.append(_swarm(first, first.inputs))
-        more = _dependence(run, first, first.inputs)
+    some = _thinned(first)
+    if some.inputs is not None:
+        spread.append(_swarm(some, some.inputs))
+        more = _dependence(run, some, some.inputs)
     return (
         "overall",
         say("What counts overall"),
         rendered(
             "overall.html",
             n=len(first.decisions),
+            drawn=len(some.decisions),
             base=run.base,
             means=parts,
             spread=spread,
             dependence=more,
             by_class=_by_class(run, first),
         ),
+    )
+
+
+def _thinned(t: Table) -> Table:
+    """The table with as many decisions as can be drawn, spread over all of them."""
+    n = len(t.decisions)
+    places = np.unique(np.linspace(0, n - 1, min(n, _DOTS)).astype(int))
+    return replace(
+        t,
+        decisions=tuple(t.decisions[i] for i in places),
+        targets=tuple(t.targets[i] for i in places),
+        values=t.values[places],
+        stderr=t.stderr[places],
+        inputs=None if t.inputs is None else t.inputs[places],
     )
 
 

@@ -72,8 +72,14 @@ def _below_noise(run: Run, m: Measurement) -> bool:
 
 def name_of(method: str) -> str:
     """The name that people know a method by."""
-    names = {"shapley": "SHAP", "lime": "LIME", "random": say("random order")}
-    return names.get(method, method)
+    names = {
+        "shapley": "SHAP",
+        "lime": "LIME",
+        "random": say("random order"),
+        "nothing": say("no reasons"),
+    }
+    first, *rest = method.split(" ")
+    return " ".join([names.get(first, first), *rest])
 
 
 def figure(m: Measurement | None, decimals: int | None = None) -> str:

@@ -83,7 +83,7 @@ def frontier(
         parts.append(text(at + side, height - bottom - 6, words, anchor, "limit"))
     if least_accuracy is not None:
         parts.append(line(left, width - right, y(least_accuracy), y(least_accuracy), "limit"))
-        parts.append(text(width - right, y(least_accuracy) - 5, say("least accuracy"), "end"))
+        parts.append(text(left + 4, y(least_accuracy) - 5, say("least accuracy"), "start", "limit"))
     longest = max((p.latency or 0.0 for p in points), default=0.0)
     placed: list[tuple[float, float]] = []
     # the faint ones first, so that none of them lies over a better one
