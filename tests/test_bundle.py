@@ -163,6 +163,24 @@ def test_another_model_with_its_hashes_written_anew_answers_otherwise(packed, fr
     assert not found.passed
 
 
+def test_a_few_rows_may_fall_to_the_other_side_and_no_more(packed, tmp_path):
+    files = archive.unzipped(packed)
+    allowed = json.loads(files["manifest.json"])["samples"]
+    arrays = dict(np.load(io.BytesIO(files["samples.npz"])))
+    assert 0 < allowed["falls"] < SAMPLES
+    assert allowed["rounding"] < allowed["step"]
+    far = (allowed["rounding"] + allowed["step"]) / 2
+    for rows, passes in ((allowed["falls"], True), (allowed["falls"] + 1, False)):
+        moved = arrays["probabilities"].copy()
+        moved[:rows, 0] += np.float32(far)
+        out = io.BytesIO()
+        np.savez(out, **{**arrays, "probabilities": moved})
+        changed = rehashed(packed, {"samples.npz": out.getvalue()}, tmp_path / f"{rows}.zip")
+        found = bundle.verify(changed)
+        assert found.replay["beyond_rounding"] == rows
+        assert found.passed is passes
+
+
 def test_a_strange_script_is_said_and_not_run(packed, tmp_path):
     evil = {"run.py": b"raise SystemExit('ran')"}
     found = bundle.verify(rehashed(packed, evil, tmp_path / "c.zip"))
@@ -185,21 +203,22 @@ def test_traps_are_refused_before_anything_is_unpacked(tmp_path, monkeypatch):
     link = (stat.S_IFLNK | 0o777) << 16
     many = [(f"f{i}", b"") for i in range(archive.MOST_MEMBERS + 1)]
     traps = {
-        "outside": zip_of(tmp_path / "a.zip", ("../evil", b"x")),
-        "absolute": zip_of(tmp_path / "b.zip", ("/etc/evil", b"x")),
-        "backslash": zip_of(tmp_path / "c.zip", ("..\\evil", b"x")),
-        "drive": zip_of(tmp_path / "d.zip", ("C:evil", b"x")),
-        "link": zip_of(tmp_path / "e.zip", ("model.onnx", b"/etc/passwd"), external_attr=link),
-        "twice": zip_of(tmp_path / "f.zip", ("run.py", b"x"), ("RUN.py", b"y")),
-        "many": zip_of(tmp_path / "g.zip", *many),
+        "'../evil'": zip_of(tmp_path / "a.zip", ("../evil", b"x")),
+        "'/etc/evil'": zip_of(tmp_path / "b.zip", ("/etc/evil", b"x")),
+        r"'\.\.\\\\evil'": zip_of(tmp_path / "c.zip", ("..\\evil", b"x")),
+        "'C:evil'": zip_of(tmp_path / "d.zip", ("C:evil", b"x")),
+        "no plain file": zip_of(tmp_path / "e.zip", ("model.onnx", b"/etc"), external_attr=link),
+        "a name twice": zip_of(tmp_path / "f.zip", ("run.py", b"x"), ("RUN.py", b"y")),
+        "65 members": zip_of(tmp_path / "g.zip", *many),
     }
     monkeypatch.setattr(archive, "MOST_BYTES", 10**6)
-    traps["bomb"] = zip_of(tmp_path / "h.zip", ("manifest.json", bytes(10**6 + 1)))
-    assert traps["bomb"].stat().st_size < 10_000
-    for name, path in traps.items():
-        with pytest.raises(DataError) as caught:
+    bomb = zip_of(tmp_path / "h.zip", ("manifest.json", bytes(10**6 + 1)))
+    assert bomb.stat().st_size < 10_000
+    traps["unpacks to 1,000,001 bytes"] = bomb
+    for says, path in traps.items():
+        with pytest.raises(DataError, match=says) as caught:
             bundle.verify(path)
-        assert len(str(caught.value).splitlines()) == 1, name
+        assert len(str(caught.value).splitlines()) == 1
     assert not (tmp_path.parent / "evil").exists()
 
 
