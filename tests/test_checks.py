@@ -31,6 +31,11 @@ def test_a_good_run_has_nothing_to_say():
         (made(accuracy(52, 49)), "W1"),
         (made(accuracy(95, 90, n=100)), "F1"),
         (made(Measurement("s", "accuracy_drop", 2, "points", 9, 0.5, 3)), "L1"),
+        (made(Measurement("s", "accuracy", 52, "%", 5000, 49, 55)), "W2"),
+        (made(Measurement("s", "reason_place shapley", 0.9, "", 3)), "F2"),
+        (made(Measurement("base", "reason_floor shapley", 0.8, "", 24, 0.7, 0.9)), "K1"),
+        (made(Measurement("s", "reason_drift lime", 0.125, "", 24, 0.03, 0.3)), "D2"),
+        (made(Measurement("s", "reason_cosine lime", 0.9, "", 24, 0.8, 1.0)), "H1"),
         (made(Measurement("s", "latency_ratio", 1.4, "x", 9, 1.3, 1.5)), "S1"),
     ],
 )
@@ -78,3 +83,10 @@ def test_the_layer_at_fault_is_named_with_its_cause(saturated, used, said, advic
     assert "Conv b:0" in found.sentence
     assert said in found.sentence
     assert advice in found.next_step
+
+
+def test_drifted_rows_are_counted():
+    run = made(Measurement("s", "reason_drift lime", 0.125, "", 24, 0.03, 0.3))
+    (said,) = checked(run).findings
+    assert "in 3 of 24 rows by lime" in said.sentence
+    assert codes(made(Measurement("s", "reason_drift lime", 0.0, "", 24, 0, 0.1))) == []

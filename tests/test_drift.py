@@ -27,7 +27,7 @@ def job(*, changed=(), noise=0.0, rows=40, seed=0, repeats=4, paired=0.05):
         for subject, values in (("base", one), ("small", two), ("base - small", one - two)):
             error = values.std(axis=0, ddof=1) / repeats**0.5
             a = made(values.mean(axis=0), row, subject)
-            found.append(dataclasses.replace(a, stderr=error, facts={"repeats": repeats}))
+            found.append(dataclasses.replace(a, stderr=error, degrees=repeats - 1))
     return found
 
 

@@ -29,6 +29,8 @@ SAMPLE = 24
 """Rows drawn at random to compare two models: those worth showing are not like all others."""
 
 _STEPS = 200
+_TOGETHER = 8
+"""Rows between two tellings of progress."""
 
 
 def study(
@@ -61,6 +63,8 @@ def study(
         )
     judged_by = chosen(figures)
     explainers = [m if isinstance(m, Explainer) else _named(m) for m in methods]
+    if len(every_name) > 1:
+        _alike(explainers)
     test, background = splits.test, splits.fit.train
     suspected = list(contract.suspected(predictors[0], background))
     both, mapped = prepared([*predictors, *_some(retrained)], splits)
@@ -181,6 +185,17 @@ def _named(name: str) -> Explainer:
     return EXPLAINERS[name]()
 
 
+def _alike(explainers: Sequence[Explainer]) -> None:
+    """Raise RecipeError for methods that would stop asking one model earlier than another."""
+    for explainer in explainers:
+        if explainer.tolerance is not None or vars(explainer).get("stable"):
+            raise RecipeError(
+                f"{explainer.method} that asks until it is sure, of several models",
+                "the same questions for every model",
+                "leave tolerance and stable out and give samples",
+            )
+
+
 def _some(predict: Predictor | None) -> list[Predictor]:
     return [] if predict is None else [predict]
 
@@ -194,13 +209,14 @@ def _again(
 ) -> list[Attribution]:
     """The base's attributions under another seed; those that are exact stand for themselves."""
     mine = [a for a in ours if a.subject == base.name]
-    found = []
-    for done, a in enumerate(mine):
-        if a.facts.get("exact"):
-            found.append(a)
-        else:
-            found.append(explainer(base, players[a.row], a.target, row=a.row, seed=seed + 1))
-        tell(f"noise of {explainer.method}", done + 1, len(mine))
+    unsure = [a for a in mine if not a.facts.get("exact")]
+    found = [a for a in mine if a.facts.get("exact")]
+    for i in range(0, len(unsure), _TOGETHER):
+        some = unsure[i : i + _TOGETHER]
+        targets = [a.target for a in some]
+        around = {a.row: players[a.row] for a in some}
+        found += explainer.several(base, around, targets, seed=seed + 1)
+        tell(f"noise of {explainer.method}", min(i + _TOGETHER, len(unsure)), len(unsure))
     return found
 
 

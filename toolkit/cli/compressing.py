@@ -34,8 +34,7 @@ def compress(
         bool, typer.Option("--never-slower", help="Than the base; mixes with float are tried.")
     ] = False,
     min_agreement: Annotated[
-        float | None,
-        typer.Option(help="Least agreement of reasons, by a 95 % bound."),
+        float | None, typer.Option(help="Of reasons, 0 random to 1, by a 95 % bound.")
     ] = None,
     slices: options.Slice = None,
     require: options.Require = None,

@@ -101,9 +101,10 @@ def _chance(one: Attribution, noise: Attribution, its: Attribution, seed: int) -
         # exact values: a difference is a difference
         return 1 / (1 + DRAWS)
     rng = np.random.default_rng((seed, one.row))
-    freedom = max(int(noise.facts.get("repeats", 2)) - 1, 1)
     shape = (DRAWS, len(one.values))
-    others = one.values - noise.stderr * rng.standard_t(freedom, shape)
+    few = noise.degrees
+    noises = rng.standard_normal(shape) if few is None else rng.standard_t(few, shape)
+    others = one.values - noise.stderr * noises
     sizes = np.linalg.norm(others, axis=1) * np.linalg.norm(one.values)
     cosines = others @ one.values / np.where(sizes > 0, sizes, 1)
     return float((1 + (cosines <= seen).sum()) / (1 + DRAWS))
