@@ -117,3 +117,17 @@ def test_refusals_come_before_any_work(saved, wine, digits, tmp_path):
     with pytest.raises(RecipeError, match="max_drop"):
         Budget(max_drop=-1)
     assert [p.name for p in tmp_path.iterdir()] == []
+
+
+def test_a_target_sets_the_widths_and_other_cpus_are_told(saved, digits, tmp_path):
+    found = compress(saved, digits, ["int8"], target="vnni", out=tmp_path)
+    (made,) = found.candidates
+    assert made.facts[1]["settings"]["bits"] == 8
+    others = {
+        cpu: found.run.measured("int8", f"accuracy target:{cpu}").value
+        for cpu in ("avx2", "vnni", "arm64")
+    }
+    assert others["vnni"] == others["arm64"]
+    assert found.run.measured("int8", "target_spread") is not None
+    with pytest.raises(RecipeError, match="did you mean vnni"):
+        compress(saved, digits, ["int8"], target="vnn", out=tmp_path / "no")

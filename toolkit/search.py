@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +34,16 @@ from toolkit.mixing import Bench, mixes
 from toolkit.models import full, open_model, parted
 from toolkit.models.heads import head_of
 from toolkit.predict import predictor
+from toolkit.progress import tell
 from toolkit.recipe import Recipe
 from toolkit.run import Run, from_json, to_json
 from toolkit.shapes import matching
 from toolkit.space import useful
 from toolkit.study import joined, study
+from toolkit.targets import spread, suited
 
+_SIMULATED = 2000
+"""Test rows, at most, for which other CPUs' sums are computed."""
 _CARDS = 6
 """Decisions shown where reasons are a limit."""
 
@@ -78,6 +82,7 @@ def compress(
     unlabelled: Any = None,
     cache: str | Path | None = None,
     slices: Sequence[str] = (),
+    target: str = "",
 ) -> Frontier:
     """Run recipes on a Keras classifier, measure what comes out, and choose.
 
@@ -89,13 +94,16 @@ def compress(
     with a teacher to learn from it alone. Into `out` go base.onnx, one .onnx a recipe and
     manifest.json; trainings that an earlier run into `out` left behind when it was killed go on
     from there. cache: a folder where results are kept by their content and found again; None is
-    `out`/.cache. Inside `working(jobs=...)` recipes run side by side.
+    `out`/.cache. target: the CPU that widths of integers are chosen for, one of
+    `targets.TARGETS`; what other CPUs would answer is then told too. Inside `working(jobs=...)`
+    recipes run side by side.
     Raises BadInput before anything is trained, ExportError for what ONNX cannot hold.
     """
     budget = budget or Budget()
     given = bases.is_onnx(model)
     usual: Sequence[str | Path | Recipe] = useful() if budget.seconds else recipe.USUAL
     chosen = [r if isinstance(r, Recipe) else recipe.load(r) for r in recipes or usual]
+    chosen = [suited(r, target) if target else r for r in chosen]
     chosen = [r for r in chosen if recipes or not (given and r.needs_keras)]
     if given and all(r.needs_keras for r in chosen):
         raise RecipeError(
@@ -155,6 +163,7 @@ def compress(
             tried=tried,
             noted=(*suspected, *(mix.finding for mix in mixed)),
             slices=slices,
+            target=target,
         )
 
 
@@ -183,6 +192,7 @@ def _judged(
     tried: Facts,
     noted: Sequence[Finding],
     slices: Sequence[str],
+    target: str,
 ) -> Frontier:
     """What came out as files, measured beside each other, and the one to take."""
     base, made = came
@@ -195,6 +205,8 @@ def _judged(
     every = (base, *artifacts)
     artifact.write_manifest(every, folder, splits.test)
     measured, confusions = _measured(every, splits.test, known, seed, slices)
+    if target:
+        measured = (*measured, *_elsewhere(artifacts, splits.test, known))
     reasons = None
     if budget.min_agreement is not None:
         asked = [predictor(a.path, a.name) for a in every]
@@ -241,6 +253,26 @@ def _measured(
     taken = Run("", "", "measure", every[0].name, None, {}, measurements=found)
     known.keep(key, to_json(replace(taken, confusions=confusions)).encode(), {})
     return found, confusions
+
+
+def _elsewhere(artifacts: Sequence[Artifact], test: Data, known: Cache) -> tuple[Measurement, ...]:
+    """What files would answer on each kind of CPU, as far as sums of integers differ there."""
+    import onnx
+
+    rows = test.rows(slice(_SIMULATED))
+    found: list[Measurement] = []
+    for done, one in enumerate(artifacts):
+        tell("other CPUs", done, len(artifacts))
+        content = one.path.read_bytes()
+        model = onnx.load_from_string(content)
+
+        def work(model: Any = model) -> Facts:
+            return {"found": [asdict(m) for m in spread(model, rows, "")]}
+
+        kept = known.recalled(key_of("targets", content, data_key(rows)), work)["found"]
+        found += [Measurement(**{**m, "subject": one.name}) for m in kept]
+    tell("other CPUs", len(artifacts), len(artifacts))
+    return tuple(found)
 
 
 def _exported(every: Sequence[Artifact]) -> list[Measurement]:

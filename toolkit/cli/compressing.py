@@ -29,6 +29,7 @@ def compress(
     ] = None,
     max_bytes: Annotated[int | None, typer.Option(help="Largest file allowed.")] = None,
     max_latency: Annotated[float | None, typer.Option(help="Most ms a row on one thread.")] = None,
+    target: Annotated[str, typer.Option(help="CPU: generic, avx2, vnni or arm64.")] = "",
     budget: Annotated[str, typer.Option(help="Search so long, such as 10m, in 50 recipes.")] = "",
     never_slower: Annotated[
         bool, typer.Option("--never-slower", help="Than the base; mixes with float are tried.")
@@ -93,7 +94,7 @@ def compress(
         require=needed,
         min_agreement=min_agreement,
     )
-    target = place(bundle) if bundle else None
+    parcel = place(bundle) if bundle else None
     from toolkit.models import open_model, parted
     from toolkit.models.opening import kind_of
     from toolkit.predict import predictor
@@ -136,22 +137,23 @@ def compress(
                 unlabelled=more,
                 cache=cache,
                 slices=columns,
+                target=target,
             )
         if not here().chief:
             return 0
     found = checked(frontier.run)
     run.save(found, out / "run.json")
     pages = report.write(found, out, lang=lang)
-    if target and frontier.chosen:
+    if parcel and frontier.chosen:
         with screen.progress():
-            write_bundle(found, splits.test, target, seed=seed)
+            write_bundle(found, splits.test, parcel, seed=seed)
     if as_json:
         screen.say_json(figures.plain(found))
     else:
         _say(found, frontier)
         screen.say(f"page: {pages[0]}")
-        if target and frontier.chosen:
-            screen.say(f"bundle: {target}")
+        if parcel and frontier.chosen:
+            screen.say(f"bundle: {parcel}")
     return 0 if frontier.chosen else 1
 
 
