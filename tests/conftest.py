@@ -142,6 +142,6 @@ def full_run(frontier: Any, digits: Any) -> Any:
     from toolkit.study import joined, study, with_layers
 
     pair = [predictor(a.path, a.name) for a in (frontier.base, frontier.candidates[1])]
-    quick = [EXPLAINERS[m](samples=400, repeats=2) for m in ("shapley", "lime")]
+    quick = [EXPLAINERS[m](samples=400) for m in ("shapley", "lime")]
     why = study(pair, digits, methods=quick, rows=3)
     return checked(joined(frontier.run, with_layers(why, frontier.base.path, digits)))

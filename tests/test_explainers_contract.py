@@ -35,7 +35,7 @@ class Curved:
 
 @pytest.fixture(params=METHODS)
 def explainer(request):
-    return EXPLAINERS[request.param](samples=400, repeats=2)
+    return EXPLAINERS[request.param](samples=400)
 
 
 def test_a_row_that_is_not_finite_is_refused(explainer):
@@ -87,7 +87,7 @@ def test_few_samples_for_many_players_are_quiet(explainer, p):
     players = players_for(data.x[0], data)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = type(explainer)(samples=80, repeats=2)(model, players, 1)
+        found = type(explainer)(samples=160)(model, players, 1)
     assert np.isfinite(found.values).all()
     assert np.abs(found.values).max() < 1
 

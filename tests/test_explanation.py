@@ -15,7 +15,7 @@ def pair(frontier):
 
 
 def quick(method):
-    return EXPLAINERS[method](samples=200, repeats=2)
+    return EXPLAINERS[method](samples=200)
 
 
 def test_every_model_explains_the_same_rows_and_target(pair, digits):

@@ -195,7 +195,7 @@ def test_a_plain_function_cannot_be_shuffled(players):
 def test_all_figures_of_two_methods(frontier, digits):
     own = predictor(frontier.base.path, "base")
     rows = {i: grid(digits.test.x[i], digits.fit.train) for i in (0, 1, 2)}
-    ways = [EXPLAINERS["shapley"](samples=400, repeats=2), EXPLAINERS["lime"](samples=400)]
+    ways = [EXPLAINERS["shapley"](samples=400), EXPLAINERS["lime"](samples=400)]
     target = own(digits.test.x[:3]).argmax(axis=1)
     ours = [w(own, p, int(target[i]), row=i) for i, p in rows.items() for w in ways]
     found = {m.name: m for m in quality(own, ways, ours, rows, figures=["all"])}
@@ -222,7 +222,7 @@ def test_names_of_figures():
 def test_the_study_takes_figures(wine, tabular):
     from toolkit.study import study
 
-    quick = [EXPLAINERS["lime"](samples=200, repeats=2)]
+    quick = [EXPLAINERS["lime"](samples=200)]
     net = predictor(tabular, "net")
     found = study([net], wine, methods=quick, rows=[1, 5], figures=["randomisation"])
     names = {m.name for m in found.measurements}

@@ -142,7 +142,7 @@ def test_a_table_has_bars_with_its_names(wine, tabular):
     from toolkit.predict import predictor
     from toolkit.study import study
 
-    quick = [EXPLAINERS[m](samples=200, repeats=2) for m in ("shapley", "lime")]
+    quick = [EXPLAINERS[m](samples=200) for m in ("shapley", "lime")]
     found = study([predictor(tabular, "net")], wine, methods=quick, rows=[1])
     text = report.render(found, "explanation")
     assert "flavanoids" in text

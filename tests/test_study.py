@@ -26,7 +26,7 @@ def test_int8_keeps_the_reasons_of_its_base(full_run):
 
 
 def test_a_table_with_a_single_model(wine, tabular):
-    quick = [EXPLAINERS[m](samples=200, repeats=2) for m in ("shapley", "lime")]
+    quick = [EXPLAINERS[m](samples=200) for m in ("shapley", "lime")]
     found = study([predictor(tabular, "net")], wine, methods=quick, rows=[1, 5])
     assert [d.row for d in found.decisions] == [1, 5]
     assert found.chosen is None

@@ -51,7 +51,7 @@ def test_labels_columns_categories_and_names_with_html(tmp_path):
     splits = load(path)
     model = build("tabular", splits.fit.train)
     frontier = compress(model, splits, ["float16"], out=tmp_path / "out")
-    quick = [EXPLAINERS[m](samples=100, repeats=2) for m in ("shapley", "lime")]
+    quick = [EXPLAINERS[m](samples=200) for m in ("shapley", "lime")]
     pair = [predictor(frontier.base.path, EVIL), predictor(frontier.candidates[0].path, "b")]
     why = study(pair, splits, methods=quick, rows=3)
     found = checked(joined(frontier.run, why))
@@ -67,7 +67,7 @@ def test_texts_with_html(tmp_path):
         (tmp_path / f"{name}.txt").write_text(f"{line}\n" * 60)
     splits = load(f"{tmp_path}/good.txt,{tmp_path}/bad.txt")
     model = build("text", splits.fit.train)
-    quick = [EXPLAINERS[m](samples=100, repeats=2) for m in ("shapley", "lime")]
+    quick = [EXPLAINERS[m](samples=200) for m in ("shapley", "lime")]
     found = checked(study([predictor(model, "m")], splits, methods=quick, rows=2))
     report.write_page(found, "explanation", tmp_path / "why.html")
     text = (tmp_path / "why.html").read_text()

@@ -42,27 +42,19 @@ class Estimate:
 class Explainer(ABC):
     """A method with its settings; the same seed asks the same questions of every model.
 
-    samples: questions in all; repeats: independent estimates they are shared among, whose spread
-    gives the standard error. tolerance: the standard error, in probability, below which a value
+    samples: questions in all. tolerance: the standard error, in probability, below which a value
     counts as converged; `TOLERANCE` if None.
     """
 
     method: ClassVar[str]
-    fewest: ClassVar[int] = 2
-    """Repeats without which there is no standard error."""
-
     samples: int = 4096
-    repeats: int = 4
     tolerance: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse settings with which nothing can be estimated."""
-        few = self.samples < 20 * self.repeats and self.samples != type(self).samples
-        if self.repeats < self.fewest or few:
+        if self.samples < 20 and self.samples != type(self).samples:
             raise RecipeError(
-                f"{self.method} with {self.samples} samples in {self.repeats} repeats",
-                f"{self.fewest} or more repeats of at least 20 samples",
-                "ask for more samples",
+                f"{self.method} with {self.samples} samples", "at least 20", "ask for more samples"
             )
         if self.tolerance is not None and not 0 < self.tolerance < 1:
             raise RecipeError(

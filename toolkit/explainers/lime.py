@@ -36,7 +36,8 @@ _ENUMERATED = 20
 class Lime(Explainer):
     """The weights of a linear model fitted to the answers around the row, in probability.
 
-    samples: 0 is `TABLE` for tables and `OTHER` for pictures and texts. bins: parts of equal share
+    samples: 0 is `TABLE` for tables and `OTHER` for pictures and texts. repeats: groups of samples
+    whose spread gives the standard error. bins: parts of equal share
     into which numbers are cut, 4 being lime's quartiles; 0 leaves them numbers. stable: double the
     samples, up to `DOUBLINGS` times, until the foremost players of two halves are the same.
 
@@ -58,6 +59,12 @@ class Lime(Explainer):
     def __post_init__(self) -> None:
         """Refuse settings with which nothing can be estimated."""
         super().__post_init__()
+        if self.repeats < 2 or 0 < self.samples < 20 * self.repeats:
+            raise RecipeError(
+                f"lime with {self.samples} samples in {self.repeats} repeats",
+                "at least 2 repeats of 20 samples",
+                "ask for more samples",
+            )
         if self.bins < 0 or self.bins == 1:
             raise RecipeError(
                 f"lime with bins={self.bins}", "0, or 2 and more", "leave it at 4, for quartiles"

@@ -19,7 +19,7 @@ from toolkit.explainers.designs import Design, drawn
 from toolkit.explainers.players import Coalitions
 from toolkit.glossary import Doubles, Ints
 
-PRIOR = {1: 1e4, 3: 1.0, 5: 0.3, 7: 0.1, 9: 0.05}
+PRIOR = {3: 1.0, 5: 0.3, 7: 0.1, 9: 0.05}
 """How much products of so many signs vary, each degree as a whole; single signs as they like."""
 
 NOISE = 0.02
@@ -30,8 +30,8 @@ NOISE = 0.02
 class Smoother:
     """Values are linear in the answers: gain f64 (k, m) of the pairs, share f64 (k,) of the sum.
 
-    inverse: f64 (m + 1, m + 1) of the covariance where it is kriging, else None; levers: f64 (m,),
-    how far each answer determines its own fit.
+    inverse: f64 (m + 1, m + 1), of the covariance less what single signs explain, where it is
+    kriging, else None; levers: f64 (m,), how far each answer determines its own fit.
     """
 
     design: Design
@@ -127,7 +127,10 @@ def _kriging(design: Design, signs: Doubles) -> Smoother:
     covariance[m, m] -= 4 * NOISE * (1 - 1e-6)
     inverse = np.linalg.inv(covariance)
     inverse = (inverse + inverse.T) / 2
-    weights = cross @ inverse
+    # single signs by generalised least squares (universal kriging), the rest by its likeness
+    linear = np.linalg.solve(ends.T @ inverse @ ends, ends.T @ inverse)
+    inverse -= inverse @ ends @ linear
+    weights = linear + cross @ inverse
     gain, share = weights[:, :m], weights[:, m]
     gain = gain - gain.sum(axis=0) / k
     share = share + (1 - share.sum()) / k

@@ -9,10 +9,10 @@ from typing import ClassVar
 import numpy as np
 
 from toolkit.errors import RecipeError
-from toolkit.explainers.base import Estimate, Explainer, derived
+from toolkit.explainers.base import Estimate, Explainer
 from toolkit.explainers.duels import Ask, Solved, Table, least, solve
 from toolkit.explainers.players import Players
-from toolkit.glossary import Floats, Predictor
+from toolkit.glossary import Floats, Ints, Predictor
 from toolkit.shapes import in_shape
 
 _FIRST = 64
@@ -25,16 +25,13 @@ class Shapley(Explainer):
 
     samples: coalitions, each asked with every background row; many players are asked more, as many
     as their errors need. evaluations: rows the model may be asked for a row explained, instead.
-    tolerance: when given, asking stops as soon as all standard errors are within it.
-    repeats: 1 takes the standard error from leaving out a part of the coalitions after another;
-    more share the coalitions among independent designs, whose spread gives it.
+    tolerance: when given, asking stops as soon as all standard errors are within it. Standard
+    errors tell how much the values move when coalitions are left out.
     The values sum to the prediction less the base, and no player is dropped.
     """
 
     method: ClassVar[str] = "shapley"
-    fewest: ClassVar[int] = 1
 
-    repeats: int = 1
     evaluations: int | None = None
 
     def __post_init__(self) -> None:
@@ -62,66 +59,62 @@ class Shapley(Explainer):
     def _together(
         self, predict: Predictor, players: Sequence[Players], targets: Sequence[int], seed: int
     ) -> list[Estimate]:
-        first = players[0]
-        p, b = len(first), len(first.background)
-        needed = least(p, b)
-        if self.evaluations is not None and self.evaluations < needed * self.repeats:
+        first, table = players[0], _table(players, targets)
+        needed, b = least(table), len(first.background)
+        if self.evaluations is not None and self.evaluations < needed.max():
             raise RecipeError(
-                f"{self.evaluations} evaluations for {p} players and {b} background rows",
-                f"at least {needed * self.repeats}",
+                f"{self.evaluations} evaluations for {len(first)} players and {b} background rows",
+                f"at least {needed.max()}",
                 "allow more, group players, or give fewer background rows",
             )
-        most = self.evaluations or max(self.samples * b, needed * self.repeats)
-        table = _table(players, targets)
 
         def ask(x: Floats) -> Floats:
             return predict(in_shape(x.reshape(-1, *first.x.shape), predict.shape))
 
-        rounds = []
-        for number in range(self.repeats):
-            own = seed if number == 0 else derived(seed, number)
-            share = most // self.repeats, needed
-            rounds.append(_until(ask, table, share, self.tolerance, own))
-            if not rounds[0].sampled.any():
-                break  # exact: there is nothing to repeat
-        facts = {"players": p, "background": b}
-        found = []
-        for row in range(len(players)):
-            ones = [one for one in rounds if one is rounds[0] or rounds[0].sampled[row]]
-            asked = int(sum(one.asked[row] for one in ones))
-            sampled = int(rounds[0].sampled[row])
-            more = {"samples": -(-asked // b), "exact": sampled == 0, "sampled": sampled}
-            values = np.stack([one.values[row] for one in ones])
-            error = rounds[0].variance[row] ** 0.5 if len(ones) == 1 else None
-            base, prediction = float(rounds[0].base[row]), float(rounds[0].prediction[row])
-            found.append(Estimate(values, base, facts | more, error, prediction, asked))
-        return found
+        most = np.maximum(self.evaluations or self.samples * b, needed)
+        found = _until(ask, table, (most, needed), self.tolerance, seed)
+        return [
+            Estimate(
+                found.values[row][None],
+                float(found.base[row]),
+                {
+                    "samples": -(-int(found.asked[row]) // b),
+                    "exact": not found.sampled[row],
+                    "players": len(first),
+                    "background": b,
+                    "sampled": int(found.sampled[row]),
+                },
+                np.sqrt(found.variance[row]),
+                float(found.prediction[row]),
+                int(found.asked[row]),
+            )
+            for row in range(len(players))
+        ]
 
 
 def _until(
-    ask: Ask, table: Table, most: tuple[int, int], tolerance: float | None, seed: int
+    ask: Ask, table: Table, most: tuple[Ints, Ints], tolerance: float | None, seed: int
 ) -> Solved:
     """All answers at once, or four times as many each time until within tolerance.
 
-    most: the answers that a row may have, and that the first round has at least.
+    most: i64 (r,) each, the answers that a row may have, and that it needs at least.
     """
-    rows = len(table.x)
+    limit, needed = most
     if tolerance is None:
-        return solve(ask, table, np.full(rows, most[0]), seed)
-    size = max(most[1], most[0] // _FIRST)
-    allowed = np.full(rows, size if size * (1 + _GROWTH) <= most[0] else most[0])
+        return solve(ask, table, limit, seed)
+    size = np.maximum(needed, limit // _FIRST)
+    # what would not leave enough for a larger round is the last
+    allowed = np.where(limit < size * (1 + _GROWTH), limit, size)
     found = solve(ask, table, allowed, seed)
     spent = found.asked.copy()
     while True:
         within = (found.variance <= tolerance**2).all(axis=1)
-        enough = most[0] - spent >= _GROWTH * size
-        going = np.flatnonzero(~within & enough & (allowed == size))
+        going = np.flatnonzero(~within & (allowed == size) & (limit - spent >= _GROWTH * size))
         if len(going) == 0:
             return replace(found, asked=spent)
-        size *= _GROWTH
-        left = most[0] - spent[going]
-        # what would not leave enough for a larger round is the last
-        allowed[going] = np.where(left < size * (1 + _GROWTH), left, size)
+        size[going] *= _GROWTH
+        left = (limit - spent)[going]
+        allowed[going] = np.where(left < size[going] * (1 + _GROWTH), left, size[going])
         some = replace(table, x=table.x[going], targets=table.targets[going])
         fresh = solve(ask, some, allowed[going], seed)
         spent[going] += fresh.asked
