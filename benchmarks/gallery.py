@@ -23,7 +23,7 @@ import numpy as np
 
 from toolkit import data, models, report, training
 from toolkit.checks import checked
-from toolkit.glossary import Decision, Splits
+from toolkit.glossary import Attribution, Decision, Splits
 from toolkit.predict import predictor
 from toolkit.run import Run
 from toolkit.search import compress
@@ -75,8 +75,19 @@ def without_inputs(run: Run) -> Run:
             players = tuple(f"word {i + 1}" for i in range(len(players)))
         return replace(d, x=np.zeros(0, np.float32), text=None, players=players)
 
+    def unnamed(a: Attribution) -> Attribution:
+        names = a.names
+        if run.data["kind"] == "text":
+            names = tuple(f"word {i + 1}" for i in range(len(a.values)))
+        return replace(a, names=names, shown=None)
+
     layers = tuple(layer for layer in run.layers if layer.role == "weights")
-    return replace(run, decisions=tuple(map(bare, run.decisions)), layers=layers)
+    return replace(
+        run,
+        decisions=tuple(map(bare, run.decisions)),
+        attributions=tuple(map(unnamed, run.attributions)),
+        layers=layers,
+    )
 
 
 def made(name: str, sample: Sample) -> Run:

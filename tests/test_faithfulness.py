@@ -103,6 +103,10 @@ def test_there_is_a_second_way_to_hide():
     text = Data(
         np.float32([[2, 3, 0]]), np.array([0]), ("n",), kind="text", words=Words(("", "?"), 3)
     )
-    assert hidings(words(text.x[0], text))[" hidden:filling"].background.tolist() == [[0, 0, 0]]
+    assert hidings(words(text.x[0], text))[" hidden:filling"].background.tolist() == [[1, 0, 0]]
+    # a net that averages over the words gives NaN of none: one always stays
+    before = dataclasses.replace(text, x=np.float32([[0, 2, 3]]))
+    found = hidings(words(before.x[0], before))[" hidden:filling"]
+    assert found.background.tolist() == [[0, 1, 0]]
     unknown = dataclasses.replace(text, words=Words(("",), 3, unknown=None))
     assert list(hidings(words(unknown.x[0], unknown))) == [""]

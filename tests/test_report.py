@@ -156,6 +156,7 @@ def test_the_page_carries_its_run(full_run):
     assert carried.measurements == full_run.measurements
     assert carried.seeds == full_run.seeds
     assert carried.hashes == full_run.hashes
+    assert [str(a.path) for a in carried.artifacts] == [a.path.name for a in full_run.artifacts]
     for ours, its in zip(full_run.attributions, carried.attributions, strict=True):
         assert ours.values.tolist() == its.values.tolist()
 

@@ -248,6 +248,9 @@ def test_limits_are_drawn_and_dominated_files_are_faint():
     worse = (
         measured("fat", "bytes", 2000, unit="B"),
         measured("fat", "accuracy", 70, 68, 72, unit="%"),
+        # the smallest, so that no other beats it, however much better they are
+        measured("tiny", "bytes", 500, unit="B"),
+        measured("tiny", "accuracy", 60, 58, 62, unit="%"),
     )
     run = compressed(measurements=worse, budget={"max_bytes": 5000, "max_drop": 2.0})
     text = section(report.render(run, "compression"), "trade-off")

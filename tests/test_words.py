@@ -62,3 +62,12 @@ def test_reasons_differ_only_beyond_the_noise(cosine, said):
     )
     run = Run("t", "now", "explain", "base", "small", {}, measurements=m)
     assert said in verdict(run)
+
+
+def test_a_last_bit_is_no_other_reason_where_there_is_no_noise():
+    m = (
+        Measurement("small", "reason_cosine shapley", 0.99999, "", 12, 0.99998, 0.999995),
+        Measurement("base", "reason_floor shapley", 1.0, "", 12, 1.0, 1.0),
+    )
+    run = Run("t", "now", "explain", "base", "small", {}, measurements=m)
+    assert "are those of base" in verdict(run)

@@ -110,5 +110,6 @@ def _compared(one: Path, other: Path, out: Path | None, lang: str) -> list[Path]
         )
     # a folder stands for the run.json in it
     first, second = (p / "run.json" if p.is_dir() else p for p in (one, other))
-    names = (str(one), str(other))
+    short = one.name, other.name
+    names = short if len(set(short)) == 2 else (str(one), str(other))
     return [pages.write_comparison(names, load(first), load(second), out, lang=lang)]

@@ -16,7 +16,8 @@ def hidings(players: Players) -> dict[str, Players]:
 
     " hidden:mean": the mean of the background row instead of each row of it. " hidden:blur": a
     picture blurred by an eighth of its side instead of the mean picture. " hidden:filling": the
-    filling of a text instead of the unknown word; a text hidden by it already has one way alone.
+    filling of a text, but for one unknown word, instead of unknown words; a text hidden by it
+    already has one way alone.
 
     >>> x = np.ones(2, np.float32)
     >>> both = hidings(Players(("a", "b"), x, np.arange(2), np.float32([[0, 0], [4, 2]])))
@@ -34,6 +35,9 @@ def hidings(players: Players) -> dict[str, Players]:
     filling = np.zeros_like(players.x)
     if players.columns or np.array_equal(players.background[0], filling):
         return {"": players}
+    # one unknown word stays: many nets average over the words, and of none they make NaN
+    first = int(np.argmax(players.background[0] != 0))
+    filling[first] = players.background[0][first]
     return _with(players, "filling", filling)
 
 

@@ -21,7 +21,7 @@ SHOWN = 10
 """Classes whose probability is shown; the others are counted."""
 
 _FOREMOST = 12
-_WIDTH, _LEAST = 150, 40
+_WIDTH, _LEAST = 150, 32
 _BYTES = 550_000
 """All pictures of a page together: they are shown with as many pixels as fit into it."""
 
@@ -101,7 +101,8 @@ def _side(run: Run) -> int:
     """How many pixels wide pictures are kept, from how many there are: 4 bytes a pixel of noise."""
     models = len(run.decisions[0].probabilities)
     methods = len({a.method for a in run.attributions})
-    count = len(run.decisions) * (1 + models * methods)
+    # a card each, and base, small model and difference of the ten that are least alike
+    count = len(run.decisions) * (1 + models * methods) + 4 * min(len(run.decisions), 10)
     return int(np.clip((_BYTES / (4 * count)) ** 0.5, _LEAST, _WIDTH))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -27,4 +28,8 @@ def slim(run: Run) -> Run:
         for d in run.decisions
     )
     attributions = tuple(a for a in run.attributions if a.row in rows)
-    return replace(run, layers=(), decisions=decisions, attributions=attributions)
+    # where files lay on the machine that made them is nobody else's business
+    artifacts = tuple(replace(a, path=Path(a.path.name)) for a in run.artifacts)
+    return replace(
+        run, layers=(), artifacts=artifacts, decisions=decisions, attributions=attributions
+    )

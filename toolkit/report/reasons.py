@@ -16,14 +16,14 @@ from toolkit.report.origin import findings, provenance
 from toolkit.report.quantities import interval, number, signed, similarity
 from toolkit.report.strings import say
 from toolkit.report.templates import figure, rendered
-from toolkit.report.words import name_of, reasons
+from toolkit.report.words import ALIKE, name_of, reasons
 from toolkit.run import Run
 
 Part = tuple[str, str, Markup] | None
 
 _WORST, _FOREMOST, _FEW = 10, 12, 3
-_ALIKE, _NOTHING = 0.999, 5e-4
-"""A cosine from which two drawings look the same; a change that rounds to 0.000."""
+_NOTHING = 5e-4
+"""A change that rounds to 0.000."""
 
 STAGE = re.compile(r"(?P<recipe>.+)/(?P<number>\d+) (?P<name>.+)$")
 """The subject of a stage: "RECIPE/2 channels"."""
@@ -245,7 +245,7 @@ def changed(run: Run) -> Part:
 
 def worst(run: Run) -> Part:
     """The decisions whose reasons are least alike, side by side, with what changed."""
-    pairs = [p for p in _pairs(run) if p.decision is not None and p.cosine < _ALIKE]
+    pairs = [p for p in _pairs(run) if p.decision is not None and p.cosine < ALIKE]
     drawn = []
     drifted = {(d.subject, d.method, d.row) for d in run.drifts if d.drifted}
     for p in sorted(pairs, key=lambda p: p.cosine)[:_WORST]:

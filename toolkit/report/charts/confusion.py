@@ -21,7 +21,7 @@ def confusion(counts: Ints, classes: Sequence[str], label: str) -> Markup:
     longest = max(map(len, names))
     upright = longest <= 3
     left = 30 + max(map(breadth, names))
-    top = 24 + (14 if upright else max(map(breadth, names)))
+    top = 24 + (14 if upright else 12 + max(map(breadth, names)))
     width, height = left + k * _CELL + 8, top + k * _CELL + 8
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     parts = [text(left, 12, say("predicted →")), text(4, top - 6, say("true ↓"))]
