@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from toolkit import contract, layers, provenance
 from toolkit.alignment import aligned
 from toolkit.errors import BadInput, RecipeError, near
 from toolkit.explainers import EXPLAINERS, Explainer, Players
+from toolkit.explainers.choices import USUAL, Choice
 from toolkit.explanation import decisions, explain, pick_rows, players_of
 from toolkit.fidelity.comparison import WORST, Asked, compared, groups_of
 from toolkit.fidelity.difference import Difference, Remembered
@@ -42,6 +44,7 @@ def study(
     sample: int = SAMPLE,
     retrained: Predictor | None = None,
     figures: Sequence[str] = CHEAP,
+    choice: Choice = USUAL,
     seed: int = 0,
 ) -> Run:
     """Explain decisions of one or more models; the first is the base the others stand beside.
@@ -52,6 +55,7 @@ def study(
     attributions of every model and of each one's difference from the base, the likeness of reasons
     on its scale, the rows that drifted, and `figures` of the quality of the reasons, of which
     "sensitivity" and "randomisation" explain each row again.
+    choice: who the players are and what stands in for hidden ones.
     Raises RecipeError for an unknown method, DataError for a row that is not there, MatchError for
     models that do not answer the same question.
     """
@@ -65,6 +69,9 @@ def study(
     explainers = [m if isinstance(m, Explainer) else _named(m) for m in methods]
     if len(every_name) > 1:
         _alike(explainers)
+    for explainer in explainers:
+        for predict in (*predictors, *_some(retrained)):
+            explainer.suiting(predict)
     test, background = splits.test, splits.fit.train
     suspected = list(contract.suspected(predictors[0], background))
     both, mapped = prepared([*predictors, *_some(retrained)], splits)
@@ -81,7 +88,8 @@ def study(
         drawn = np.random.default_rng(seed).permutation(len(test))[:sample]
         over = tuple(sorted(int(row) for row in drawn))
     every = tuple(sorted({*picked, *over}))
-    players = players_of(test, every, background, seed)
+    players = players_of(test, every, background, seed, choice)
+    how: dict[str, Any] = {"background": background, "seed": seed, "choice": choice}
     asked = [Remembered(p) for p in predictors]
     base, others = asked[0], asked[1:]
     found: list[Attribution] = []
@@ -90,12 +98,12 @@ def study(
     for explainer in explainers:
         beside: list[Predictor] = [*others]
         beside += [Difference(base, other) for other in others]
-        ours = explain([base, *beside], explainer, test, every, background=background, seed=seed)
+        ours = explain([base, *beside], explainer, test, every, **how)
         found += ours
         again += _again(base, explainer, [a for a in ours if a.row in over], players, seed)
         if retrained is not None:
             beside = [base, both[-1]]
-            besides += explain(beside, explainer, test, over, background=background, seed=seed)
+            besides += explain(beside, explainer, test, over, **how)
     measured = [*judged, *scale(found, again, base.name, rows=over, seed=seed)]
     if retrained is not None:
         measured += ceiling(besides, retrained.name, base.name, seed=seed)
@@ -120,7 +128,7 @@ def study(
         data=provenance.about(splits),
         measurements=tuple(measured),
         confusions=confusions,
-        decisions=decisions(asked, test, shown, background=background, seed=seed),
+        decisions=decisions(asked, test, shown, **how),
         attributions=tuple(found),
         drifts=tuple(drifts),
         findings=tuple(suspected),
@@ -131,6 +139,7 @@ def study(
             "methods": {e.method: asdict(e) for e in explainers},
             "rows": list(every),
             "compared": list(over),
+            "choice": asdict(choice),
         },
         machine=provenance.machine(),
     )

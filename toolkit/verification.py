@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from toolkit import provenance
 from toolkit.errors import DataError
 from toolkit.explainers import EXPLAINERS, Explainer
+from toolkit.explainers.choices import Choice
 from toolkit.explanation import explain
 from toolkit.fidelity.difference import Difference
 from toolkit.files import sha256
@@ -102,8 +104,10 @@ def recomputed(
     asked += [Difference(alone[0], other) for other in alone[1:]]
     stored = {(a.method, a.subject, a.row): a for a in run.attributions}
     own = run.seeds.get("seed", 0)
+    how: dict[str, Any] = {"background": splits.fit.train, "seed": own}
+    how["choice"] = Choice.told(run.settings.get("choice", {}))
     for explainer in _explainers(run):
-        made = explain(asked, explainer, splits.test, some, background=splits.fit.train, seed=own)
+        made = explain(asked, explainer, splits.test, some, **how)
         worst = max(_apart(a, stored.get((a.method, a.subject, a.row))) for a in made)
         told.append(
             Checked(

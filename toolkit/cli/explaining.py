@@ -32,7 +32,11 @@ def explain(
         Path | None, typer.Option(help="The base trained anew: how far two such models differ.")
     ] = None,
     method: Annotated[
-        list[str] | None, typer.Option(help="shapley or lime, or both by giving it twice.")
+        list[str] | None,
+        typer.Option(
+            help="shapley and lime (unless named), kernel, permutation, partition; of Keras models "
+            "integrated, expected, deep. Several by giving it again."
+        ),
     ] = None,
     rows: Annotated[
         str, typer.Option(help="How many rows to pick, or the rows themselves: 3,17,42.")
@@ -46,11 +50,32 @@ def explain(
     junit: Annotated[
         Path | None, typer.Option(help="Write the verdicts on --min-agreement as JUnit XML.")
     ] = None,
+    players: Annotated[
+        str,
+        typer.Option(
+            help="Who is hidden or shown: features or groups; grid, superpixels or pixels; words."
+        ),
+    ] = "",
+    group: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=COLUMN,COLUMN: columns that are one player; repeatable."),
+    ] = None,
+    hidden: Annotated[
+        str,
+        typer.Option(
+            help="What stands in for hidden players: background, mean, blur, colour, mask; "
+            "colour=0.5 or colour=R,G,B in the values of the data."
+        ),
+    ] = "",
+    patches: Annotated[
+        int, typer.Option(help="About how many parts a picture is cut into.", min=1)
+    ] = 16,
     quality: Annotated[
         list[str] | None,
         typer.Option(
             help="Figures of how good the reasons are: curves, infidelity, complexity, agreement, "
-            "surrogate (these five unless named), sensitivity, randomisation, or all."
+            "surrogate (these five unless named), sensitivity, randomisation, segmentation, or "
+            "all."
         ),
     ] = None,
     custom: options.Custom = None,
@@ -86,6 +111,7 @@ def explain(
         raise OutputError(f"cannot write {out}", "a name that ends in .html", "rename it")
     others = against or []
     picked, judged_by = _rows(rows), chosen(quality or CHEAP)
+    choice = options.choice(players, group, hidden, patches)
     if not others and not stages and (ceiling or junit or min_agreement is not None):
         raise RecipeError(
             "--ceiling, --junit and --min-agreement without another model",
@@ -109,6 +135,7 @@ def explain(
         architecture=architecture,
     )
     splits = options.in_words(splits, model, predictors[0].shape, words)
+    choice.fitting(splits.test.kind)
     fitting(predictors[0], splits.test)
     retrained = predictors.pop() if ceiling else None
     with screen.progress():
@@ -122,6 +149,7 @@ def explain(
             sample=sample,
             retrained=retrained,
             figures=judged_by,
+            choice=choice,
             seed=seed,
         )
     # the files themselves, so that the page can be verified

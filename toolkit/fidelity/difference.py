@@ -32,6 +32,19 @@ class Difference:
         """Differences of the class probabilities of the rows `x`, in float64 so as not to round."""
         return self.base(x).astype(np.float64) - self.other(x).astype(np.float64)
 
+    @property
+    def gradients(self) -> Any:
+        """(x, target) -> differences of the slopes, or None where one of both has none."""
+        one, other = (getattr(p, "gradients", None) for p in (self.base, self.other))
+        if one is None or other is None:
+            return None
+
+        def slopes(x: Floats, target: int) -> Any:
+            apart = one(x, target).astype(np.float64).reshape(x.shape)
+            return apart - other(x, target).reshape(x.shape)
+
+        return slopes
+
 
 class Remembered:
     """A predictor that answers what it was just asked without computing it again.
@@ -56,6 +69,11 @@ class Remembered:
             while self._size > _BYTES and len(self._known) > 1:
                 self._size -= self._known.popitem(last=False)[1].nbytes
         return self._known[key].copy()
+
+    @property
+    def gradients(self) -> Any:
+        """(x, target) -> slopes of the predictor, or None where it has none."""
+        return getattr(self.predict, "gradients", None)
 
 
 def difference(base: str, other: str) -> str:
