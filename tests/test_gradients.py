@@ -10,6 +10,7 @@ from toolkit.errors import ModelError, RecipeError
 from toolkit.explainers import EXPLAINERS, players_for
 from toolkit.explainers.gradients import Expected, Integrated
 from toolkit.fidelity.difference import Difference, Remembered
+from toolkit.fidelity.resolution import FromLogits
 from toolkit.glossary import Data
 from toolkit.predict import KerasPredictor, OnnxPredictor
 
@@ -103,6 +104,7 @@ def test_gradients_are_those_of_finite_differences(head):
         assert np.allclose(found, slopes(net, x, target), atol=1e-3)
         assert np.abs(found).max() > 0.01
     assert net.gradients(x[:0], 0).shape == (0, 5)
+    assert np.array_equal(net.gradients(x[:, :, None], 0)[:, :, 0], net.gradients(x, 0))
 
 
 def test_wrapped_models_have_the_slopes_of_what_they_answer():
@@ -117,6 +119,13 @@ def test_wrapped_models_have_the_slopes_of_what_they_answer():
     plain = SimpleNamespace(name="plain", classes=3, shape=(5,))
     for silent in (Mapped(plain), Remembered(plain), Difference(net, plain)):
         assert silent.gradients is None
+        assert silent.contributions is None
+    row, rest = TABLE.x[0], TABLE.x[1:9]
+    for predict in (net, mapped, Remembered(mapped), FromLogits(net), Difference(net, mapped)):
+        for target in (0, 2):
+            added = predict.contributions(row, rest, target).sum()
+            told = predict(row[None])[0, target] - predict(rest)[:, target].mean()
+            assert added == pytest.approx(told, abs=1e-5), predict
 
 
 def test_values_are_summed_to_patches_and_add_up(cnn, digits):

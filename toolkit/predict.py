@@ -185,7 +185,8 @@ class KerasPredictor:
         if self._slope is None:
             spec = tf.TensorSpec((), tf.int32)
             self._slope = tf.function(self._traced).get_concrete_function(self._spec, spec)
-        x, place = in_shape(x, self.shape), self._tensor(target)
+        given, place = x.shape, self._tensor(target)
+        x = in_shape(x, self.shape)
         # what every layer gave is kept until its gradient is known
         step = min(max(_VALUES // (4 * max(math.prod(x.shape[1:]), 1)), 8), 4096)
         found = np.zeros(x.shape, np.float32)
@@ -198,7 +199,7 @@ class KerasPredictor:
                     "explain it by shapley or lime",
                 )
             found[i : i + step] = part.numpy()
-        return found
+        return found.reshape(given)
 
     def _traced(self, x: Any, target: Any) -> Any:
         import tensorflow as tf
@@ -220,7 +221,8 @@ class KerasPredictor:
         """
         from toolkit.models.deep import contributions
 
-        return contributions(self._model, x, background, target)
+        row, rest = in_shape(x[None], self.shape)[0], in_shape(background, self.shape)
+        return contributions(self._model, row, rest, target).reshape(x.shape)
 
     def shuffled(self, seed: int) -> KerasPredictor:
         """The same net with every weight of two and more axes in a random order of its values."""

@@ -183,13 +183,12 @@ class _Counted:
         """Those of the model, counted as rows."""
         self.rows += len(x)
         predict: Any = self.predict
-        found: Floats = predict.gradients(in_shape(x, self.shape), target)
+        found: Floats = predict.gradients(x, target)
         return found
 
     def contributions(self, x: Floats, background: Floats, target: int) -> Doubles:
         """Those of the model; each row of the background is asked beside the row."""
         self.rows += 2 * len(background)
         predict: Any = self.predict
-        row, rest = in_shape(x[None], self.shape)[0], in_shape(background, self.shape)
-        found: Doubles = predict.contributions(row, rest, target)
+        found: Doubles = predict.contributions(x, background, target)
         return found

@@ -104,9 +104,7 @@ class Expected(Paths):
 
     def starts(self, players: Players) -> tuple[Floats, str]:
         """Rows of the background as they are."""
-        if players.drawn is None:
-            return players.background, players.hidden
-        return players.drawn, f"{len(players.drawn)} rows of the background"
+        return players.rows()
 
 
 def _points(b: int, pairs: int, rng: np.random.Generator) -> tuple[Ints, Doubles]:
@@ -130,6 +128,6 @@ def _along(
         start = starts[line[i : i + step]].reshape(-1, size).astype(np.float64)
         at = start + far[i : i + step, None] * (x - start)
         rows = at.astype(np.float32).reshape(-1, *players.x.shape)
-        slopes = np.asarray(predict.gradients(rows, target), np.float64).reshape(-1, size)
+        slopes = predict.gradients(rows, target).reshape(-1, size).astype(np.float64)
         total += (slopes * (x - start)).sum(axis=0)
     return players.summed(total / len(line))

@@ -59,6 +59,15 @@ class Players:
         sums = self.summed(self.x.reshape(-1).astype(np.float64))
         return np.asarray(sums / np.bincount(self.groups.reshape(-1), minlength=len(self)))
 
+    def rows(self) -> tuple[Floats, str]:
+        """Rows of the background as they are, f32 (m, ...), and what they are in words.
+
+        Where another way to hide was chosen, what hides.
+        """
+        if self.drawn is None:
+            return self.background, self.hidden
+        return self.drawn, f"{len(self.drawn)} rows of the background"
+
     def summed(self, values: Doubles) -> Doubles:
         """What values of the row, f64 (values,), come to for each player: f64 (p,)."""
         places = self.groups.reshape(-1)

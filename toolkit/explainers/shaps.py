@@ -154,7 +154,7 @@ class Deep(Explainer):
 
     def estimate(self, predict: Predictor, players: Players, target: int, seed: int) -> Estimate:  # noqa: ARG002
         """Contributions of values beside the background, summed to players."""
-        starts = players.background if players.drawn is None else players.drawn
+        starts, said = players.rows()
         ends = predict(np.concatenate([players.x[None], starts])).astype(np.float64)[:, target]
         model: Any = predict
         by_value = model.contributions(players.x, starts, target).reshape(-1)
@@ -163,7 +163,7 @@ class Deep(Explainer):
         facts = {
             "gap": abs(float(values.sum()) - (float(ends[0]) - base)),
             "samples": 2 * len(starts),
-            "hidden": f"{len(starts)} rows of the background",
+            "hidden": said,
         }
         return Estimate(values[None], base, facts)
 

@@ -35,15 +35,18 @@ class Difference:
     @property
     def gradients(self) -> Any:
         """(x, target) -> differences of the slopes, or None where one of both has none."""
-        one, other = (getattr(p, "gradients", None) for p in (self.base, self.other))
+        return self._apart("gradients")
+
+    @property
+    def contributions(self) -> Any:
+        """(x, background, target) -> differences of the contributions, or None."""
+        return self._apart("contributions")
+
+    def _apart(self, what: str) -> Any:
+        one, other = (getattr(p, what, None) for p in (self.base, self.other))
         if one is None or other is None:
             return None
-
-        def slopes(x: Floats, target: int) -> Any:
-            apart = one(x, target).astype(np.float64).reshape(x.shape)
-            return apart - other(x, target).reshape(x.shape)
-
-        return slopes
+        return lambda *asked: one(*asked).astype(np.float64) - other(*asked)
 
 
 class Remembered:
@@ -74,6 +77,11 @@ class Remembered:
     def gradients(self) -> Any:
         """(x, target) -> slopes of the predictor, or None where it has none."""
         return getattr(self.predict, "gradients", None)
+
+    @property
+    def contributions(self) -> Any:
+        """(x, background, target) -> those of the predictor, or None where it has none."""
+        return getattr(self.predict, "contributions", None)
 
 
 def difference(base: str, other: str) -> str:
