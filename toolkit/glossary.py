@@ -205,7 +205,7 @@ class Attribution:
         >>> [float(end[0].round(3)) for end in a.interval()]
         [0.682, 1.318]
         """
-        from scipy.stats import norm, t  # type: ignore[import-untyped]
+        from scipy.stats import norm, t
 
         tail = (1 + level) / 2
         half = (norm.ppf(tail) if self.degrees is None else t.ppf(tail, self.degrees)) * self.stderr

@@ -174,7 +174,7 @@ def averaged(subject: str, name: str, values: Sequence[float]) -> Measurement:
     mean, n = float(np.mean(values)), len(values)
     if n < 2:
         return Measurement(subject, name, mean, "", n)
-    from scipy.special import stdtrit  # type: ignore[import-untyped]
+    from scipy.special import stdtrit
 
     half = float(stdtrit(n - 1, 0.975)) * float(np.std(values, ddof=1)) / n**0.5
     return Measurement(subject, name, mean, "", n, mean - half, mean + half)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.errors import ModelError
-from toolkit.models.legacy import bounded, built, mended, plain
+from toolkit.models.legacy import bounded, built
+from toolkit.models.mends import mended, plain
 
 METADATA = "keras_metadata.pb"
 
