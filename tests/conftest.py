@@ -141,7 +141,7 @@ def full_run(frontier: Any, digits: Any) -> Any:
     from toolkit.checks import checked
     from toolkit.explainers import EXPLAINERS
     from toolkit.predict import predictor
-    from toolkit.study import joined, study, with_layers
+    from toolkit.studying import joined, study, with_layers
 
     pair = [predictor(a.path, a.name) for a in (frontier.base, frontier.candidates[1])]
     quick = [EXPLAINERS[m](samples=400) for m in ("shapley", "lime")]

@@ -132,7 +132,7 @@ def _code() -> str:
 
 _APART = (
     *("report", "cli", "bundle", "checks.py", "demonstration.py"),
-    *("fidelity", "explanation.py", "faithfulness.py", "study.py", "gate.py"),
+    *("fidelity", "explanation.py", "faithfulness.py", "studying.py", "gate.py"),
     *("search.py", "choice.py", "exploring.py", "mixing.py", "space.py", "surrogate.py"),
     *("jobs.py", "pareto.py"),
 )

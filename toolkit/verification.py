@@ -18,7 +18,7 @@ from toolkit.fidelity.difference import Difference
 from toolkit.files import sha256
 from toolkit.glossary import Attribution, Predictor, Splits
 from toolkit.run import Run, from_json
-from toolkit.study import prepared
+from toolkit.studying import prepared
 
 CLOSE = 1e-4
 """A difference of an attribution, in probability, that another processor's sums may leave."""

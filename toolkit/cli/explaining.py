@@ -80,7 +80,7 @@ def explain(
     from toolkit.models.opening import kind_of
     from toolkit.predict import fitting
     from toolkit.quality import CHEAP, chosen
-    from toolkit.study import METHODS, study
+    from toolkit.studying import METHODS, study
 
     if out.suffix not in (".html", ".htm"):
         raise OutputError(f"cannot write {out}", "a name that ends in .html", "rename it")
@@ -211,11 +211,11 @@ def _layered(found: Run, path: Path, opened: Any, splits: Splits) -> Run:
     from toolkit.artifact import save
     from toolkit.errors import ExportError
     from toolkit.glossary import Finding
-    from toolkit.study import with_layers
+    from toolkit.studying import with_layers
 
     if opened is None:
         return with_layers(found, path, splits)
-    from toolkit.export import export
+    from toolkit.exporting import export
 
     with TemporaryDirectory() as folder:
         try:
