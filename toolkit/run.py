@@ -166,6 +166,8 @@ def _build(kind: type[Any], raw: dict[str, Any]) -> Any:
         values["names"] = tuple(values.get("names", ()))
     if kind is Decision:
         values["players"] = tuple(values["players"])
+    if kind is Finding:
+        values["said"] = tuple(values.get("said", ()))
     if kind is History:
         values["series"] = {name: tuple(v) for name, v in values["series"].items()}
     if kind is Layer and values["image"] is not None:
