@@ -92,7 +92,7 @@ def study(
         beside += [Difference(base, other) for other in others]
         ours = explain([base, *beside], explainer, test, every, background=background, seed=seed)
         found += ours
-        again += _again(base, explainer, [a for a in ours if a.row in over], players, seed)
+        again += again_of(base, explainer, [a for a in ours if a.row in over], players, seed)
         if retrained is not None:
             beside = [base, both[-1]]
             besides += explain(beside, explainer, test, over, background=background, seed=seed)
@@ -200,15 +200,18 @@ def _some(predict: Predictor | None) -> list[Predictor]:
     return [] if predict is None else [predict]
 
 
-def _again(
+def again_of(
     base: Predictor,
     explainer: Explainer,
     ours: Sequence[Attribution],
     players: dict[int, Players],
     seed: int,
 ) -> list[Attribution]:
-    """The base's attributions under another seed; those that are exact stand for themselves."""
-    mine = [a for a in ours if a.subject == base.name]
+    """The base's attributions under another seed; those that are exact stand for themselves.
+
+    ours: attributions of the base among them, by this method among them.
+    """
+    mine = [a for a in ours if (a.subject, a.method) == (base.name, explainer.method)]
     unsure = [a for a in mine if not a.facts.get("exact")]
     found = [a for a in mine if a.facts.get("exact")]
     for i in range(0, len(unsure), _TOGETHER):
