@@ -258,6 +258,22 @@ class Drift:
     drifted: bool
 
 
+@dataclass(frozen=True)
+class Flip:
+    """The fewest players to hide in a row for `subject` to give another answer.
+
+    players: indices, none where no set that was tried does it. answer: the class given then, its
+    own where none. tried: every set of up to so many players was tried, so that a set of one more
+    is known to be the smallest.
+    """
+
+    subject: str
+    row: int
+    players: tuple[int, ...]
+    answer: int
+    tried: int
+
+
 @dataclass(frozen=True, eq=False)
 class Decision:
     """One row that was explained.

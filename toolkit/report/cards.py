@@ -9,9 +9,9 @@ import numpy as np
 from markupsafe import Markup, escape
 
 from toolkit.fidelity import compare
-from toolkit.glossary import Attribution, Decision
+from toolkit.glossary import Attribution, Decision, Flip
 from toolkit.report import charts, pictures
-from toolkit.report.quantities import number, plain, signed, similarity
+from toolkit.report.quantities import listed, number, plain, signed, similarity
 from toolkit.report.strings import say
 from toolkit.report.templates import rendered
 from toolkit.report.words import name_of
@@ -68,8 +68,32 @@ def card(
         methods=[(m, _column(run, decision, ours, m, order)) for m in methods],
         wide=decision.segments is None,
         agreement=_agreement(run, ours),
+        turns=[turn(run, decision, f) for f in run.flips if f.row == decision.row],
         columns=[f"{name_of(a.method)}, {a.subject}" for a in ours],
         figures=[(decision.players[i], [(a.values[i], a.stderr[i]) for a in ours]) for i in order],
+    )
+
+
+def turn(run: Run, decision: Decision, f: Flip) -> str:
+    """What would change a model's mind, in a sentence; "no fewer" is said where that is known."""
+    if not f.players:
+        if f.tried == len(decision.players):
+            return say("{name}: hiding any of it, or all, changes nothing.", name=f.subject)
+        return say(
+            "{name}: no {n} of them hidden change it, nor do the foremost one after another.",
+            name=f.subject,
+            n=f.tried,
+        )
+    names = named(run, decision)
+    shown = listed(f"“{names[i]}”" for i in f.players)
+    answer = str(run.data["classes"][f.answer])
+    told = {"name": f.subject, "players": shown, "answer": answer}
+    if len(f.players) == 1:
+        return say("{name}: without {players} alone it says {answer}.", **told)
+    if len(f.players) <= f.tried + 1:
+        return say("{name}: without {players} it says {answer}; no fewer do.", **told)
+    return say(
+        "{name}: without {players} it says {answer}; whether fewer do was not tried.", **told
     )
 
 
