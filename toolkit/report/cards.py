@@ -21,7 +21,7 @@ SHOWN = 10
 """Classes whose probability is shown; the others are counted."""
 
 _FOREMOST = 12
-_WIDTH, _LEAST = 150, 32
+_WIDTH, _SMALL, _LEAST = 150, 76, 32
 _BYTES = 550_000
 """All pictures of a page together: they are shown with as many pixels as fit into it."""
 
@@ -68,7 +68,11 @@ def card(
         methods=[(m, _column(run, decision, ours, m, order)) for m in methods],
         wide=decision.segments is None,
         agreement=_agreement(run, ours),
-        turns=[turn(run, decision, f) for f in run.flips if f.row == decision.row],
+        turns=[
+            (turn(run, decision, f), _without(run, decision, f))
+            for f in run.flips
+            if f.row == decision.row
+        ],
         columns=[f"{name_of(a.method)}, {a.subject}" for a in ours],
         figures=[(decision.players[i], [(a.values[i], a.stderr[i]) for a in ours]) for i in order],
     )
@@ -95,6 +99,15 @@ def turn(run: Run, decision: Decision, f: Flip) -> str:
     return say(
         "{name}: without {players} it says {answer}; whether fewer do was not tried.", **told
     )
+
+
+def _without(run: Run, decision: Decision, f: Flip) -> Markup | None:
+    """The picture without the players that are hidden, where a player is a part of a picture."""
+    if decision.segments is None or not f.players:
+        return None
+    shown = pictures.without(decision.x, decision.segments, f.players)
+    label = say("row {row} without what would have to be hidden", row=decision.row)
+    return pictures.image(pictures.shrunk(shown, _side(run)), label, _SMALL)
 
 
 def table(run: Run, decision: Decision) -> list[tuple[str, str]]:
@@ -126,7 +139,9 @@ def _side(run: Run) -> int:
     models = len(run.decisions[0].probabilities)
     methods = len({a.method for a in run.attributions})
     # a card each, and base, small model and difference of the ten that are least alike
-    count = len(run.decisions) * (1 + models * methods) + 4 * min(len(run.decisions), 10)
+    count = len(run.decisions) * (1 + models * methods + bool(run.flips) * models) + 4 * min(
+        len(run.decisions), 10
+    )
     return int(np.clip((_BYTES / (4 * count)) ** 0.5, _LEAST, _WIDTH))
 
 

@@ -38,7 +38,7 @@ class Bin:
 
 def reliability(series: Mapping[str, Sequence[Bin]], label: str) -> Markup:
     """A line a model, at most two; on the diagonal a model is right as often as it is sure."""
-    left, top, bottom, side = 48, 12, 44, 264
+    left, top, bottom, side = 48, 28, 44, 264
     right = 14 + max(map(breadth, series))
     width, height = left + side + right, top + side + bottom
     least = min((b.sure for bins in series.values() for b in bins), default=0.0)
@@ -51,6 +51,7 @@ def reliability(series: Mapping[str, Sequence[Bin]], label: str) -> Markup:
         frame_y(y, ticks(floor, 100.0), left, left + side),
         frame_x(x, ticks(start, 100.0), top, top + side),
         line(x(start), x(100.0), y(start), y(100.0), "axis"),
+        text(left, 14, say("right, %"), "middle"),
         text(left + side / 2, height - 6, say("how sure, %"), "middle"),
     ]
     placed: list[tuple[float, float]] = []
@@ -69,8 +70,8 @@ def reliability(series: Mapping[str, Sequence[Bin]], label: str) -> Markup:
                 Markup('<g class="s{}"><title>{}</title>{}').format(
                     i, tip, line(x(b.sure), x(b.sure), y(b.low), y(b.high), "whisker")
                 )
-                + Markup('<circle cx="{:.1f}" cy="{:.1f}" r="4"/></g>').format(
-                    x(b.sure), y(b.right)
+                + Markup('<circle cx="{:.1f}" cy="{:.1f}" r="{}"/></g>').format(
+                    x(b.sure), y(b.right), 4 if i else 6
                 )
             )
         if bins:
