@@ -27,8 +27,8 @@ FLOORS = [
         "predict", "report.charts", "report.data", "report.words", "requirement", "training",
     },
     {
-        "alignment", "bases", "bridge", "choice", "conversion", "explanation", "fidelity", "layers",
-        "measurement", "operators", "passes.base", "report.templates", "report.tiles",
+        "alignment", "bases", "bridge", "choice", "conversion", "explanation", "fidelity", "flips",
+        "layers", "measurement", "operators", "passes.base", "report.templates", "report.tiles",
     },
     {"exporting", "passes", "quality", "report.sections"},
     {"diagnosis", "recipe", "report", "saturation", "studying"},

@@ -17,6 +17,7 @@ from toolkit.fidelity.comparison import WORST, Asked, compared, groups_of
 from toolkit.fidelity.difference import Difference, Remembered
 from toolkit.fidelity.resolution import resolved
 from toolkit.fidelity.scale import ceiling, scale
+from toolkit.flips import flips
 from toolkit.glossary import Attribution, Drift, Finding, Layer, Predictor, Splits
 from toolkit.measurement import judge
 from toolkit.progress import tell
@@ -49,9 +50,10 @@ def study(
     rows: indices into the test part, or how many to pick that are worth showing; then figures that
     compare models are taken over `sample` rows drawn at random, else over `rows`. retrained: the
     base trained anew, which says how far two equally good models differ. The Run holds decisions,
-    attributions of every model and of each one's difference from the base, the likeness of reasons
-    on its scale, the rows that drifted, and `figures` of the quality of the reasons, of which
-    "sensitivity" and "randomisation" explain each row again.
+    attributions of every model and of each one's difference from the base, what would change its
+    mind about each decision, the likeness of reasons on its scale, the rows that drifted, and
+    `figures` of the quality of the reasons, of which "sensitivity" and "randomisation" explain each
+    row again.
     Raises RecipeError for an unknown method, DataError for a row that is not there, MatchError for
     models that do not answer the same question.
     """
@@ -92,7 +94,7 @@ def study(
         beside += [Difference(base, other) for other in others]
         ours = explain([base, *beside], explainer, test, every, background=background, seed=seed)
         found += ours
-        again += _again(base, explainer, [a for a in ours if a.row in over], players, seed)
+        again += again_of(base, explainer, [a for a in ours if a.row in over], players, seed)
         if retrained is not None:
             beside = [base, both[-1]]
             besides += explain(beside, explainer, test, over, background=background, seed=seed)
@@ -111,6 +113,7 @@ def study(
         mine = [a for a in found if a.subject == predict.name]
         measured += quality(predict, explainers, mine, players, figures=judged_by, seed=seed)
     shown = sorted({*picked, *_worst(drifts)})
+    turned = flips([base, *others], found, players, shown)
     return Run(
         title=f"{splits.name}: why",
         created=provenance.now(),
@@ -123,6 +126,7 @@ def study(
         decisions=decisions(asked, test, shown, background=background, seed=seed),
         attributions=tuple(found),
         drifts=tuple(drifts),
+        flips=turned,
         findings=tuple(suspected),
         versions=provenance.versions(),
         seeds={"seed": seed},
@@ -174,6 +178,7 @@ def joined(compressed: Run, explained: Run) -> Run:
         decisions=explained.decisions,
         attributions=explained.attributions,
         drifts=explained.drifts,
+        flips=explained.flips,
         settings={**compressed.settings, **explained.settings},
         layers=explained.layers,
     )
@@ -200,15 +205,18 @@ def _some(predict: Predictor | None) -> list[Predictor]:
     return [] if predict is None else [predict]
 
 
-def _again(
+def again_of(
     base: Predictor,
     explainer: Explainer,
     ours: Sequence[Attribution],
     players: dict[int, Players],
     seed: int,
 ) -> list[Attribution]:
-    """The base's attributions under another seed; those that are exact stand for themselves."""
-    mine = [a for a in ours if a.subject == base.name]
+    """The base's attributions under another seed; those that are exact stand for themselves.
+
+    ours: attributions of the base among them, by this method among them.
+    """
+    mine = [a for a in ours if (a.subject, a.method) == (base.name, explainer.method)]
     unsure = [a for a in mine if not a.facts.get("exact")]
     found = [a for a in mine if a.facts.get("exact")]
     for i in range(0, len(unsure), _TOGETHER):

@@ -221,7 +221,9 @@ def _layered(found: Run, path: Path, opened: Any, splits: Splits) -> Run:
         try:
             made = save(export(opened, splits.fit.validation).model, "model", Path(folder))
         except ExportError as error:
-            said = Finding("E1", "info", found.base, f"No pictures of layers: {error}.", "")
+            said = Finding.of(
+                "E1", "info", found.base, "No pictures of layers: {why}.", why=str(error)
+            )
             return replace(found, findings=(*found.findings, said))
         return with_layers(found, made.path, splits)
 
