@@ -133,7 +133,15 @@ def _code() -> str:
 _APART = (
     *("report", "cli", "bundle", "checks.py", "demonstration.py"),
     *("fidelity", "explanation.py", "faithfulness.py", "study.py", "gate.py"),
-    *("search.py", "choice.py", "exploring.py", "mixing.py", "space.py", "surrogate.py"),
+    *(
+        "search.py",
+        "choice.py",
+        "exploring.py",
+        "mixing.py",
+        "space.py",
+        "surrogate.py",
+        "traits.py",
+    ),
     *("jobs.py", "pareto.py"),
 )
 
