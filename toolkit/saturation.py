@@ -245,8 +245,8 @@ class _Plan:
         weights = self._held.get(node.input[_PLACES[node.op_type][1]])
         if weights is None or weights.dtype != np.int8:
             return False
-        zero = node.input[_ZEROS[node.op_type][0]]
-        if depthwise(node, weights) or (zero and self._held[zero].dtype == np.int8):
+        zero = self._held.get((*node.input, *[""] * 3)[_ZEROS[node.op_type][0]])
+        if depthwise(node, weights) or (zero is not None and zero.dtype == np.int8):
             return False
         return any(can_clip(w).any() for w in matrices(node, weights))
 
