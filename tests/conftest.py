@@ -120,7 +120,7 @@ def cluster() -> Any:
     from distributed import LocalCluster
 
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
     ) as started:
         started.wait_for_workers(2)
         yield started.scheduler_address

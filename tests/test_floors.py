@@ -20,7 +20,7 @@ FLOORS = [
     },
     {
         "behaviour", "checkpoints", "data", "explainers.base", "explainers.hidings", "lattice",
-        "models", "report.quantities", "run", "sparsity",
+        "models", "parquet", "report.quantities", "run", "sparsity",
     },
     {
         "artifact", "cache", "checks", "contract", "explainers", "faithfulness", "gate",
@@ -31,7 +31,7 @@ FLOORS = [
         "layers", "measurement", "operators", "passes.base", "report.templates", "report.tiles",
     },
     {"exporting", "passes", "quality", "report.sections"},
-    {"diagnosis", "recipe", "report", "saturation", "studying"},
+    {"diagnosis", "many_rows", "recipe", "report", "saturation", "studying"},
     {"making", "space", "targets", "traits", "verification"},
     {"bundle", "mixing", "stages", "surrogate"},
     {"exploring"},

@@ -22,6 +22,7 @@ _HOMES = {
     "checked": "toolkit.checks",
     "compress": "toolkit.search",
     "explain": "toolkit.explanation",
+    "explain_rows": "toolkit.many_rows",
     "export": "toolkit.exporting",
     "listening": "toolkit.progress",
     "load": "toolkit.data",

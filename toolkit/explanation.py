@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from toolkit.errors import DataError
+from toolkit.errors import DataError, RecipeError
 from toolkit.explainers import Explainer, Players, players_for
+from toolkit.explainers.players import features
 from toolkit.glossary import Attribution, Data, Decision, Predictor
 from toolkit.progress import tell
 
@@ -28,12 +29,14 @@ def explain(
     rows: Sequence[int],
     *,
     background: Data,
+    size: int | None = None,
     seed: int = 0,
 ) -> tuple[Attribution, ...]:
     """Explain rows of `data` for every predictor, row by row.
 
     The class explained is the one that the first predictor gives. background: training rows that
-    say what a hidden value looks like. Raises DataError for a row that is not there or not finite.
+    say what a hidden value looks like; size: how many of them, of a table, 100 if None. Raises
+    DataError for a row that is not there or not finite, RecipeError for a size where none counts.
 
     >>> from toolkit.explainers import EXPLAINERS
     >>> from toolkit import data, models, predict, training
@@ -46,7 +49,7 @@ def explain(
     >>> bool(abs(one.values.sum() + one.base - one.prediction) < 1e-6)
     True
     """
-    players = players_of(data, rows, background, seed)
+    players = players_of(data, rows, background, seed, size)
     found: list[Attribution] = []
     for i in range(0, len(players), _TOGETHER):
         some = dict(list(players.items())[i : i + _TOGETHER])
@@ -111,9 +114,19 @@ def pick_rows(
 
 
 def players_of(
-    data: Data, rows: Sequence[int], background: Data, seed: int = 0
+    data: Data, rows: Sequence[int], background: Data, seed: int = 0, size: int | None = None
 ) -> dict[int, Players]:
-    """The players of each row. Raises DataError for a row that is not there or not finite."""
+    """The players of each row, hidden by `size` rows of the background of a table.
+
+    Raises DataError for a row that is not there or not finite, RecipeError for a size of no table
+    or outside of it.
+    """
+    if size is not None and background.kind != "tabular":
+        raise RecipeError(
+            f"{size} background rows for {background.kind} data", "a table", "leave it out"
+        )
+    if size is not None and not 1 <= size <= len(background):
+        raise RecipeError(f"{size} background rows", f"1 to {len(background)}", "correct it")
     for row in rows:
         if not 0 <= row < len(data):
             raise DataError(f"row {row}", f"0 to {len(data) - 1}", "pick a row that is there")
@@ -130,5 +143,7 @@ def players_of(
             # one background for all, by which they are known to belong together
             first = next(iter(found.values()))
             one = replace(first, x=one.x)
+        elif size is not None:
+            one = features(one.x, background, rows=size, seed=seed)
         found[row] = one
     return found

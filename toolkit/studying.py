@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from toolkit import contract, layers, provenance
 from toolkit.alignment import aligned
-from toolkit.errors import BadInput, RecipeError, near
-from toolkit.explainers import EXPLAINERS, Explainer, Players
+from toolkit.errors import BadInput, RecipeError
+from toolkit.explainers import Explainer, Players
+from toolkit.explainers.named import named
 from toolkit.explanation import decisions, explain, pick_rows, players_of
 from toolkit.fidelity.comparison import WORST, Asked, compared, groups_of
 from toolkit.fidelity.difference import Difference, Remembered
@@ -42,6 +44,7 @@ def study(
     rows: int | Sequence[int] = 12,
     sample: int = SAMPLE,
     retrained: Predictor | None = None,
+    background: int | None = None,
     figures: Sequence[str] = CHEAP,
     seed: int = 0,
 ) -> Run:
@@ -49,11 +52,12 @@ def study(
 
     rows: indices into the test part, or how many to pick that are worth showing; then figures that
     compare models are taken over `sample` rows drawn at random, else over `rows`. retrained: the
-    base trained anew, which says how far two equally good models differ. The Run holds decisions,
-    attributions of every model and of each one's difference from the base, what would change its
-    mind about each decision, the likeness of reasons on its scale, the rows that drifted, and
-    `figures` of the quality of the reasons, of which "sensitivity" and "randomisation" explain each
-    row again.
+    base trained anew, which says how far two equally good models differ. background: how many
+    training rows stand for what is hidden in a row of a table, 100 unless given. The Run holds
+    decisions, attributions of every model and of each one's difference from the base, what would
+    change its mind about each decision, the likeness of reasons on its scale, the rows that
+    drifted, and `figures` of the quality of the reasons, of which "sensitivity" and
+    "randomisation" explain each row again.
     Raises RecipeError for an unknown method, DataError for a row that is not there, MatchError for
     models that do not answer the same question.
     """
@@ -64,11 +68,11 @@ def study(
             f"models named {every_name}", "at least one, with distinct names", "rename one"
         )
     judged_by = chosen(figures)
-    explainers = [m if isinstance(m, Explainer) else _named(m) for m in methods]
+    explainers = [m if isinstance(m, Explainer) else named([m])[0] for m in methods]
     if len(every_name) > 1:
         _alike(explainers)
-    test, background = splits.test, splits.fit.train
-    suspected = list(contract.suspected(predictors[0], background))
+    test, train = splits.test, splits.fit.train
+    suspected = list(contract.suspected(predictors[0], train))
     both, mapped = prepared([*predictors, *_some(retrained)], splits)
     predictors = both[: len(names)]
     suspected += mapped
@@ -83,7 +87,8 @@ def study(
         drawn = np.random.default_rng(seed).permutation(len(test))[:sample]
         over = tuple(sorted(int(row) for row in drawn))
     every = tuple(sorted({*picked, *over}))
-    players = players_of(test, every, background, seed)
+    players = players_of(test, every, train, seed, background)
+    hidden: dict[str, Any] = {"background": train, "size": background, "seed": seed}
     asked = [Remembered(p) for p in predictors]
     base, others = asked[0], asked[1:]
     found: list[Attribution] = []
@@ -92,12 +97,12 @@ def study(
     for explainer in explainers:
         beside: list[Predictor] = [*others]
         beside += [Difference(base, other) for other in others]
-        ours = explain([base, *beside], explainer, test, every, background=background, seed=seed)
+        ours = explain([base, *beside], explainer, test, every, **hidden)
         found += ours
         again += again_of(base, explainer, [a for a in ours if a.row in over], players, seed)
         if retrained is not None:
             beside = [base, both[-1]]
-            besides += explain(beside, explainer, test, over, background=background, seed=seed)
+            besides += explain(beside, explainer, test, over, **hidden)
     measured = [*judged, *scale(found, again, base.name, rows=over, seed=seed)]
     if retrained is not None:
         measured += ceiling(besides, retrained.name, base.name, seed=seed)
@@ -123,7 +128,7 @@ def study(
         data=provenance.about(splits),
         measurements=tuple(measured),
         confusions=confusions,
-        decisions=decisions(asked, test, shown, background=background, seed=seed),
+        decisions=decisions(asked, test, shown, background=train, seed=seed),
         attributions=tuple(found),
         drifts=tuple(drifts),
         flips=turned,
@@ -135,6 +140,7 @@ def study(
             "methods": {e.method: asdict(e) for e in explainers},
             "rows": list(every),
             "compared": list(over),
+            **({} if background is None else {"background": background}),
         },
         machine=provenance.machine(),
     )
@@ -182,12 +188,6 @@ def joined(compressed: Run, explained: Run) -> Run:
         settings={**compressed.settings, **explained.settings},
         layers=explained.layers,
     )
-
-
-def _named(name: str) -> Explainer:
-    if name not in EXPLAINERS:
-        raise RecipeError(f"unknown method '{name}'", near(name, EXPLAINERS))
-    return EXPLAINERS[name]()
 
 
 def _alike(explainers: Sequence[Explainer]) -> None:

@@ -77,7 +77,15 @@ def recomputed(
     stored = {(a.method, a.subject, a.row): a for a in run.attributions}
     own = run.seeds.get("seed", 0)
     for explainer in explainers_of(run):
-        made = explain(asked, explainer, splits.test, some, background=splits.fit.train, seed=own)
+        made = explain(
+            asked,
+            explainer,
+            splits.test,
+            some,
+            background=splits.fit.train,
+            size=run.settings.get("background"),
+            seed=own,
+        )
         worst = max(_apart(a, stored.get((a.method, a.subject, a.row))) for a in made)
         told.append(
             Checked(
