@@ -13,6 +13,7 @@ from toolkit import contract, layers, provenance
 from toolkit.alignment import aligned
 from toolkit.errors import BadInput, RecipeError
 from toolkit.explainers import Explainer, Players
+from toolkit.explainers.choices import USUAL, Choice
 from toolkit.explainers.named import named
 from toolkit.explanation import decisions, explain, pick_rows, players_of
 from toolkit.fidelity.comparison import WORST, Asked, compared, groups_of
@@ -44,20 +45,19 @@ def study(
     rows: int | Sequence[int] = 12,
     sample: int = SAMPLE,
     retrained: Predictor | None = None,
-    background: int | None = None,
     figures: Sequence[str] = CHEAP,
+    choice: Choice = USUAL,
     seed: int = 0,
 ) -> Run:
     """Explain decisions of one or more models; the first is the base the others stand beside.
 
     rows: indices into the test part, or how many to pick that are worth showing; then figures that
     compare models are taken over `sample` rows drawn at random, else over `rows`. retrained: the
-    base trained anew, which says how far two equally good models differ. background: how many
-    training rows stand for what is hidden in a row of a table, 100 unless given. The Run holds
-    decisions, attributions of every model and of each one's difference from the base, what would
-    change its mind about each decision, the likeness of reasons on its scale, the rows that
-    drifted, and `figures` of the quality of the reasons, of which "sensitivity" and
-    "randomisation" explain each row again.
+    base trained anew, which says how far two equally good models differ. choice: who the players
+    are and what stands in for hidden ones. The Run holds decisions, attributions of every model
+    and of each one's difference from the base, what would change its mind about each decision, the
+    likeness of reasons on its scale, the rows that drifted, and `figures` of the quality of the
+    reasons, of which "sensitivity" and "randomisation" explain each row again.
     Raises RecipeError for an unknown method, DataError for a row that is not there, MatchError for
     models that do not answer the same question.
     """
@@ -71,8 +71,11 @@ def study(
     explainers = [m if isinstance(m, Explainer) else named([m])[0] for m in methods]
     if len(every_name) > 1:
         _alike(explainers)
-    test, train = splits.test, splits.fit.train
-    suspected = list(contract.suspected(predictors[0], train))
+    for explainer in explainers:
+        for predict in (*predictors, *_some(retrained)):
+            explainer.suiting(predict)
+    test, background = splits.test, splits.fit.train
+    suspected = list(contract.suspected(predictors[0], background))
     both, mapped = prepared([*predictors, *_some(retrained)], splits)
     predictors = both[: len(names)]
     suspected += mapped
@@ -82,13 +85,11 @@ def study(
         if isinstance(rows, int)
         else tuple(rows)
     )
-    over = picked
-    if isinstance(rows, int) and len(predictors) > 1 and sample:
-        drawn = np.random.default_rng(seed).permutation(len(test))[:sample]
-        over = tuple(sorted(int(row) for row in drawn))
+    drawing = isinstance(rows, int) and len(predictors) > 1 and sample > 0
+    over = _drawn(len(test), sample, seed) if drawing else picked
     every = tuple(sorted({*picked, *over}))
-    players = players_of(test, every, train, seed, background)
-    hidden: dict[str, Any] = {"background": train, "size": background, "seed": seed}
+    players = players_of(test, every, background, seed, choice)
+    how: dict[str, Any] = {"background": background, "seed": seed, "choice": choice}
     asked = [Remembered(p) for p in predictors]
     base, others = asked[0], asked[1:]
     found: list[Attribution] = []
@@ -97,12 +98,12 @@ def study(
     for explainer in explainers:
         beside: list[Predictor] = [*others]
         beside += [Difference(base, other) for other in others]
-        ours = explain([base, *beside], explainer, test, every, **hidden)
+        ours = explain([base, *beside], explainer, test, every, **how)
         found += ours
         again += again_of(base, explainer, [a for a in ours if a.row in over], players, seed)
         if retrained is not None:
             beside = [base, both[-1]]
-            besides += explain(beside, explainer, test, over, **hidden)
+            besides += explain(beside, explainer, test, over, **how)
     measured = [*judged, *scale(found, again, base.name, rows=over, seed=seed)]
     if retrained is not None:
         measured += ceiling(besides, retrained.name, base.name, seed=seed)
@@ -128,7 +129,7 @@ def study(
         data=provenance.about(splits),
         measurements=tuple(measured),
         confusions=confusions,
-        decisions=decisions(asked, test, shown, background=train, seed=seed),
+        decisions=decisions(asked, test, shown, **how),
         attributions=tuple(found),
         drifts=tuple(drifts),
         flips=turned,
@@ -140,7 +141,7 @@ def study(
             "methods": {e.method: asdict(e) for e in explainers},
             "rows": list(every),
             "compared": list(over),
-            **({} if background is None else {"background": background}),
+            "choice": asdict(choice),
         },
         machine=provenance.machine(),
     )
@@ -199,6 +200,10 @@ def _alike(explainers: Sequence[Explainer]) -> None:
                 "the same questions for every model",
                 "leave tolerance and stable out and give samples",
             )
+
+
+def _drawn(rows: int, sample: int, seed: int) -> tuple[int, ...]:
+    return tuple(sorted(np.random.default_rng(seed).permutation(rows)[:sample].tolist()))
 
 
 def _some(predict: Predictor | None) -> list[Predictor]:

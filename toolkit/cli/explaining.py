@@ -33,7 +33,11 @@ def explain(
         Path | None, typer.Option(help="The base trained anew, as a yardstick.")
     ] = None,
     method: Annotated[
-        list[str] | None, typer.Option(help="shapley or lime; repeatable, both unless named.")
+        list[str] | None,
+        typer.Option(
+            help="shapley and lime (unless named), kernel, permutation, partition; of Keras models "
+            "integrated, expected, deep. Repeatable."
+        ),
     ] = None,
     rows: Annotated[str, typer.Option(help="How many, 3,17,42, all or a file.")] = "12",
     sample: Annotated[int, typer.Option(help="Rows drawn to compare models.", min=0)] = 24,
@@ -43,6 +47,26 @@ def explain(
     junit: Annotated[
         Path | None, typer.Option(help="Write the verdicts on --min-agreement as JUnit XML.")
     ] = None,
+    players: Annotated[
+        str,
+        typer.Option(
+            help="Who is hidden or shown: features or groups; grid, superpixels or pixels; words."
+        ),
+    ] = "",
+    group: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=COLUMN,COLUMN: columns that are one player; repeatable."),
+    ] = None,
+    hidden: Annotated[
+        str,
+        typer.Option(
+            help="What stands in for hidden players: background, mean, blur, colour, mask; "
+            "colour=0.5 or colour=R,G,B in the values of the data."
+        ),
+    ] = "",
+    patches: Annotated[
+        int, typer.Option(help="About how many parts a picture is cut into.", min=1)
+    ] = 16,
     quality: Annotated[
         list[str] | None,
         typer.Option(
@@ -79,7 +103,7 @@ def explain(
     """
     from toolkit import gate, report, run
     from toolkit.checks import checked
-    from toolkit.errors import OutputError, RecipeError
+    from toolkit.errors import RecipeError
     from toolkit.explainers.named import named
     from toolkit.files import sha256, writable_folder
     from toolkit.jobs import working
@@ -100,10 +124,8 @@ def explain(
     }
     if whole:
         streaming.alone(f"--rows {rows}", pages)
-    elif jobs > 1 or scheduler or backend != "processes":
-        raise RecipeError("several workers for a page", "--rows all", "leave --jobs and such out")
-    elif out.suffix not in (".html", ".htm"):
-        raise OutputError(f"cannot write {out}", "a name that ends in .html", "rename it")
+    else:
+        _check_page(out, workers=jobs > 1 or bool(scheduler) or backend != "processes")
     picked, judged_by = 0 if whole else _rows(rows), chosen(quality or CHEAP)
     explainers = named(
         method or (["shapley"] if whole else METHODS),
@@ -112,6 +134,7 @@ def explain(
         tolerance=tolerance,
         stable=stable,
     )
+    choice = options.choice(players, group, hidden, patches, background)
     if not others and not stages and (ceiling or junit or min_agreement is not None):
         raise RecipeError(
             "--ceiling, --junit and --min-agreement without another model",
@@ -135,6 +158,7 @@ def explain(
         architecture=architecture,
     )
     splits = options.in_words(splits, model, predictors[0].shape, words)
+    choice.fitting(splits.test.kind)
     fitting(predictors[0], splits.test)
     if whole:
         with working(jobs, backend, scheduler):
@@ -146,7 +170,7 @@ def explain(
                 explainers,
                 name=predictors[0].name,
                 values=(scale, offset),
-                background=background,
+                choice=choice,
                 seed=seed,
                 as_json=as_json,
             )
@@ -161,8 +185,8 @@ def explain(
             rows=picked,
             sample=sample,
             retrained=retrained,
-            background=background,
             figures=judged_by,
+            choice=choice,
             seed=seed,
         )
     # the files themselves, so that the page can be verified
@@ -210,6 +234,15 @@ def _along(
     from toolkit.stages import stages
 
     return stages(recipe, model, splits.fit, out.parent / ".cache", seed=seed)[1:]
+
+
+def _check_page(out: Path, *, workers: bool) -> None:
+    from toolkit.errors import OutputError, RecipeError
+
+    if workers:
+        raise RecipeError("several workers for a page", "--rows all", "leave --jobs and such out")
+    if out.suffix not in (".html", ".htm"):
+        raise OutputError(f"cannot write {out}", "a name that ends in .html", "rename it")
 
 
 def _check_gate(least: float | None, junit: Path | None, rows: int) -> None:

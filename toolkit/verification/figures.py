@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from toolkit.checks import checked
+from toolkit.explainers.choices import Choice
 from toolkit.explanation import players_of
 from toolkit.fidelity import reasons
 from toolkit.fidelity.comparison import groups_of
@@ -57,7 +58,8 @@ def _of_reasons(
     if not others or not set(over) <= {a.row for a in run.attributions}:
         return []
     seed = run.seeds.get("seed", 0)
-    players = players_of(splits.test, over, splits.fit.train, seed)
+    choice = Choice.told(run.settings.get("choice", {}))
+    players = players_of(splits.test, over, splits.fit.train, seed, choice)
     second = [
         a
         for e in explainers_of(run)
