@@ -128,7 +128,7 @@ def test_no_bundle_where_none_is_within_the_limits(saved, tmp_path, capsys):
 def grouped(tmp_path_factory, frontier):
     """A table whose one category says how hard its rows are, and a net that was trained on it."""
     from toolkit import data, models, training
-    from toolkit.export import export
+    from toolkit.exporting import export
 
     rng = np.random.default_rng(0)
     hard = rng.random(600) < 0.5

@@ -215,7 +215,7 @@ class Attribution:
         >>> [float(end[0].round(3)) for end in a.interval()]
         [0.682, 1.318]
         """
-        from scipy.stats import norm, t  # type: ignore[import-untyped]
+        from scipy.stats import norm, t
 
         tail = (1 + level) / 2
         half = (norm.ppf(tail) if self.degrees is None else t.ppf(tail, self.degrees)) * self.stderr
@@ -266,6 +266,22 @@ class Drift:
     cosine: float
     p_value: float
     drifted: bool
+
+
+@dataclass(frozen=True)
+class Flip:
+    """The fewest players to hide in a row for `subject` to give another answer.
+
+    players: indices, none where no set that was tried does it. answer: the class given then, its
+    own where none. tried: every set of up to so many players was tried, so that a set of one more
+    is known to be the smallest.
+    """
+
+    subject: str
+    row: int
+    players: tuple[int, ...]
+    answer: int
+    tried: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -342,10 +358,35 @@ class Confusion:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something the reader should know: a stable code, a sentence, and what to do about it."""
+    """Something the reader should know: a stable code, a sentence, and what to do about it.
+
+    said: sentence and next step with {fields}, values: what stands in these; from both a page says
+    it in another language. Empty where it can only be said in English.
+    """
 
     code: str
     severity: Severity
     subject: str
     sentence: str
     next_step: str
+    said: tuple[str, ...] = ()
+    values: Facts = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        code: str,
+        severity: Severity,
+        subject: str,
+        sentence: str,
+        next_step: str = "",
+        /,
+        **values: Any,
+    ) -> Finding:
+        """A finding from texts with {fields} and the plain values that stand in them.
+
+        >>> Finding.of("X1", "info", "small", "{n:.1f} points off.", n=2).sentence
+        '2.0 points off.'
+        """
+        now, then = sentence.format(**values), next_step.format(**values)
+        return cls(code, severity, subject, now, then, (sentence, next_step), values)

@@ -42,7 +42,8 @@ class Choice:
 
     groups: names and their columns, ("job", ("job=a", "job=b")); columns of no group are players of
     their own. patches: about how many a picture is cut into. colour: of hidden pixels, a value for
-    all channels or one each; the mean of the background where it is not given.
+    all channels or one each; the mean of the background where it is not given. rows: how many rows
+    of the background of a table stand for what is hidden, 100 if None.
 
     >>> Choice(players="grid", patches=9).patches
     9
@@ -53,6 +54,7 @@ class Choice:
     groups: tuple[tuple[str, tuple[str, ...]], ...] = ()
     patches: int = kinds.PATCHES
     colour: tuple[float, ...] = ()
+    rows: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what is no choice."""
@@ -66,6 +68,8 @@ class Choice:
             )
         if self.patches < 1:
             raise RecipeError(f"{self.patches} patches", "1 or more", "16 is a fair number")
+        if self.rows is not None and self.rows < 1:
+            raise RecipeError(f"{self.rows} background rows", "1 or more", "100 is a fair number")
         if self.colour and self.hidden != "colour":
             raise RecipeError(f"a colour and hidden '{self.hidden}'", "hidden colour", "")
 
@@ -87,6 +91,12 @@ class Choice:
                 ", ".join(name for name, of in PLAYERS.items() if of == kind),
                 "choose one of these",
             )
+        if self.rows is not None and (kind != "tabular" or self.hidden == "mean"):
+            raise RecipeError(
+                f"{self.rows} background rows for {kind} data hidden by {self.hidden or 'default'}",
+                "a table hidden by its background",
+                "leave it out",
+            )
         if self.hidden and kind not in HIDDEN[self.hidden]:
             raise RecipeError(
                 f"hidden {self.hidden} of {kind} data",
@@ -106,6 +116,12 @@ def chosen(x: Floats, background: Data, choice: Choice, *, seed: int = 0) -> Pla
     """
     choice.fitting(background.kind)
     usual = kinds.players_for(x, background, seed=seed)
+    if choice.rows is not None:
+        if choice.rows > len(background):
+            raise RecipeError(
+                f"{choice.rows} background rows", f"1 to {len(background)}", "correct it"
+            )
+        usual = kinds.features(usual.x, background, rows=choice.rows, seed=seed)
     return _hidden(_players(usual, background, choice), background, choice)
 
 

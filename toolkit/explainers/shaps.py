@@ -170,7 +170,7 @@ class Deep(Explainer):
 
 def _tree(players: Players) -> Doubles:
     """How players are joined, as scipy's linkage tells it."""
-    from scipy.cluster.hierarchy import linkage  # type: ignore[import-untyped]
+    from scipy.cluster.hierarchy import linkage
 
     p, groups = len(players), players.groups.reshape(-1)
     if players.columns:
