@@ -258,7 +258,7 @@ def bad(tmp_path_factory, saved):
         (["compress", "{model}", "--data", "digits", "--max-dorp", "1"], "max-dorp"),
         (["compress", "{model}"], "--data"),
         (["explain", "{onnx}", "--data", "digits", "--method", "shap"], "did you mean"),
-        (["explain", "{onnx}", "--data", "digits", "--method", "integrated"], "give the Keras file"),
+        (["explain", "{onnx}", "--data", "digits", "--method", "integrated"], "give the Keras"),
         (["explain", "{onnx}", "--data", "digits", "--players", "groups"], "grid, superpixels"),
         (["explain", "{onnx}", "--data", "digits", "--hidden", "mask"], "hidden mask of image"),
         (["explain", "{onnx}", "--data", "digits", "--rows", "a"], "--rows a"),

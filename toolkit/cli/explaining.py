@@ -21,7 +21,7 @@ def explain(
     model: Annotated[Path, typer.Argument(help="A .onnx, .keras or .h5 classifier.")],
     data: options.Data,
     out: Annotated[
-        Path, typer.Option("--out", help="A .html page; of --rows all a .parquet or folder.")
+        Path, typer.Option("--out", help=".html; of --rows all .parquet or folder.")
     ],
     *,
     against: Annotated[
@@ -34,10 +34,7 @@ def explain(
     ] = None,
     method: Annotated[
         list[str] | None,
-        typer.Option(
-            help="shapley and lime (unless named), kernel, permutation, partition; of Keras models "
-            "integrated, expected, deep. Repeatable."
-        ),
+        typer.Option(help="shapley, lime, or others: docs/explaining.md."),
     ] = None,
     rows: Annotated[str, typer.Option(help="How many, 3,17,42, all or a file.")] = "12",
     sample: Annotated[int, typer.Option(help="Rows drawn to compare models.", min=0)] = 24,
@@ -48,30 +45,17 @@ def explain(
         Path | None, typer.Option(help="Write the verdicts on --min-agreement as JUnit XML.")
     ] = None,
     players: Annotated[
-        str,
-        typer.Option(
-            help="Who is hidden or shown: features or groups; grid, superpixels or pixels; words."
-        ),
+        str, typer.Option(help="features, groups; grid, superpixels, pixels; words.")
     ] = "",
     group: Annotated[
-        list[str] | None,
-        typer.Option(help="NAME=COLUMN,COLUMN: columns that are one player; repeatable."),
+        list[str] | None, typer.Option(help="NAME=COLUMN,COLUMN: one player; repeatable.")
     ] = None,
     hidden: Annotated[
-        str,
-        typer.Option(
-            help="What stands in for hidden players: background, mean, blur, colour, mask; "
-            "colour=0.5 or colour=R,G,B in the values of the data."
-        ),
+        str, typer.Option(help="background, mean, blur, colour, colour=R,G,B; mask.")
     ] = "",
-    patches: Annotated[
-        int, typer.Option(help="About how many parts a picture is cut into.", min=1)
-    ] = 16,
+    patches: Annotated[int, typer.Option(help="Parts of a picture.", min=1)] = 16,
     quality: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="How good the reasons are: infidelity, complexity, sensitivity, ... or all."
-        ),
+        list[str] | None, typer.Option(help="complexity, sensitivity, ... or all.")
     ] = None,
     samples: options.Samples = None,
     evaluations: options.Evaluations = None,
