@@ -21,7 +21,7 @@ def explain(
     model: Annotated[Path, typer.Argument(help="A .onnx, .keras or .h5 classifier.")],
     data: options.Data,
     out: Annotated[
-        Path, typer.Option("--out", help=".html; of --rows all .parquet or folder.")
+        Path, typer.Option("--out", help=".html; of --rows all .parquet, folder.")
     ],
     *,
     against: Annotated[
