@@ -20,9 +20,7 @@ if TYPE_CHECKING:  # it loads the passes, and help is quick
 def explain(
     model: Annotated[Path, typer.Argument(help="A .onnx, .keras or .h5 classifier.")],
     data: options.Data,
-    out: Annotated[
-        Path, typer.Option("--out", help=".html; of --rows all .parquet, folder.")
-    ],
+    out: Annotated[Path, typer.Option("--out", help=".html; of --rows all .parquet, folder.")],
     *,
     against: Annotated[
         list[Path] | None,
