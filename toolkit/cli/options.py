@@ -111,7 +111,11 @@ def loaded(
 
 
 def choice(
-    players: str, groups: Sequence[str] | None, hidden: str, patches: int, rows: int | None
+    players: str,
+    groups: Sequence[str] | None,
+    hidden: str,
+    patches: int,
+    rows: int | None = None,
 ) -> Choice:
     """Who is hidden or shown, and by what. Raises RecipeError for what is no choice."""
     from toolkit.errors import RecipeError
