@@ -20,9 +20,7 @@ if TYPE_CHECKING:  # it loads the passes, and help is quick
 def explain(
     model: Annotated[Path, typer.Argument(help="A .onnx, .keras or .h5 classifier.")],
     data: options.Data,
-    out: Annotated[
-        Path, typer.Option("--out", help="A .html page; of --rows all a .parquet or folder.")
-    ],
+    out: Annotated[Path, typer.Option("--out", help="A .html; of --rows all a .parquet.")],
     *,
     against: Annotated[
         list[Path] | None,
@@ -35,8 +33,7 @@ def explain(
     method: Annotated[
         list[str] | None,
         typer.Option(
-            help="shapley and lime (unless named), kernel, permutation, partition; of Keras models "
-            "integrated, expected, deep. Repeatable."
+            help="shapley, lime, kernel, permutation, partition, integrated, expected, deep."
         ),
     ] = None,
     rows: Annotated[str, typer.Option(help="How many, 3,17,42, all or a file.")] = "12",
@@ -49,29 +46,20 @@ def explain(
     ] = None,
     players: Annotated[
         str,
-        typer.Option(
-            help="Who is hidden or shown: features or groups; grid, superpixels or pixels; words."
-        ),
+        typer.Option(help="features, groups, grid, superpixels, pixels."),
     ] = "",
     group: Annotated[
         list[str] | None,
-        typer.Option(help="NAME=COLUMN,COLUMN: columns that are one player; repeatable."),
+        typer.Option(help="NAME=COLUMN,COLUMN as one player; repeatable."),
     ] = None,
     hidden: Annotated[
         str,
-        typer.Option(
-            help="What stands in for hidden players: background, mean, blur, colour, mask; "
-            "colour=0.5 or colour=R,G,B in the values of the data."
-        ),
+        typer.Option(help="By background, mean, blur, colour[=R,G,B] or mask."),
     ] = "",
-    patches: Annotated[
-        int, typer.Option(help="About how many parts a picture is cut into.", min=1)
-    ] = 16,
+    patches: Annotated[int, typer.Option(help="Parts of a picture.", min=1)] = 16,
     quality: Annotated[
         list[str] | None,
-        typer.Option(
-            help="How good the reasons are: infidelity, complexity, sensitivity, ... or all."
-        ),
+        typer.Option(help="Figures: infidelity, complexity, ... or all."),
     ] = None,
     samples: options.Samples = None,
     evaluations: options.Evaluations = None,
