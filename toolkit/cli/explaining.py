@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # it loads the passes, and help is quick
 def explain(
     model: Annotated[Path, typer.Argument(help="A .onnx, .keras or .h5 classifier.")],
     data: options.Data,
-    out: Annotated[Path, typer.Option("--out", help="A .html; of --rows all a .parquet.")],
+    out: Annotated[Path, typer.Option("--out", help=".html; of --rows all .parquet, folder.")],
     *,
     against: Annotated[
         list[Path] | None,
@@ -32,9 +32,7 @@ def explain(
     ] = None,
     method: Annotated[
         list[str] | None,
-        typer.Option(
-            help="shapley, lime, kernel, permutation, partition, integrated, expected, deep."
-        ),
+        typer.Option(help="shapley, lime, or others: docs/explaining.md."),
     ] = None,
     rows: Annotated[str, typer.Option(help="How many, 3,17,42, all or a file.")] = "12",
     sample: Annotated[int, typer.Option(help="Rows drawn to compare models.", min=0)] = 24,
@@ -45,21 +43,17 @@ def explain(
         Path | None, typer.Option(help="Write the verdicts on --min-agreement as JUnit XML.")
     ] = None,
     players: Annotated[
-        str,
-        typer.Option(help="features, groups, grid, superpixels, pixels."),
+        str, typer.Option(help="features, groups; grid, superpixels, pixels; words.")
     ] = "",
     group: Annotated[
-        list[str] | None,
-        typer.Option(help="NAME=COLUMN,COLUMN as one player; repeatable."),
+        list[str] | None, typer.Option(help="NAME=COLUMN,COLUMN: one player; repeatable.")
     ] = None,
     hidden: Annotated[
-        str,
-        typer.Option(help="By background, mean, blur, colour[=R,G,B] or mask."),
+        str, typer.Option(help="background, mean, blur, colour, colour=R,G,B; mask.")
     ] = "",
     patches: Annotated[int, typer.Option(help="Parts of a picture.", min=1)] = 16,
     quality: Annotated[
-        list[str] | None,
-        typer.Option(help="Figures: infidelity, complexity, ... or all."),
+        list[str] | None, typer.Option(help="Figures: infidelity, complexity, ... or all.")
     ] = None,
     samples: options.Samples = None,
     evaluations: options.Evaluations = None,

@@ -156,6 +156,12 @@ def _possible(predict: Predictor, players: Players, target: int, row: int) -> No
         raise DataError(
             f"row {row} has NaN or infinite values", "finite numbers", "pick another row"
         )
+    if not np.isfinite(players.background).all():
+        raise DataError(
+            "the background has NaN or infinite values",
+            "finite numbers",
+            "fill or drop what is missing",
+        )
     in_shape(players.x[None], predict.shape)
 
 

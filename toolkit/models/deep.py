@@ -52,9 +52,9 @@ def contributions(model: Any, x: Floats, background: Floats, target: int) -> Dou
     head, units = head_of(model), int(model.outputs[0].shape[-1])
     said = model.outputs[0]
     if head == "logits":
-        said = keras.layers.Activation("softmax")(said)
+        said = keras.layers.Activation("softmax", name=_fresh("shares", model))(said)
     # a single output, so that the other classes are not computed
-    only = keras.layers.Dense(1, use_bias=False, trainable=False)
+    only = keras.layers.Dense(1, use_bias=False, name=_fresh("target", model))
     one = keras.Model(model.inputs, only(said))
     kernel = np.zeros((units, 1), np.float32)
     kernel[min(target, units - 1)] = -1 if units == 1 and target == 0 else 1
@@ -66,6 +66,12 @@ def contributions(model: Any, x: Floats, background: Floats, target: int) -> Dou
         explainer = shap.DeepExplainer(one, background)
         found = explainer.shap_values(x[None], check_additivity=False)
     return np.asarray(found, np.float64).reshape(x.shape)
+
+
+def _fresh(name: str, model: Any) -> str:
+    """The name, or a longer one that no layer has."""
+    taken = {layer.name for layer in model.layers}
+    return name if name not in taken else _fresh(f"{name}_", model)
 
 
 def _known(model: Any) -> None:
