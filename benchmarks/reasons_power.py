@@ -1,9 +1,10 @@
 """A model that decides for other reasons must be caught, one that does not left alone.
 
-[TOOLKIT_DATA=FOLDER] python benchmarks/reasons_power.py [--quick] [--parts patch,column,alarms,monotone]
+[TOOLKIT_DATA=FOLDER] python benchmarks/reasons_power.py [--quick]
+    [--parts patch,column,alarms,monotone]
 
-patch, column: a base, and a copy trained on where half of the rows carry a planted mark that gives the
-label away (four squares in a corner that spell the class in binary; a column that holds the
+patch, column: a base, and a copy trained on where half of the rows carry a planted mark that gives
+the label away (four squares in a corner that spell the class in binary; a column that holds the
 label). On clean rows both are about equally right, and how far the copy leans on the mark is
 shown: the share of answers that a mark of another class changes. Over rows with the mark the gate
 must fail. 20 trials each. For comparison a copy that was trained on just as long without a mark.
