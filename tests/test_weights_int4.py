@@ -100,13 +100,17 @@ def test_the_file_multiplies_integers_by_steps(floats, digits):
     assert min(v.min() for v in whole) >= -8
     assert max(v.max() for v in whole) <= 7
     known = constants(step.model)
-    old = {v.size: v for v in constants(floats).values() if v.ndim == 2}
+    old = [v for v in constants(floats).values() if v.ndim == 2]
     for node in step.model.graph.node:
-        if node.op_type == "Gemm" and known[node.input[1]].size in (100, 640):
-            new, before = known[node.input[1]], old[known[node.input[1]].size]
-            # half a step, or what is cut off the largest: an eighth of 0.7 of the largest, and 0.3
-            assert np.abs(new - before).max() <= (0.5 * 0.7 / 7 + 0.3 + 1e-3) * np.abs(before).max()
-            assert not np.array_equal(new, before)
+        if node.op_type == "Gemm":
+            new = known[node.input[1]]
+            before = min((v for v in old if v.shape == new.shape), key=lambda v: distance(v, new))
+            # a whole step at most, which is a seventh of the largest; or what is cut off that
+            assert 0 < distance(new, before) <= 0.31 * np.abs(before).max()
+
+
+def distance(one, other):
+    return float(np.abs(one - other).max())
 
 
 def test_means_of_outputs_stay(floats, digits):
