@@ -303,6 +303,19 @@ class Decision:
 
 
 @dataclass(frozen=True, eq=False)
+class Cut:
+    """A picture that was explained again over other players than those of its Decision.
+
+    segments: i64 (h, w). values: subject -> f64 (p,), for the class that its attributions explain.
+    """
+
+    method: str
+    row: int
+    segments: Ints
+    values: dict[str, Doubles]
+
+
+@dataclass(frozen=True, eq=False)
 class Layer:
     """What one layer learnt (`role` "weights") or answers to `row` (`role` "activation").
 

@@ -22,6 +22,7 @@ from toolkit.glossary import (
     Artifact,
     Attribution,
     Confusion,
+    Cut,
     Decision,
     Drift,
     Facts,
@@ -43,6 +44,7 @@ class Run:
     base: the subject everything is compared with. chosen: the recommended small model, if any.
     data: name, kind, classes, features, rows in each part, shape of one row.
     drifts: rows with the same answer, those with other reasons first. flips: what would change it.
+    cuts: pictures explained over other patches.
     budget: the constraints asked for. machine: processor, its features, cores, system.
     settings: how it was made, enough to make it again.
     created: ISO 8601 with zone.
@@ -62,6 +64,7 @@ class Run:
     attributions: tuple[Attribution, ...] = ()
     drifts: tuple[Drift, ...] = ()
     flips: tuple[Flip, ...] = ()
+    cuts: tuple[Cut, ...] = ()
     layers: tuple[Layer, ...] = ()
     layer_errors: tuple[LayerError, ...] = ()
     findings: tuple[Finding, ...] = ()
@@ -98,6 +101,7 @@ _PARTS: dict[str, type[Any]] = {
     "attributions": Attribution,
     "drifts": Drift,
     "flips": Flip,
+    "cuts": Cut,
     "layers": Layer,
     "layer_errors": LayerError,
     "findings": Finding,

@@ -17,6 +17,7 @@ from toolkit.explainers.choices import USUAL, Choice
 from toolkit.explainers.named import named
 from toolkit.explanation import decisions, explain, pick_rows, players_of
 from toolkit.fidelity.comparison import WORST, Asked, compared, groups_of
+from toolkit.fidelity.cuts import cut_again
 from toolkit.fidelity.difference import Difference, Remembered
 from toolkit.fidelity.resolution import resolved
 from toolkit.fidelity.scale import ceiling, scale
@@ -118,8 +119,9 @@ def study(
     for predict in predictors:
         mine = [a for a in found if a.subject == predict.name]
         measured += quality(predict, explainers, mine, players, figures=judged_by, seed=seed)
+    recut, cuts = cut_again(asked, explainers[0], found, players, rows=over, seed=seed)
+    measured += recut
     shown = sorted({*picked, *_worst(drifts)})
-    turned = flips([base, *others], found, players, shown)
     return Run(
         title=f"{splits.name}: why",
         created=provenance.now(),
@@ -132,7 +134,8 @@ def study(
         decisions=decisions(asked, test, shown, **how),
         attributions=tuple(found),
         drifts=tuple(drifts),
-        flips=turned,
+        flips=flips(asked, found, players, shown),
+        cuts=tuple(c for c in cuts if c.row in set(shown)),
         findings=tuple(suspected),
         versions=provenance.versions(),
         seeds={"seed": seed},
@@ -186,6 +189,7 @@ def joined(compressed: Run, explained: Run) -> Run:
         attributions=explained.attributions,
         drifts=explained.drifts,
         flips=explained.flips,
+        cuts=explained.cuts,
         settings={**compressed.settings, **explained.settings},
         layers=explained.layers,
     )

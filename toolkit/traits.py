@@ -61,6 +61,8 @@ def likely_share(recipe: Recipe) -> float:
             bits = min(bits, 16.0)
         elif step.name in ("dynamic_int8", "static_int8"):
             bits = min(bits, 8.0)
+        elif step.name == "weights_int4":
+            bits = min(bits, 4.5)  # with the steps
         elif step.name == "quantise_aware":
             bits = min(bits, 8.0 if given["bits"] > 4 else 4.0)
     # of a sparse kernel each place takes a bit and each value that is not 0 its bits

@@ -53,7 +53,7 @@ def explain(
     ] = "",
     patches: Annotated[int, typer.Option(help="Parts of a picture.", min=1)] = 16,
     quality: Annotated[
-        list[str] | None, typer.Option(help="complexity, sensitivity, ... or all.")
+        list[str] | None, typer.Option(help="Figures: infidelity, complexity, ... or all.")
     ] = None,
     samples: options.Samples = None,
     evaluations: options.Evaluations = None,

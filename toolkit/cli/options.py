@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from toolkit.explainers.choices import Choice
     from toolkit.requirement import Requirement
 
-Data = Annotated[str, typer.Option("--data", help="A named set, .npz, table, .txt or a folder.")]
+Data = Annotated[str, typer.Option("--data", help="A set, .npz, table, .txt or folder.")]
 Text = Annotated[str, typer.Option("--text", help="Column of texts in a table; else guessed.")]
 Vocabulary = Annotated[
     Path | None, typer.Option("--vocabulary", help="Words of a model that takes their indices.")
@@ -111,7 +111,11 @@ def loaded(
 
 
 def choice(
-    players: str, groups: Sequence[str] | None, hidden: str, patches: int, rows: int | None
+    players: str,
+    groups: Sequence[str] | None,
+    hidden: str,
+    patches: int,
+    rows: int | None = None,
 ) -> Choice:
     """Who is hidden or shown, and by what. Raises RecipeError for what is no choice."""
     from toolkit.errors import RecipeError

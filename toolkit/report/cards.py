@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup, escape
 
 from toolkit.fidelity import compare
-from toolkit.glossary import Attribution, Decision, Flip
+from toolkit.glossary import Attribution, Cut, Decision, Doubles, Flip
 from toolkit.report import charts, pictures
 from toolkit.report.quantities import listed, number, plain, signed, similarity
 from toolkit.report.strings import say
@@ -138,10 +138,9 @@ def _side(run: Run) -> int:
     """How many pixels wide pictures are kept, from how many there are: 4 bytes a pixel of noise."""
     models = len(run.decisions[0].probabilities)
     methods = len({a.method for a in run.attributions})
-    # a card each, and base, small model and difference of the ten that are least alike
-    count = len(run.decisions) * (1 + models * methods + bool(run.flips) * models) + 4 * min(
-        len(run.decisions), 10
-    )
+    # a card each, and base, small model and difference, twice, of the ten that are least alike
+    one = 1 + models * methods + models * bool(run.flips)
+    count = len(run.decisions) * one + (7 if run.cuts else 4) * min(len(run.decisions), 10)
     return int(np.clip((_BYTES / (4 * count)) ** 0.5, _LEAST, _WIDTH))
 
 
@@ -178,6 +177,18 @@ def drawn(
     return charts.bars(
         [names[i] for i in first], values, errors, most, label, order=range(len(first))
     )
+
+
+def recut(  # noqa: PLR0917
+    run: Run, decision: Decision, cut: Cut, name: str, values: Doubles, most: float
+) -> Markup:
+    """Values of the players of another cut as a picture."""
+    label = say("{name}, row {row}, {n} patches", name=name, row=cut.row, n=len(values))
+    if decision.x.size:
+        shown = pictures.overlay(decision.x, cut.segments, values, most)
+    else:
+        shown = pictures.diverging(values[cut.segments], most)
+    return pictures.image(pictures.shrunk(shown, _side(run)), label, _WIDTH)
 
 
 def adds_up(a: Attribution) -> bool:

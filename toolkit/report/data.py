@@ -34,6 +34,7 @@ def slim(run: Run) -> Run:
     return replace(
         run,
         layers=(),
+        cuts=(),
         artifacts=artifacts,
         decisions=decisions,
         attributions=attributions,
