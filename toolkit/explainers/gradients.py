@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 
 from toolkit.errors import RecipeError
 from toolkit.explainers.base import Estimate, Explainer, derived
 from toolkit.explainers.players import Players
-from toolkit.glossary import Doubles, Floats, Ints, Predictor
+from toolkit.glossary import Differentiable, Doubles, Floats, Ints, Predictor
 
 _VALUES = 2**22
 
@@ -49,6 +49,7 @@ class Paths(Explainer):
     def estimate(self, predict: Predictor, players: Players, target: int, seed: int) -> Estimate:
         """The mean over lines of the integral of the gradient along each, times its length."""
         starts, said = self.starts(players)
+        model = cast("Differentiable", predict)
         ends = predict(np.concatenate([players.x[None], starts])).astype(np.float64)[:, target]
         base = float(ends[1:].mean())
         size = (self.samples or self.DEFAULT) // self.repeats
@@ -56,7 +57,7 @@ class Paths(Explainer):
         for number in range(self.repeats):
             rng = np.random.default_rng(derived(seed, number))
             line, far = points(len(starts), size, rng)
-            values.append(_along(predict, players, target, (starts, line, far)))
+            values.append(_along(model, players, target, (starts, line, far)))
             asked += len(line)
         found = np.stack(values)
         facts = {
@@ -117,7 +118,7 @@ def points(b: int, size: int, rng: np.random.Generator) -> tuple[Ints, Doubles]:
 
 
 def _along(
-    predict: Any, players: Players, target: int, points: tuple[Floats, Ints, Doubles]
+    predict: Differentiable, players: Players, target: int, points: tuple[Floats, Ints, Doubles]
 ) -> Doubles:
     """What each player gets, f64 (p,), by the gradients at these points of these lines."""
     starts, line, far = points
