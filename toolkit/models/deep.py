@@ -1,7 +1,7 @@
 """DeepLIFT's contributions by shap's DeepExplainer, for nets of which it is right.
 
-On Keras 3 it fails for many layers, is off for some activations, and a failure leaves TensorFlow's
-registry of gradients broken; so layers are looked at first, and the registry is put back.
+On Keras 3 it fails for many layers and is off for some activations, and a failure leaves TensorFlow
+recording gradients under shap's names; so layers are looked at first, and the recorder is put back.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def contributions(model: Any, x: Floats, background: Floats, target: int) -> Dou
     kernel = np.zeros((units, 1), np.float32)
     kernel[min(target, units - 1)] = -1 if units == 1 and target == 0 else 1
     only.set_weights([kernel])
-    with _registry(), warnings.catch_warnings():
+    with _recording(), warnings.catch_warnings():
         # a list around the input, and no more sessions: neither changes a value
         warnings.filterwarnings("ignore", message="The structure of `inputs`")
         warnings.filterwarnings("ignore", message="Your TensorFlow version is newer")
@@ -92,16 +92,12 @@ def _known(model: Any) -> None:
 
 
 @contextmanager
-def _registry() -> Iterator[None]:
-    """Put back what shap changes inside TensorFlow, also when it fails."""
+def _recording() -> Iterator[None]:
+    """Put back how TensorFlow records what gradients need, also when shap fails."""
     from tensorflow.python.eager import execute
-    from tensorflow.python.framework import ops
 
-    held = ops.gradient_registry._registry
-    before, record = {name: dict(entry) for name, entry in held.items()}, execute.record_gradient
+    record = execute.record_gradient
     try:
         yield
     finally:
-        held.clear()
-        held.update(before)
         execute.record_gradient = record
