@@ -35,13 +35,13 @@ from scipy.stats import spearmanr
 
 from toolkit import data, models
 from toolkit.explainers import EXPLAINERS
-from toolkit.export import export
+from toolkit.exporting import export
 from toolkit.gate import verdicts
 from toolkit.glossary import Fit
 from toolkit.metrics import share
 from toolkit.passes import PASSES
 from toolkit.predict import OnnxPredictor, predictor
-from toolkit.study import study
+from toolkit.studying import study
 from toolkit.training import Settings, train
 
 LEAST, ROWS = 0.9, 24

@@ -20,7 +20,7 @@ FLOORS = [
     },
     {
         "behaviour", "checkpoints", "data", "explainers.base", "explainers.hidings", "lattice",
-        "models", "report.quantities", "run", "sparsity",
+        "models", "parquet", "report.quantities", "run", "sparsity",
     },
     {
         "artifact", "cache", "checks", "contract", "explainers", "faithfulness", "gate",
@@ -30,10 +30,10 @@ FLOORS = [
         "alignment", "bases", "bridge", "choice", "conversion", "explanation", "fidelity", "flips",
         "layers", "measurement", "operators", "passes.base", "report.templates", "report.tiles",
     },
-    {"export", "passes", "quality", "report.sections"},
-    {"diagnosis", "recipe", "report", "saturation", "study"},
-    {"making", "space", "surrogate", "targets", "verification"},
-    {"bundle", "mixing", "stages"},
+    {"exporting", "passes", "quality", "report.sections"},
+    {"diagnosis", "many_rows", "recipe", "report", "saturation", "studying"},
+    {"making", "space", "targets", "traits", "verification"},
+    {"bundle", "mixing", "stages", "surrogate"},
     {"exploring"},
     {"search"},
     {"demonstration"},

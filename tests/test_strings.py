@@ -41,6 +41,7 @@ def tables():
     yield "Cosine of reasons, {method}"
     yield from explanation._QUALITY.values()
     yield from explanation._AGREED.values()
+    yield from explanation.HIDDEN
     yield from reasons._LIKENESS.values()
 
 

@@ -15,7 +15,7 @@ from toolkit.files import sha256
 from toolkit.predict import predictor
 from toolkit.report import write_page
 from toolkit.run import save
-from toolkit.study import study
+from toolkit.studying import study
 
 
 @pytest.fixture(scope="module")

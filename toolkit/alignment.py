@@ -41,6 +41,23 @@ class Mapped:
         return None if found is None else np.asarray(found[:, self._order])
 
     @property
+    def gradients(self) -> Any:
+        """(x, target) -> its slopes by the values of x, or None where it has none."""
+        ask = getattr(self._predict, "gradients", None)
+        if ask is None:
+            return None
+        return lambda x, target: self._scale * ask(self._brought(x), int(self._order[target]))
+
+    @property
+    def contributions(self) -> Any:
+        """(x, background, target) -> what the values of x add, or None where it is not told."""
+        ask = getattr(self._predict, "contributions", None)
+        if ask is None:
+            return None
+        order, brought = self._order, self._brought
+        return lambda x, rest, target: ask(brought(x), brought(rest), int(order[target]))
+
+    @property
     def shuffled(self) -> Any:
         """Seed -> the same with shuffled weights, or None where they are not known."""
         shuffle = getattr(self._predict, "shuffled", None)

@@ -319,6 +319,26 @@ def not_converged(run: Run) -> Iterator[Finding]:
         )
 
 
+GAP = 0.02
+"""Two points of probability that no player is given: more than rounding of any kind."""
+
+
+def incomplete(run: Run) -> Iterator[Finding]:
+    """G2: values of gradients that do not add up to what they explain."""
+    for m in run.measurements:
+        kind, _, method = m.name.partition(" ")
+        if kind == "gap" and m.value > GAP:
+            yield Finding(
+                "G2",
+                "warning",
+                m.subject,
+                f"By {method} values are {m.value:.3f} from adding up to what they explain: "
+                "gradients miss what happens in steps, as in columns of categories, or were too "
+                "few.",
+                "Use more samples, or explain by shapley.",
+            )
+
+
 def few_compared(run: Run) -> Iterator[Finding]:
     """F2: reasons were compared over too few rows for an interval."""
     few = [m for m in run.measurements if m.name.startswith("reason_place ") and m.low is None]
@@ -421,6 +441,7 @@ CHECKS: tuple[Check, ...] = (
     poor_calibration,
     layer_at_fault,
     not_converged,
+    incomplete,
     few_compared,
     noisy,
     drifted,

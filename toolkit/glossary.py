@@ -129,6 +129,16 @@ class Predictor(Protocol):
         """Class probabilities of the rows `x`."""
 
 
+class Differentiable(Predictor, Protocol):
+    """A Predictor that also looks inside; a Keras model is one, an `.onnx` is not."""
+
+    def gradients(self, x: Floats, target: int) -> Floats:
+        """The gradient of the probability of `target` by every value of each row: f32 (n, ...)."""
+
+    def contributions(self, x: Floats, background: Floats, target: int) -> Doubles:
+        """What each value of one row adds to it beside rows (b, ...), by DeepLIFT: f64 (...)."""
+
+
 @dataclass(frozen=True, eq=False)
 class Step:
     """What a pass gives back: a new model (keras.Model or onnx.ModelProto) and its facts."""

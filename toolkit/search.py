@@ -39,7 +39,7 @@ from toolkit.recipe import Recipe
 from toolkit.run import Run, from_json, to_json
 from toolkit.shapes import matching
 from toolkit.space import useful
-from toolkit.study import joined, study
+from toolkit.studying import joined, study
 from toolkit.targets import spread, suited
 
 _SIMULATED = 2000

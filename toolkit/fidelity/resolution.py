@@ -27,6 +27,16 @@ class FromLogits:
         return softmax(np.asarray(self._logits(x), np.float64)).astype(np.float32)
 
     @property
+    def gradients(self) -> Any:
+        """(x, target) -> slopes, which pass over rounding, or None where it has none."""
+        return getattr(self._predict, "gradients", None)
+
+    @property
+    def contributions(self) -> Any:
+        """(x, background, target) -> those of the predictor, or None where it has none."""
+        return getattr(self._predict, "contributions", None)
+
+    @property
     def shuffled(self) -> Any:
         """Seed -> the same with shuffled weights, or None where they are not known."""
         shuffle = getattr(self._predict, "shuffled", None)

@@ -5,18 +5,20 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from toolkit import provenance
 from toolkit.errors import DataError
 from toolkit.explainers import EXPLAINERS, Explainer
+from toolkit.explainers.choices import Choice
 from toolkit.explanation import explain
 from toolkit.fidelity.difference import Difference
 from toolkit.files import sha256
 from toolkit.glossary import Attribution, Predictor, Splits
 from toolkit.run import Run
-from toolkit.study import prepared
+from toolkit.studying import prepared
 from toolkit.verification.pages import Checked
 
 CLOSE = 1e-4
@@ -76,8 +78,10 @@ def recomputed(
     asked += [Difference(alone[0], other) for other in alone[1:]]
     stored = {(a.method, a.subject, a.row): a for a in run.attributions}
     own = run.seeds.get("seed", 0)
+    how: dict[str, Any] = {"background": splits.fit.train, "seed": own}
+    how["choice"] = Choice.told(run.settings.get("choice", {}))
     for explainer in explainers_of(run):
-        made = explain(asked, explainer, splits.test, some, background=splits.fit.train, seed=own)
+        made = explain(asked, explainer, splits.test, some, **how)
         worst = max(_apart(a, stored.get((a.method, a.subject, a.row))) for a in made)
         told.append(
             Checked(

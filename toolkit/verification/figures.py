@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from toolkit.checks import checked
+from toolkit.explainers.choices import Choice
 from toolkit.explanation import players_of
 from toolkit.fidelity import reasons
 from toolkit.fidelity.comparison import groups_of
@@ -15,7 +16,7 @@ from toolkit.fidelity.scale import place, scale
 from toolkit.glossary import Floats, Measurement, Predictor, Splits
 from toolkit.measurement import judge
 from toolkit.run import Run
-from toolkit.study import again_of
+from toolkit.studying import again_of
 from toolkit.verification.attributions import CLOSE, asked_as_there, explainers_of
 from toolkit.verification.pages import Checked
 
@@ -57,7 +58,8 @@ def _of_reasons(
     if not others or not set(over) <= {a.row for a in run.attributions}:
         return []
     seed = run.seeds.get("seed", 0)
-    players = players_of(splits.test, over, splits.fit.train, seed)
+    choice = Choice.told(run.settings.get("choice", {}))
+    players = players_of(splits.test, over, splits.fit.train, seed, choice)
     second = [
         a
         for e in explainers_of(run)

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from toolkit import contract, layers, provenance
 from toolkit.alignment import aligned
-from toolkit.errors import BadInput, RecipeError, near
-from toolkit.explainers import EXPLAINERS, Explainer, Players
+from toolkit.errors import BadInput, RecipeError
+from toolkit.explainers import Explainer, Players
+from toolkit.explainers.choices import USUAL, Choice
+from toolkit.explainers.named import named
 from toolkit.explanation import decisions, explain, pick_rows, players_of
 from toolkit.fidelity.comparison import WORST, Asked, compared, groups_of
 from toolkit.fidelity.cuts import cut_again
@@ -44,17 +47,18 @@ def study(
     sample: int = SAMPLE,
     retrained: Predictor | None = None,
     figures: Sequence[str] = CHEAP,
+    choice: Choice = USUAL,
     seed: int = 0,
 ) -> Run:
     """Explain decisions of one or more models; the first is the base the others stand beside.
 
     rows: indices into the test part, or how many to pick that are worth showing; then figures that
     compare models are taken over `sample` rows drawn at random, else over `rows`. retrained: the
-    base trained anew, which says how far two equally good models differ. The Run holds decisions,
-    attributions of every model and of each one's difference from the base, what would change its
-    mind about each decision, the likeness of reasons on its scale, the rows that drifted, and
-    `figures` of the quality of the reasons, of which "sensitivity" and "randomisation" explain each
-    row again.
+    base trained anew, which says how far two equally good models differ. choice: who the players
+    are and what stands in for hidden ones. The Run holds decisions, attributions of every model
+    and of each one's difference from the base, what would change its mind about each decision, the
+    likeness of reasons on its scale, the rows that drifted, and `figures` of the quality of the
+    reasons, of which "sensitivity" and "randomisation" explain each row again.
     Raises RecipeError for an unknown method, DataError for a row that is not there, MatchError for
     models that do not answer the same question.
     """
@@ -65,9 +69,12 @@ def study(
             f"models named {every_name}", "at least one, with distinct names", "rename one"
         )
     judged_by = chosen(figures)
-    explainers = [m if isinstance(m, Explainer) else _named(m) for m in methods]
+    explainers = [m if isinstance(m, Explainer) else named([m])[0] for m in methods]
     if len(every_name) > 1:
         _alike(explainers)
+    for explainer in explainers:
+        for predict in (*predictors, *_some(retrained)):
+            explainer.suiting(predict)
     test, background = splits.test, splits.fit.train
     suspected = list(contract.suspected(predictors[0], background))
     both, mapped = prepared([*predictors, *_some(retrained)], splits)
@@ -79,12 +86,11 @@ def study(
         if isinstance(rows, int)
         else tuple(rows)
     )
-    over = picked
-    if isinstance(rows, int) and len(predictors) > 1 and sample:
-        drawn = np.random.default_rng(seed).permutation(len(test))[:sample]
-        over = tuple(sorted(int(row) for row in drawn))
+    drawing = isinstance(rows, int) and len(predictors) > 1 and sample > 0
+    over = _drawn(len(test), sample, seed) if drawing else picked
     every = tuple(sorted({*picked, *over}))
-    players = players_of(test, every, background, seed)
+    players = players_of(test, every, background, seed, choice)
+    how: dict[str, Any] = {"background": background, "seed": seed, "choice": choice}
     asked = [Remembered(p) for p in predictors]
     base, others = asked[0], asked[1:]
     found: list[Attribution] = []
@@ -93,12 +99,12 @@ def study(
     for explainer in explainers:
         beside: list[Predictor] = [*others]
         beside += [Difference(base, other) for other in others]
-        ours = explain([base, *beside], explainer, test, every, background=background, seed=seed)
+        ours = explain([base, *beside], explainer, test, every, **how)
         found += ours
         again += again_of(base, explainer, [a for a in ours if a.row in over], players, seed)
         if retrained is not None:
             beside = [base, both[-1]]
-            besides += explain(beside, explainer, test, over, background=background, seed=seed)
+            besides += explain(beside, explainer, test, over, **how)
     measured = [*judged, *scale(found, again, base.name, rows=over, seed=seed)]
     if retrained is not None:
         measured += ceiling(besides, retrained.name, base.name, seed=seed)
@@ -125,7 +131,7 @@ def study(
         data=provenance.about(splits),
         measurements=tuple(measured),
         confusions=confusions,
-        decisions=decisions(asked, test, shown, background=background, seed=seed),
+        decisions=decisions(asked, test, shown, **how),
         attributions=tuple(found),
         drifts=tuple(drifts),
         flips=flips(asked, found, players, shown),
@@ -138,6 +144,7 @@ def study(
             "methods": {e.method: asdict(e) for e in explainers},
             "rows": list(every),
             "compared": list(over),
+            "choice": asdict(choice),
         },
         machine=provenance.machine(),
     )
@@ -188,12 +195,6 @@ def joined(compressed: Run, explained: Run) -> Run:
     )
 
 
-def _named(name: str) -> Explainer:
-    if name not in EXPLAINERS:
-        raise RecipeError(f"unknown method '{name}'", near(name, EXPLAINERS))
-    return EXPLAINERS[name]()
-
-
 def _alike(explainers: Sequence[Explainer]) -> None:
     """Raise RecipeError for methods that would stop asking one model earlier than another."""
     for explainer in explainers:
@@ -203,6 +204,10 @@ def _alike(explainers: Sequence[Explainer]) -> None:
                 "the same questions for every model",
                 "leave tolerance and stable out and give samples",
             )
+
+
+def _drawn(rows: int, sample: int, seed: int) -> tuple[int, ...]:
+    return tuple(sorted(np.random.default_rng(seed).permutation(rows)[:sample].tolist()))
 
 
 def _some(predict: Predictor | None) -> list[Predictor]:
