@@ -5,36 +5,9 @@ import json
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import numpy_helper
 
 from toolkit.cli import run
-
-
-@pytest.fixture(scope="module")
-def base(digits, tmp_path_factory):
-    """A classifier of digits with a hidden layer, made by scikit-learn."""
-    from sklearn.neural_network import MLPClassifier
-
-    x = digits.fit.train.x.reshape(len(digits.fit.train), -1)
-    net = MLPClassifier((24,), max_iter=60, random_state=0, tol=0.1).fit(x, digits.fit.train.y)
-    held = {"shape": np.array([-1, 64])}
-    for i, (w, b) in enumerate(zip(net.coefs_, net.intercepts_, strict=True)):
-        held |= {f"w{i}": w.astype(np.float32), f"b{i}": b.astype(np.float32)}
-    nodes = [
-        helper.make_node("Reshape", ["x", "shape"], ["flat"]),
-        helper.make_node("Gemm", ["flat", "w0", "b0"], ["h"]),
-        helper.make_node("Relu", ["h"], ["r"]),
-        helper.make_node("Gemm", ["r", "w1", "b1"], ["z"]),
-        helper.make_node("Softmax", ["z"], ["y"]),
-    ]
-    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, shape) for n, shape in
-            (("x", ["n", 8, 8, 1]), ("y", ["n", 10]))]  # fmt: skip
-    tensors = [numpy_helper.from_array(v, n) for n, v in held.items()]
-    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], tensors)
-    path = tmp_path_factory.mktemp("base") / "base.onnx"
-    opsets = [helper.make_opsetid("", 17)]
-    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), path)
-    return path
 
 
 def called(capsys, *arguments):
@@ -47,9 +20,9 @@ def kept(out):
     return json.loads((out / "run.json").read_text())
 
 
-def test_a_time_tries_what_suits_the_file_and_keeps_the_frontier(base, tmp_path, capsys):
+def test_a_time_tries_what_suits_the_file_and_keeps_the_frontier(dense_onnx, tmp_path, capsys):
     out, cache = tmp_path / "a", tmp_path / "cache"
-    shared = (base, "--data", "digits", "--budget", "10m", "--cache", cache)
+    shared = (dense_onnx, "--data", "digits", "--budget", "10m", "--cache", cache)
     code, _, _ = called(capsys, *shared, "--jobs", 2, "--out", out)
     assert code == 0
     found = kept(out)
@@ -70,12 +43,12 @@ def test_a_time_tries_what_suits_the_file_and_keeps_the_frontier(base, tmp_path,
     assert one == two
 
 
-def test_a_cpu_decides_the_width_and_what_others_answer_is_told(base, tmp_path, capsys):
+def test_a_cpu_decides_the_width_and_what_others_answer_is_told(dense_onnx, tmp_path, capsys):
     peaks = {}
     for name in ("generic", "vnni"):
         out = tmp_path / name
         code, _, _ = called(
-            capsys, base, "--data", "digits", "--recipe", "int8", "--target", name,
+            capsys, dense_onnx, "--data", "digits", "--recipe", "int8", "--target", name,
             "--max-drop", 20, "--out", out,
         )  # fmt: skip
         assert code == 0
@@ -99,9 +72,9 @@ def test_a_cpu_decides_the_width_and_what_others_answer_is_told(base, tmp_path, 
         (("--recipe", "int4-weight"), "int4-weights"),
     ],
 )
-def test_what_means_nothing_is_one_line(given, said, base, tmp_path, capsys):
+def test_what_means_nothing_is_one_line(given, said, dense_onnx, tmp_path, capsys):
     out = tmp_path / "none"
-    code, told, err = called(capsys, base, "--data", "digits", "--out", out, *given)
+    code, told, err = called(capsys, dense_onnx, "--data", "digits", "--out", out, *given)
     assert code == 2
     assert not told
     assert len(err.strip().splitlines()) == 1

@@ -13,10 +13,10 @@ import numpy as np
 
 from toolkit.errors import RecipeError, near
 from toolkit.glossary import Facts, Fit, Floats, Stage, Step
-from toolkit.onnx_graph import Graph
 from toolkit.passes import ranges
 from toolkit.passes.base import Pass, positive
 from toolkit.passes.dynamic_int8 import integers, prepared, seven_or_eight
+from toolkit.passes.mending import mended
 
 _FLOAT = ("Softmax", "Sigmoid", "Sub", "Mul", "Div")
 """Kept float: probabilities need fine steps, and the scaling of raw input costs next to nothing."""
@@ -115,31 +115,7 @@ class StaticInt8(Pass):
                     calibrate_method=getattr(CalibrationMethod, method),
                     extra_options=extra if given else {},
                 )
-            return _ending_in_float(onnx.load(path))
-
-
-def _ending_in_float(rounded: Any) -> Any:
-    """The file without the rounding of a dense layer's output that only float operators read.
-
-    Integer kernels of dense layers give floats as well, which are finer and need no step.
-    """
-    work = Graph(rounded)
-    for node in [n for n in work.nodes if n.op_type in ("Gemm", "MatMul")]:
-        there = work.only_reader(node.output[0])
-        back = work.only_reader(there.output[0]) if there is not None else None
-        if back is None or (there.op_type, back.op_type) != ("QuantizeLinear", "DequantizeLinear"):
-            continue
-        made = back.output[0]
-        readers = work.readers(made)
-        if not all(r.op_type in _FLOAT for r in readers) or not (readers or made in work.ends):
-            continue
-        work.drop(there)
-        work.drop(back)
-        if made in work.ends:
-            node.output[0] = made
-        else:
-            work.swap(made, node.output[0])
-    return work.finished()
+            return mended(onnx.load(path), ready, _FLOAT)
 
 
 def _measured(ready: Any, rounded: Any) -> list[str]:
