@@ -20,7 +20,7 @@ from keras import layers
 from onnx import numpy_helper
 
 from toolkit import data, recipe
-from toolkit.export import export
+from toolkit.exporting import export
 from toolkit.passes import PASSES, apply
 from toolkit.predict import predictor
 

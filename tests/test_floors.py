@@ -20,18 +20,18 @@ FLOORS = [
     },
     {
         "behaviour", "checkpoints", "data", "explainers.base", "explainers.hidings", "lattice",
-        "models", "report.quantities", "run", "sparsity",
+        "models", "parquet", "report.quantities", "run", "sparsity",
     },
     {
         "artifact", "cache", "checks", "contract", "explainers", "faithfulness", "gate",
         "predict", "report.charts", "report.data", "report.words", "requirement", "training",
     },
     {
-        "alignment", "bases", "bridge", "choice", "conversion", "explanation", "fidelity", "layers",
-        "measurement", "operators", "passes.base", "report.templates", "report.tiles",
+        "alignment", "bases", "bridge", "choice", "conversion", "explanation", "fidelity", "flips",
+        "layers", "measurement", "operators", "passes.base", "report.templates", "report.tiles",
     },
-    {"export", "passes", "quality", "report.sections"},
-    {"diagnosis", "recipe", "report", "saturation", "study"},
+    {"exporting", "passes", "quality", "report.sections"},
+    {"diagnosis", "many_rows", "recipe", "report", "saturation", "studying"},
     {"making", "space", "targets", "traits", "verification"},
     {"bundle", "mixing", "stages", "surrogate"},
     {"exploring"},

@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from toolkit.export import export
+from toolkit.exporting import export
 from toolkit.passes import PASSES, joining, shorten
 from toolkit.passes.joining import halved
 from toolkit.predict import predictor, session

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from onnx import TensorProto, helper, numpy_helper
 
 from toolkit import provenance
-from toolkit.export import export
+from toolkit.exporting import export
 from toolkit.passes import PASSES, apply
 from toolkit.predict import predictor, session
 from toolkit.saturation import IntegerPredictor, can_clip, sums

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from toolkit.constants import constants
 from toolkit.errors import RecipeError
-from toolkit.export import export
+from toolkit.exporting import export
 from toolkit.passes import PASSES, apply
 from toolkit.passes.round_weights import rounded
 from toolkit.passes.weights_int4 import WeightsInt4, evenly, steps

@@ -9,7 +9,9 @@ from dataclasses import replace
 import numpy as np
 
 from toolkit.errors import DataError
-from toolkit.explainers import Explainer, Players, players_for
+from toolkit.explainers import Explainer, Players
+from toolkit.explainers.choices import USUAL, Choice, chosen
+from toolkit.explainers.players import fitting
 from toolkit.glossary import Attribution, Data, Decision, Predictor
 from toolkit.progress import tell
 
@@ -29,11 +31,13 @@ def explain(
     *,
     background: Data,
     seed: int = 0,
+    choice: Choice = USUAL,
 ) -> tuple[Attribution, ...]:
     """Explain rows of `data` for every predictor, row by row.
 
     The class explained is the one that the first predictor gives. background: training rows that
-    say what a hidden value looks like. Raises DataError for a row that is not there or not finite.
+    say what a hidden value looks like. choice: who plays and what hides them. Raises DataError for
+    a row that is not there or not finite.
 
     >>> from toolkit.explainers import EXPLAINERS
     >>> from toolkit import data, models, predict, training
@@ -46,7 +50,7 @@ def explain(
     >>> bool(abs(one.values.sum() + one.base - one.prediction) < 1e-6)
     True
     """
-    players = players_of(data, rows, background, seed)
+    players = players_of(data, rows, background, seed, choice)
     found: list[Attribution] = []
     for i in range(0, len(players), _TOGETHER):
         some = dict(list(players.items())[i : i + _TOGETHER])
@@ -66,10 +70,11 @@ def decisions(
     *,
     background: Data,
     seed: int = 0,
+    choice: Choice = USUAL,
 ) -> tuple[Decision, ...]:
     """The rows that are explained, with what every predictor says of them."""
     found = []
-    for row, players in players_of(data, rows, background, seed).items():
+    for row, players in players_of(data, rows, background, seed, choice).items():
         said = {p.name: p(data.x[row : row + 1])[0] for p in predictors}
         label = int(data.y[row])
         text = None if data.texts is None else str(data.texts[row])
@@ -111,7 +116,11 @@ def pick_rows(
 
 
 def players_of(
-    data: Data, rows: Sequence[int], background: Data, seed: int = 0
+    data: Data,
+    rows: Sequence[int],
+    background: Data,
+    seed: int = 0,
+    choice: Choice = USUAL,
 ) -> dict[int, Players]:
     """The players of each row. Raises DataError for a row that is not there or not finite."""
     for row in rows:
@@ -125,10 +134,10 @@ def players_of(
         background = replace(some, x=np.asarray(some.x))
     found: dict[int, Players] = {}
     for row in rows:
-        one = players_for(data.x[row], background, seed=seed)
         if found and background.kind == "tabular":
             # one background for all, by which they are known to belong together
             first = next(iter(found.values()))
-            one = replace(first, x=one.x)
-        found[row] = one
+            found[row] = replace(first, x=fitting(data.x[row], background))
+        else:
+            found[row] = chosen(data.x[row], background, choice, seed=seed)
     return found

@@ -8,51 +8,58 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toolkit.cli import figures, options, screen
+from toolkit.cli import figures, options, screen, streaming
 from toolkit.glossary import Predictor, Splits, Words
 from toolkit.run import Run
 
 if TYPE_CHECKING:  # it loads the passes, and help is quick
+    from toolkit.gate import Verdict
     from toolkit.recipe import Recipe
 
 
 def explain(
     model: Annotated[Path, typer.Argument(help="A .onnx, .keras or .h5 classifier.")],
     data: options.Data,
-    out: Annotated[Path, typer.Option("--out", help="The .html page to write.")],
+    out: Annotated[Path, typer.Option("--out", help=".html; of --rows all .parquet, folder.")],
     *,
     against: Annotated[
         list[Path] | None,
-        typer.Option(help="Another model on the same rows; as often as you like."),
+        typer.Option(help="Another model on the same rows; repeatable."),
     ] = None,
-    stages: Annotated[
-        str, typer.Option(help="A recipe: what each of its passes does to the reasons of MODEL.")
-    ] = "",
+    stages: Annotated[str, typer.Option(help="A recipe: what each pass does to the reasons.")] = "",
     ceiling: Annotated[
-        Path | None, typer.Option(help="The base trained anew: how far two such models differ.")
+        Path | None, typer.Option(help="The base trained anew, as a yardstick.")
     ] = None,
     method: Annotated[
-        list[str] | None, typer.Option(help="shapley or lime, or both by giving it twice.")
+        list[str] | None,
+        typer.Option(help="shapley, lime, or others: docs/explaining.md."),
     ] = None,
-    rows: Annotated[
-        str, typer.Option(help="How many rows to pick, or the rows themselves: 3,17,42.")
-    ] = "12",
-    sample: Annotated[
-        int, typer.Option(help="Rows drawn at random to compare models over.", min=0)
-    ] = 24,
+    rows: Annotated[str, typer.Option(help="How many, 3,17,42, all or a file.")] = "12",
+    sample: Annotated[int, typer.Option(help="Rows drawn to compare models.", min=0)] = 24,
     min_agreement: Annotated[
         float | None, typer.Option(help="Least agreement, 0 random to 1; by its 95 % bound.")
     ] = None,
     junit: Annotated[
         Path | None, typer.Option(help="Write the verdicts on --min-agreement as JUnit XML.")
     ] = None,
-    quality: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Figures of how good the reasons are: curves, infidelity, complexity, agreement, "
-            "surrogate (these five unless named), sensitivity, randomisation, or all."
-        ),
+    players: Annotated[
+        str, typer.Option(help="features, groups; grid, superpixels, pixels; words.")
+    ] = "",
+    group: Annotated[
+        list[str] | None, typer.Option(help="NAME=COLUMN,COLUMN: one player; repeatable.")
     ] = None,
+    hidden: Annotated[
+        str, typer.Option(help="background, mean, blur, colour, colour=R,G,B; mask.")
+    ] = "",
+    patches: Annotated[int, typer.Option(help="Parts of a picture.", min=1)] = 16,
+    quality: Annotated[
+        list[str] | None, typer.Option(help="Figures: infidelity, complexity, ... or all.")
+    ] = None,
+    samples: options.Samples = None,
+    evaluations: options.Evaluations = None,
+    tolerance: options.Tolerance = None,
+    stable: options.Stable = False,
+    background: options.Background = None,
     custom: options.Custom = None,
     trust: options.Trust = False,
     architecture: options.Architecture = "",
@@ -63,29 +70,53 @@ def explain(
     size: options.Size = "",
     scale: options.Scale = 1.0,
     offset: options.Offset = 0.0,
+    jobs: options.Jobs = 1,
+    backend: options.Backend = "processes",
+    scheduler: options.Scheduler = "",
     seed: options.Seed = 0,
     lang: options.Lang = "en",
     as_json: options.AsJson = False,
 ) -> int:
     """Explain decisions with SHAP and LIME, in one page.
 
-    Example: explain small/base.onnx --against small/int8.onnx --data digits --out why.html
+    Example: explain base.onnx --against int8.onnx --data digits --out why.html
 
-    Exit code 1 when the reasons agree less than --min-agreement; the page is still written.
+    Exit code 1 when reasons agree less than --min-agreement; the page is there.
     """
     from toolkit import gate, report, run
     from toolkit.checks import checked
-    from toolkit.errors import OutputError, RecipeError
+    from toolkit.errors import RecipeError
+    from toolkit.explainers.named import named
     from toolkit.files import sha256, writable_folder
+    from toolkit.jobs import working
     from toolkit.models.opening import kind_of
     from toolkit.predict import fitting
     from toolkit.quality import CHEAP, chosen
-    from toolkit.study import METHODS, study
+    from toolkit.studying import METHODS, study
 
-    if out.suffix not in (".html", ".htm"):
-        raise OutputError(f"cannot write {out}", "a name that ends in .html", "rename it")
     others = against or []
-    picked, judged_by = _rows(rows), chosen(quality or CHEAP)
+    whole = streaming.asked(rows)
+    pages = {
+        "--against": others,
+        "--stages": stages,
+        "--ceiling": ceiling,
+        "--min-agreement": min_agreement is not None,
+        "--junit": junit,
+        "--quality": quality,
+    }
+    if whole:
+        streaming.alone(f"--rows {rows}", pages)
+    else:
+        _check_page(out, workers=jobs > 1 or bool(scheduler) or backend != "processes")
+    picked, judged_by = 0 if whole else _rows(rows), chosen(quality or CHEAP)
+    explainers = named(
+        method or (["shapley"] if whole else METHODS),
+        samples=samples,
+        evaluations=evaluations,
+        tolerance=tolerance,
+        stable=stable,
+    )
+    choice = options.choice(players, group, hidden, patches, background)
     if not others and not stages and (ceiling or junit or min_agreement is not None):
         raise RecipeError(
             "--ceiling, --junit and --min-agreement without another model",
@@ -109,7 +140,22 @@ def explain(
         architecture=architecture,
     )
     splits = options.in_words(splits, model, predictors[0].shape, words)
+    choice.fitting(splits.test.kind)
     fitting(predictors[0], splits.test)
+    if whole:
+        with working(jobs, backend, scheduler):
+            return streaming.explained(
+                model if first is None else first,
+                splits,
+                rows,
+                out,
+                explainers,
+                name=predictors[0].name,
+                values=(scale, offset),
+                choice=choice,
+                seed=seed,
+                as_json=as_json,
+            )
     retrained = predictors.pop() if ceiling else None
     with screen.progress():
         if along is not None:
@@ -117,16 +163,17 @@ def explain(
         found = study(
             predictors,
             splits,
-            methods=method or METHODS,
+            methods=explainers,
             rows=picked,
             sample=sample,
             retrained=retrained,
             figures=judged_by,
+            choice=choice,
             seed=seed,
         )
     # the files themselves, so that the page can be verified
-    named = zip(predictors, paths, strict=False)
-    files = {f"model {p.name}": sha256(path) for p, path in named if path.is_file()}
+    each = zip(predictors, paths, strict=False)
+    files = {f"model {p.name}": sha256(path) for p, path in each if path.is_file()}
     found = replace(found, hashes={**found.hashes, **files})
     found = checked(_layered(found, model, first, splits))
     told = () if min_agreement is None else gate.verdicts(found, min_agreement)
@@ -134,18 +181,23 @@ def explain(
     report.write_page(found, "explanation", out, lang=lang)
     if junit is not None:
         gate.junit(told, junit)
+    _say(found, told, out, as_json=as_json)
+    return 0 if all(v.passed for v in told) else 1
+
+
+def _say(found: Run, told: tuple[Verdict, ...], page: Path, *, as_json: bool) -> None:
+    """The figures, what must be known, the verdicts, and where the page is."""
     if as_json:
         verdicts = {"gate": [asdict(v) for v in told]} if told else {}
         screen.say_json({**figures.plain(found), **verdicts})
-    else:
-        screen.say(figures.explained(found))
-        for f in found.findings:
-            if f.severity == "warning":
-                screen.say(f"{f.subject}: {f.sentence} {f.next_step}")
-        for verdict in told:
-            screen.say(f"{'pass' if verdict.passed else 'FAIL'}: {verdict.sentence}")
-        screen.say(f"page: {out}")
-    return 0 if all(v.passed for v in told) else 1
+        return
+    screen.say(figures.explained(found))
+    for f in found.findings:
+        if f.severity == "warning":
+            screen.say(f"{f.subject}: {f.sentence} {f.next_step}")
+    for verdict in told:
+        screen.say(f"{'pass' if verdict.passed else 'FAIL'}: {verdict.sentence}")
+    screen.say(f"page: {page}")
 
 
 def _recipe(name: str, kind: str) -> Recipe | None:
@@ -164,6 +216,15 @@ def _along(
     from toolkit.stages import stages
 
     return stages(recipe, model, splits.fit, out.parent / ".cache", seed=seed)[1:]
+
+
+def _check_page(out: Path, *, workers: bool) -> None:
+    from toolkit.errors import OutputError, RecipeError
+
+    if workers:
+        raise RecipeError("several workers for a page", "--rows all", "leave --jobs and such out")
+    if out.suffix not in (".html", ".htm"):
+        raise OutputError(f"cannot write {out}", "a name that ends in .html", "rename it")
 
 
 def _check_gate(least: float | None, junit: Path | None, rows: int) -> None:
@@ -211,17 +272,19 @@ def _layered(found: Run, path: Path, opened: Any, splits: Splits) -> Run:
     from toolkit.artifact import save
     from toolkit.errors import ExportError
     from toolkit.glossary import Finding
-    from toolkit.study import with_layers
+    from toolkit.studying import with_layers
 
     if opened is None:
         return with_layers(found, path, splits)
-    from toolkit.export import export
+    from toolkit.exporting import export
 
     with TemporaryDirectory() as folder:
         try:
             made = save(export(opened, splits.fit.validation).model, "model", Path(folder))
         except ExportError as error:
-            said = Finding("E1", "info", found.base, f"No pictures of layers: {error}.", "")
+            said = Finding.of(
+                "E1", "info", found.base, "No pictures of layers: {why}.", why=str(error)
+            )
             return replace(found, findings=(*found.findings, said))
         return with_layers(found, made.path, splits)
 
@@ -235,6 +298,8 @@ def _rows(text: str) -> int | list[int]:
         numbers = [-1]
     if min(numbers) < 0 or (len(numbers) == 1 and numbers[0] == 0):
         raise DataError(
-            f"--rows {text}", "how many to pick, or rows such as 3,17,42", "correct the option"
+            f"--rows {text}",
+            "how many, rows such as 3,17,42, all, or a file that is there",
+            "correct it",
         )
     return numbers[0] if len(numbers) == 1 else numbers

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -112,35 +113,78 @@ def _without_numbering(frame: Any, label: str) -> tuple[Any, list[str]]:
     return frame.iloc[:, kept], [str(frame.columns[i]) or f"column {i + 1}" for i in found]
 
 
-def unlabelled(path: Path, like: Data) -> Floats:
-    """The rows of a table in the columns of `like`, f32 (n, columns); other columns are left out.
+def chunks(path: Path, like: Data, size: int) -> Iterator[Floats]:
+    """The rows of a table in the columns of `like`, f32 (size, columns) at a time, the last fewer.
 
-    Texts become the codes they have there. Raises DataError for a missing column and for a text
-    that is no category there.
+    Texts become the codes they have there; other columns are left out. Memory is that of a chunk.
+    Raises DataError for a missing column and for a text that is no category there.
     """
-    frame, _ = _frame(path)
-    frame.columns = [str(name).strip() for name in frame.columns]
+    if path.suffix.lower() == ".parquet":
+        frames: Generator[Any] = _pieces(path, size)
+    else:
+        texts = [like.features[place] for place in like.categories]
+        settings, names, _ = _settings(path)
+        if names is None:
+            # a code of a category may look like a number
+            settings["dtype"] = dict.fromkeys(texts, str)
+        frames = _read_csv(path, settings, names, size)
+    with closing(frames):
+        for frame in frames:
+            frame.columns = [str(name).strip() for name in frame.columns]
+            yield _as_there(path, frame, like)
+
+
+def _as_there(path: Path, frame: Any, like: Data) -> Floats:
+    """Rows in the columns and codes of `like`."""
     out = np.zeros((len(frame), len(like.features)), np.float32)
     for place, name in enumerate(like.features):
         if name not in frame.columns:
             raise DataError(
                 f"{path} has no column '{name}'", near(name, frame.columns), "give all columns"
             )
-        values, found = _column(frame[name], name)
         names = like.categories.get(place, ())
-        if bool(found) != bool(names):
+        values = frame[name]
+        if (values.dtype.kind in "biuf") == bool(names) and not values.isna().all():
             raise DataError(f"column '{name}' of {path} is of another kind", "as in --data", "mend")
-        if found:
-            strange = [n for n in found if n not in names]
-            if strange:
-                raise DataError(
-                    f"column '{name}' of {path} holds '{strange[0]}'", near(strange[0], names)
-                )
-            values = np.array([names.index(n) for n in found], np.float32)[values.astype(int)]
-        elif place in like.fill:
-            values = np.where(np.isnan(values), np.float32(like.fill[place]), values)
-        out[:, place] = values
+        if not names:
+            found = values.to_numpy(dtype=np.float32, na_value=np.nan)
+            if place in like.fill:
+                found = np.where(np.isnan(found), np.float32(like.fill[place]), found)
+            out[:, place] = found
+            continue
+        shown = values.astype(object).where(values.notna(), "missing")
+        codes = {known: code for code, known in enumerate(names)}
+        coded = [codes.get(str(value).strip(), -1) for value in shown]
+        if -1 in coded:
+            strange = str(shown.iloc[coded.index(-1)]).strip()
+            raise DataError(f"column '{name}' of {path} holds '{strange}'", near(strange, names))
+        out[:, place] = coded
     return out
+
+
+def _pieces(path: Path, size: int) -> Generator[Any]:
+    """A .parquet as frames of `size` rows and a shorter last one."""
+    import pandas as pd
+
+    try:
+        from pyarrow import ArrowException  # type: ignore[import-untyped]
+        from pyarrow.parquet import ParquetFile  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise _without_pyarrow(path) from error
+    left: list[Any] = []
+    try:
+        for batch in ParquetFile(path).iter_batches(batch_size=size):
+            frame = batch.to_pandas()
+            left.append(frame if frame.index.names == [None] else frame.reset_index())
+            whole = pd.concat(left, ignore_index=True)
+            while len(whole) >= size:
+                yield whole.iloc[:size]
+                whole = whole.iloc[size:]
+            left = [whole]
+    except (ArrowException, OSError) as error:
+        raise _unreadable(path, error) from error
+    if left and len(left[0]):
+        yield left[0]
 
 
 def _is_prose(values: Any) -> bool:
@@ -170,61 +214,95 @@ def _frame(path: Path) -> tuple[Any, dict[str, str]]:
     """The table, and its encoding where it is not UTF-8."""
     import pandas as pd
 
+    if path.suffix.lower() != ".parquet":
+        settings, names, encoding = _settings(path)
+        (frame,) = _read_csv(path, settings, names)
+        return frame, ({} if encoding[:3] == "utf" else {"encoding": encoding})
     try:
-        if path.suffix.lower() == ".parquet":
-            frame = pd.read_parquet(path)
-            return (frame if frame.index.names == [None] else frame.reset_index()), {}
+        frame = pd.read_parquet(path)
+    except ImportError as error:
+        raise _without_pyarrow(path) from error
+    except (ValueError, OSError) as error:
+        raise _unreadable(path, error) from error
+    return (frame if frame.index.names == [None] else frame.reset_index()), {}
+
+
+def _settings(path: Path) -> tuple[dict[str, Any], list[str] | None, str]:
+    """How pandas must read a table of text, its names where pandas gets them wrong, its encoding.
+
+    Names are "" where the file has none.
+    """
+    try:
         encoding = _encoding(path)
         with path.open(encoding=encoding, newline="") as stream:
             first = stream.readline(MOST_COLUMNS * 100)
             start = stream.read(2**16)
-        separator = max(",;\t|", key=first.count)
-        if first.count(separator) >= MOST_COLUMNS:
-            raise DataError(
-                f"{path} has {first.count(separator) + 1:,} columns or more",
-                f"at most {MOST_COLUMNS:,}",
-                "choose the columns that matter",
-            )
-        spaced = separator not in first and len(first.split()) > 1
-        cells = first.split() if spaced else first.strip().split(separator)
-        # a number among the names of columns means that there are no names
-        headless = any(_is_number(cell) for cell in cells)
-        frame = pd.read_csv(
-            path,
-            sep=r"\s+" if spaced else separator,
-            header=None if headless else 0,
-            skipinitialspace=True,
-            # where commas do not part the values, they may stand before the decimals
-            decimal="," if separator != "," and _has_decimal_commas(start) else ".",
-            na_values=_MISSING,
-            keep_default_na=False,
-            encoding=encoding,
-        )
-        if not isinstance(frame.index, pd.RangeIndex):
-            raise DataError(
-                f"{path} has more values than names of columns in its rows",
-                "one name a column",
-                "correct its first line",
-            )
-        cells = [cell.strip().strip('"') for cell in cells]
-        if not headless and len(set(cells)) < len(cells):
-            # pandas would rename the second of them
-            frame.columns = cells[: frame.shape[1]]
-        if headless:
-            frame.columns = [f"column {i + 1}" for i in range(frame.shape[1])]
-        return frame, ({} if encoding[:3] == "utf" else {"encoding": encoding})
-    except ImportError as error:
-        raise DataError(
-            f"reading {path} needs pyarrow", "a .csv, or pyarrow", "pip install pyarrow"
-        ) from error
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path} is not UTF-8 (byte {error.start})", "text in UTF-8", "save it as UTF-8"
         ) from error
-    except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    separator = max(",;\t|", key=first.count)
+    if first.count(separator) >= MOST_COLUMNS:
         raise DataError(
-            f"cannot read {path} ({str(error)[:120]})", "a table with one row a line", "check it"
-        ) from error
+            f"{path} has {first.count(separator) + 1:,} columns or more",
+            f"at most {MOST_COLUMNS:,}",
+            "choose the columns that matter",
+        )
+    spaced = separator not in first and len(first.split()) > 1
+    cells = first.split() if spaced else first.strip().split(separator)
+    # a number among the names of columns means that there are no names
+    headless = any(_is_number(cell) for cell in cells)
+    settings = {
+        "sep": r"\s+" if spaced else separator,
+        "header": None if headless else 0,
+        "skipinitialspace": True,
+        # where commas do not part the values, they may stand before the decimals
+        "decimal": "," if separator != "," and _has_decimal_commas(start) else ".",
+        "na_values": _MISSING,
+        "keep_default_na": False,
+        "encoding": encoding,
+    }
+    cells = [cell.strip().strip('"') for cell in cells]
+    if headless:
+        return settings, [], encoding
+    # pandas would rename the second of two equal names
+    return settings, (cells if len(set(cells)) < len(cells) else None), encoding
+
+
+def _read_csv(
+    path: Path, settings: dict[str, Any], names: list[str] | None, size: int | None = None
+) -> Generator[Any]:
+    """The table as one frame, or in frames of `size` rows."""
+    import pandas as pd
+
+    try:
+        read = pd.read_csv(path, chunksize=size, **settings)
+        with nullcontext([read]) if size is None else read as frames:
+            for frame in frames:
+                if not isinstance(frame.index, pd.RangeIndex):
+                    raise DataError(
+                        f"{path} has more values than names of columns in its rows",
+                        "one name a column",
+                        "correct its first line",
+                    )
+                if names is not None:
+                    numbered = [f"column {i + 1}" for i in range(frame.shape[1])]
+                    frame.columns = names[: frame.shape[1]] or numbered
+                yield frame
+    except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
+        raise _unreadable(path, error) from error
+
+
+def _without_pyarrow(path: Path) -> DataError:
+    return DataError(f"reading {path} needs pyarrow", "a .csv, or pyarrow", "pip install pyarrow")
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    return DataError(
+        f"cannot read {path} ({str(error)[:120]})", "a table with one row a line", "check it"
+    )
 
 
 def _encoding(path: Path) -> str:

@@ -14,6 +14,8 @@ from toolkit.errors import DataError
 from toolkit.glossary import Data, Floats
 from toolkit.shapes import in_shape
 
+_CHUNK = 2**16
+
 
 def rows(spec: str | Path, like: Data, *, scale: float = 1.0, offset: float = 0.0) -> Floats:
     """Read rows f32 (n, ...) of the same kind and shape as those of `like`; labels are ignored.
@@ -37,7 +39,8 @@ def rows(spec: str | Path, like: Data, *, scale: float = 1.0, offset: float = 0.
     if path.is_dir():
         x = images.unsorted(path, tuple(like.x.shape[1:]))
     elif path.suffix.lower() in tables.TABLES:
-        x = tables.unlabelled(path, like)
+        none = np.zeros((0, len(like.features)), np.float32)
+        x = np.concatenate([none, *tables.chunks(path, like, _CHUNK)])
     else:
         x = npz.rows(path)
     if isinstance(x, Pictures):

@@ -109,7 +109,7 @@ def rounded(
 
     >>> whole, left = rounded(np.array([[[0.4], [0.4]]]), np.ones((1, 2, 2)))
     >>> whole.ravel().tolist(), round(left, 2)
-    ([1.0, 0.0], 0.06)
+    ([1.0, 0.0], 0.07)
     """
     k = weights.shape[1]
     inner = squares + _DAMPING * np.einsum("gkk->g", squares)[:, None, None] / k * np.eye(k)

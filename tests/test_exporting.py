@@ -3,7 +3,7 @@ import onnx
 import pytest
 
 from toolkit.errors import ExportError
-from toolkit.export import TOLERANCE, export
+from toolkit.exporting import TOLERANCE, export
 
 
 @pytest.mark.parametrize("name", ["mlp", "cnn", "tabular"])

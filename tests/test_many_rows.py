@@ -1,0 +1,255 @@
+"""Any number of rows: the same bytes whoever works, and nothing done twice or lost."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from toolkit import many_rows, parquet
+from toolkit.cli import run
+from toolkit.data.sources import of_rows, of_splits
+from toolkit.errors import DataError, MatchError, OutputError
+from toolkit.explainers import EXPLAINERS
+from toolkit.explainers.choices import Choice
+from toolkit.explanation import explain
+from toolkit.exporting import export
+from toolkit.jobs import working
+from toolkit.many_rows import explain_rows
+from toolkit.predict import OnnxPredictor
+from toolkit.progress import listening
+
+FEW = EXPLAINERS["shapley"](evaluations=5500)
+
+
+@pytest.fixture(scope="module")
+def model(tabular, wine):
+    return export(tabular, wine.fit.validation).model.SerializeToString()
+
+
+@pytest.fixture
+def go(model, wine, monkeypatch):
+    """Explain the 45 test rows in parts of 10, or as given."""
+    monkeypatch.setattr(many_rows, "PART", 10)
+
+    def run_it(out, *, x=wine.test.x, of=model, **settings):
+        settings = {"explainer": FEW, "background": wine.fit.train, **settings}
+        return explain_rows(of, [of_rows("test", x)], out, **settings)
+
+    return run_it
+
+
+@pytest.fixture
+def alone(go, tmp_path):
+    """What one process makes of them."""
+    go(tmp_path / "alone")
+    return content(tmp_path / "alone")
+
+
+def content(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_lines_are_those_of_explain(go, model, wine, tmp_path):
+    told = go(tmp_path / "why.parquet", name="net")
+    assert [p.name for p in tmp_path.iterdir()] == ["why.parquet"]
+    predict = OnnxPredictor(model, "net", 1)
+    wanted = explain([predict], FEW, wine.test, range(45), background=wine.fit.train)
+    lines = pd.concat([a.to_frame() for a in wanted], ignore_index=True)
+    found = pd.read_parquet(told.path)
+    for name in ("row", "model", "method", "target", "player", "shown", "value", "stderr"):
+        assert found[name].tolist() == lines[name].tolist(), name
+    assert set(found["part"]) == {"test"}
+    assert (found["class"] == [wine.test.classes[t] for t in found["target"]]).all()
+    sums = found.groupby("row")["value"].sum() + found.groupby("row")["base"].first()
+    assert np.allclose(sums, found.groupby("row")["prediction"].first())
+    assert (told.rows, told.found) == (45, 0)
+    assert told.unsure == sum(not a.converged for a in wanted)
+    means = lines["value"].abs().groupby(lines["player"]).sum() / 45
+    assert dict(told.foremost) == pytest.approx(means.nlargest(10).to_dict())
+
+
+def test_the_same_bytes_in_processes_and_in_other_company(go, alone, tmp_path, monkeypatch):
+    with working(jobs=2):
+        go(tmp_path / "two")
+    monkeypatch.setattr(many_rows, "_TOGETHER", 3)
+    go(tmp_path / "three")
+    assert content(tmp_path / "two") == content(tmp_path / "three") == alone
+
+
+def test_a_worker_of_a_cluster_dies_and_nothing_is_lost(go, alone, tmp_path):
+    from distributed import Client, LocalCluster
+
+    killed = []
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        cluster.wait_for_workers(2)
+        pids = list(client.run(os.getpid).values())
+
+        def after_the_first_part(task, done, total):
+            if done and not killed:
+                killed.append(pids[0])
+                os.kill(pids[0], signal.SIGKILL)
+
+        with (
+            listening(after_the_first_part),
+            working(backend="dask", scheduler=cluster.scheduler_address),
+        ):
+            go(tmp_path / "cluster")
+    assert killed
+    assert content(tmp_path / "cluster") == alone
+
+
+KILLED = """
+import os, pickle, signal, sys
+from toolkit import many_rows
+from toolkit.data.sources import of_rows
+from toolkit.progress import listening
+many_rows.PART = 10
+def die(task, done, total):
+    if done == 20:
+        os.kill(os.getpid(), signal.SIGKILL)
+with open(sys.argv[1], "rb") as stream:
+    model, x, out, settings = pickle.load(stream)
+with listening(die):
+    many_rows.explain_rows(model, [of_rows("test", x)], out, **settings)
+"""
+
+
+def test_a_killed_run_goes_on(go, alone, model, wine, tmp_path):
+    import pickle
+
+    out = tmp_path / "killed"
+    settings = {"explainer": FEW, "background": wine.fit.train}
+    (tmp_path / "job").write_bytes(pickle.dumps((model, wine.test.x, out, settings)))
+    died = subprocess.run([sys.executable, "-c", KILLED, tmp_path / "job"], check=False)
+    assert died.returncode == -signal.SIGKILL
+    there = {path: path.stat() for path in out.glob("part-*")}
+    assert len(there) == 2
+    seen = []
+    with listening(lambda task, done, total: seen.append(done)):
+        told = go(out)
+    assert told.found == seen[0] == 20
+    assert all(path.stat().st_mtime_ns == before.st_mtime_ns for path, before in there.items())
+    assert content(out) == alone
+
+
+def test_what_is_damaged_is_done_again(go, alone, tmp_path):
+    out = tmp_path / "alone"
+    (out / "part-000001.parquet").write_bytes(alone["part-000001.parquet"][:-9])
+    (out / "part-000003.parquet").write_bytes(alone["part-000002.parquet"])
+    assert go(out).found == 25
+    assert content(out) == alone
+
+
+@pytest.mark.parametrize("other", ["seed", "rows", "settings", "background", "model", "part"])
+def test_parts_of_something_else_are_never_taken(  # noqa: PLR0917
+    other, go, alone, model, wine, tmp_path, monkeypatch
+):
+    changed = wine.test.x.copy()
+    changed[44, 3] += 1
+    settings = {
+        "seed": {"seed": 1},
+        "rows": {"x": changed},
+        "settings": {"explainer": EXPLAINERS["shapley"](evaluations=5600)},
+        "background": {"background": wine.fit.train.rows(slice(100))},
+        "model": {"of": OnnxPredictor(model, "m").shuffled(0)._model},
+        "part": {},
+    }[other]
+    if other == "part":
+        monkeypatch.setattr(many_rows, "PART", 11)
+    with pytest.raises(OutputError, match="another model, other rows"):
+        go(tmp_path / "alone", **settings)
+    assert content(tmp_path / "alone") == alone
+
+
+def test_a_place_with_other_files_is_refused(go, tmp_path):
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(OutputError, match="holds other files"):
+        go(tmp_path)
+    go(tmp_path / "why.parquet")
+    assert go(tmp_path / "why.parquet").found == 45
+    with pytest.raises(OutputError, match="another model"):
+        go(tmp_path / "why.parquet", seed=1)
+
+
+@pytest.mark.parametrize("method", ["shapley", "lime"])
+def test_pictures_and_lime(method, frontier, digits, wine, model, tmp_path):  # noqa: PLR0917
+    """Players are those that explain() finds, from the little that a worker is sent."""
+    explainer = EXPLAINERS[method](samples=400)
+    for path, splits in ((frontier.base.path, digits), (model, wine)):
+        out = tmp_path / f"{splits.name}.parquet"
+        some = splits.test.rows(slice(3))
+        explain_rows(
+            path,
+            [of_rows("test", some.x)],
+            out,
+            background=splits.fit.train,
+            explainer=explainer,
+            name="base",
+        )
+        predict = OnnxPredictor(path, "base", 1)
+        wanted = explain([predict], explainer, some, range(3), background=splits.fit.train)
+        found = pd.read_parquet(out)
+        assert found["value"].tolist() == [v for a in wanted for v in a.values]
+        assert found["player"].tolist() == [n for a in wanted for n in a.names]
+
+
+def test_every_part_of_a_data_set(wine):
+    assert sum(source.rows for source in of_splits(wine)) == 178
+
+
+def test_what_cannot_be_explained_is_refused_before_work(go, wine, digits, tmp_path):
+    x = wine.test.x.copy()
+    x[7, 2] = np.nan
+    with pytest.raises(DataError, match="row 7 of test has NaN"):
+        go(tmp_path / "nan", x=x)
+    with pytest.raises(DataError, match="no rows"):
+        go(tmp_path / "none", x=x[:0])
+    with pytest.raises(MatchError):
+        go(tmp_path / "digits", background=digits.fit.train)
+    with pytest.raises(MatchError, match="give the 13 columns"):
+        go(tmp_path / "narrow", x=wine.test.x[:, :5])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_keras_model_and_the_command(tabular, wine, tmp_path, capsys):
+    tabular.save(tmp_path / "net.keras")
+    table = pd.DataFrame(wine.test.x[:, ::-1], columns=wine.test.features[::-1])
+    table.to_csv(tmp_path / "log.csv", index=False)
+    out = tmp_path / "why.parquet"
+    command = [tmp_path / "net.keras", "--data", "wine", "--evaluations", 5500, "--json"]
+    given = [*command, "--rows", tmp_path / "log.csv", "--out", out, "--background", 50]
+    assert run(["explain"], [str(g) for g in given], "explain") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["rows"], told["path"]) == (45, str(out))
+    found = pd.read_parquet(out)
+    assert (found["part"] == "log.csv").all()
+    assert len(found) == 45 * 13
+    background = replace(wine.fit.train)
+    made = explain_rows(
+        tabular,
+        [of_rows("log.csv", wine.test.x)],
+        tmp_path / "again.parquet",
+        choice=Choice(rows=50),
+        background=background,
+        explainer=FEW,
+        name="net",
+    )
+    pd.testing.assert_frame_equal(found, pd.read_parquet(made.path))
+
+
+def test_summary_counts_rows_and_not_lines(go, tmp_path):
+    go(tmp_path / "folder")
+    go(tmp_path / "why.parquet")
+    parts = sorted((tmp_path / "folder").glob("part-*"))
+    assert parquet.summary(parts, 45) == parquet.summary([tmp_path / "why.parquet"], 45)

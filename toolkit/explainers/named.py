@@ -1,0 +1,37 @@
+"""Methods by their names, each with those settings that it has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+from toolkit.errors import RecipeError, near
+from toolkit.explainers import EXPLAINERS, Explainer
+
+
+def named(methods: Sequence[str], **settings: Any) -> list[Explainer]:
+    """The explainers of these names; a setting that is None or False counts as not given.
+
+    Raises RecipeError for an unknown name, and for a setting that none of the methods has.
+
+    >>> [vars(e)["samples"] for e in named(["shapley", "lime"], samples=5000, stable=None)]
+    [5000, 5000]
+    """
+    given = {name: value for name, value in settings.items() if value not in (None, False)}
+    found, used = [], set()
+    for method in methods:
+        if method not in EXPLAINERS:
+            raise RecipeError(f"unknown method '{method}'", near(method, EXPLAINERS))
+        kind = EXPLAINERS[method]
+        own = {field.name for field in fields(kind)} & given.keys()
+        found.append(kind(**{name: given[name] for name in own}))
+        used |= own
+    for name in given.keys() - used:
+        having = [m for m, kind in EXPLAINERS.items() if name in {f.name for f in fields(kind)}]
+        raise RecipeError(
+            f"--{name} of {', '.join(methods)}",
+            f"methods that have it: {', '.join(having)}",
+            "leave it out or change --method",
+        )
+    return found
