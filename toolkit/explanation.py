@@ -131,11 +131,7 @@ def players_of(
         if not 0 <= row < len(data):
             raise DataError(f"row {row}", f"0 to {len(data) - 1}", "pick a row that is there")
     if background.kind == "image":
-        # some rows, spread over a file that may be sorted, give the mean picture
-        most = max(min(_VALUES // math.prod(background.x.shape[1:]), 1000), 50)
-        spread = np.linspace(0, len(background) - 1, min(len(background), most))
-        some = background.rows(spread.astype(int))
-        background = replace(some, x=np.asarray(some.x))
+        background = few_pictures(background)
     found: dict[int, Players] = {}
     for row in rows:
         one = players_for(data.x[row], background, seed=seed)
@@ -147,3 +143,11 @@ def players_of(
             one = features(one.x, background, rows=size, seed=seed)
         found[row] = one
     return found
+
+
+def few_pictures(background: Data) -> Data:
+    """Some pictures, in memory, spread over a file that may be sorted: they give the mean one."""
+    most = max(min(_VALUES // math.prod(background.x.shape[1:]), 1000), 50)
+    spread = np.linspace(0, len(background) - 1, min(len(background), most))
+    some = background.rows(spread.astype(int))
+    return replace(some, x=np.asarray(some.x))

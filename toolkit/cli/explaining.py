@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toolkit.cli import figures, options, screen, streaming
+from toolkit.cli import distilling, figures, options, screen, streaming
 from toolkit.glossary import Predictor, Splits, Words
 from toolkit.run import Run
 
@@ -21,8 +21,8 @@ def explain(
     model: Annotated[Path, typer.Argument(help="A .onnx, .keras or .h5 classifier.")],
     data: options.Data,
     out: Annotated[
-        Path, typer.Option("--out", help="A .html page; of --rows all a .parquet or folder.")
-    ],
+        Path | None, typer.Option("--out", help="A .html page; of --rows all a .parquet.")
+    ] = None,
     *,
     against: Annotated[
         list[Path] | None,
@@ -36,13 +36,11 @@ def explain(
         list[str] | None, typer.Option(help="shapley or lime; repeatable, both unless named.")
     ] = None,
     rows: Annotated[str, typer.Option(help="How many, 3,17,42, all or a file.")] = "12",
-    sample: Annotated[int, typer.Option(help="Rows drawn to compare models.", min=0)] = 24,
+    sample: Annotated[int, typer.Option(help="Rows to compare over.", min=0)] = 24,
     min_agreement: Annotated[
-        float | None, typer.Option(help="Least agreement, 0 random to 1; by its 95 % bound.")
+        float | None, typer.Option(help="Least agreement, 0 to 1, by its 95 % bound.")
     ] = None,
-    junit: Annotated[
-        Path | None, typer.Option(help="Write the verdicts on --min-agreement as JUnit XML.")
-    ] = None,
+    junit: Annotated[Path | None, typer.Option(help="The verdicts as JUnit XML.")] = None,
     quality: Annotated[
         list[str] | None,
         typer.Option(
@@ -54,6 +52,12 @@ def explain(
     tolerance: options.Tolerance = None,
     stable: options.Stable = False,
     background: options.Background = None,
+    distil_explainer: Annotated[
+        Path | None, typer.Option(help="Write a net that explains.")
+    ] = None,
+    max_error: Annotated[
+        float | None, typer.Option(help="Most it may err; 1 is as saying nothing.")
+    ] = None,
     custom: options.Custom = None,
     trust: options.Trust = False,
     architecture: options.Architecture = "",
@@ -79,7 +83,7 @@ def explain(
     """
     from toolkit import gate, report, run
     from toolkit.checks import checked
-    from toolkit.errors import OutputError, RecipeError
+    from toolkit.errors import RecipeError
     from toolkit.explainers.named import named
     from toolkit.files import sha256, writable_folder
     from toolkit.jobs import working
@@ -98,12 +102,11 @@ def explain(
         "--junit": junit,
         "--quality": quality,
     }
-    if whole:
-        streaming.alone(f"--rows {rows}", pages)
-    elif jobs > 1 or scheduler or backend != "processes":
-        raise RecipeError("several workers for a page", "--rows all", "leave --jobs and such out")
-    elif out.suffix not in (".html", ".htm"):
-        raise OutputError(f"cannot write {out}", "a name that ends in .html", "rename it")
+    place = _place(out, distil_explainer, rows if whole else "", pages)
+    if not whole and (jobs > 1 or scheduler or backend != "processes"):
+        raise RecipeError("several workers", "--rows all", "leave --jobs and such out")
+    if max_error is not None and distil_explainer is None:
+        raise RecipeError("--max-error alone", "--distil-explainer OUT.onnx", "add it")
     picked, judged_by = 0 if whole else _rows(rows), chosen(quality or CHEAP)
     explainers = named(
         method or (["shapley"] if whole else METHODS),
@@ -125,7 +128,7 @@ def explain(
     splits = options.loaded(
         data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=size, drop=drop
     )
-    writable_folder(out.parent)
+    writable_folder(place.parent)
     predictors, first, words = _opened(
         paths,
         kinds,
@@ -142,7 +145,7 @@ def explain(
                 model if first is None else first,
                 splits,
                 rows,
-                out,
+                place,
                 explainers,
                 name=predictors[0].name,
                 values=(scale, offset),
@@ -150,10 +153,21 @@ def explain(
                 seed=seed,
                 as_json=as_json,
             )
+    if distil_explainer is not None:
+        return distilling.distilled(
+            model if first is None else first,
+            splits,
+            place,
+            most=max_error,
+            evaluations=evaluations,
+            background=background,
+            seed=seed,
+            as_json=as_json,
+        )
     retrained = predictors.pop() if ceiling else None
     with screen.progress():
         if along is not None:
-            predictors += _along(along, first, splits, out, seed)
+            predictors += _along(along, first, splits, place, seed)
         found = study(
             predictors,
             splits,
@@ -171,12 +185,28 @@ def explain(
     found = replace(found, hashes={**found.hashes, **files})
     found = checked(_layered(found, model, first, splits))
     told = () if min_agreement is None else gate.verdicts(found, min_agreement)
-    run.save(found, out.with_suffix(".json"))
-    report.write_page(found, "explanation", out, lang=lang)
+    run.save(found, place.with_suffix(".json"))
+    report.write_page(found, "explanation", place, lang=lang)
     if junit is not None:
         gate.junit(told, junit)
-    _say(found, told, out, as_json=as_json)
+    _say(found, told, place, as_json=as_json)
     return 0 if all(v.passed for v in told) else 1
+
+
+def _place(out: Path | None, explainer: Path | None, rows: str, pages: dict[str, Any]) -> Path:
+    """Where the one job writes that is asked for. Raises for none, two, and options of a page."""
+    from toolkit.errors import OutputError, RecipeError
+
+    if explainer is not None and out is not None:
+        raise RecipeError("--distil-explainer with --out", "one of them", "leave --out out")
+    place = explainer or out
+    if place is None:
+        raise OutputError("nowhere to write", "--out or --distil-explainer", "name one")
+    if rows or explainer:
+        streaming.alone(f"--rows {rows}" if rows else "--distil-explainer", pages)
+    elif place.suffix not in (".html", ".htm"):
+        raise OutputError(f"cannot write {place}", "a name that ends in .html", "rename it")
+    return place
 
 
 def _say(found: Run, told: tuple[Verdict, ...], page: Path, *, as_json: bool) -> None:
