@@ -79,11 +79,9 @@ def explain(
     lang: options.Lang = "en",
     as_json: options.AsJson = False,
 ) -> int:
-    """Explain decisions with SHAP and LIME, in one page.
+    """Explain decisions with SHAP and LIME; exit code 1 below --min-agreement.
 
     Example: explain base.onnx --against int8.onnx --data digits --out why.html
-
-    Exit code 1 when reasons agree less than --min-agreement; the page is there.
     """
     from toolkit import gate, report, run
     from toolkit.checks import checked
