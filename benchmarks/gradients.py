@@ -20,6 +20,7 @@ import numpy as np
 import shap
 
 from toolkit import load, models, training
+from toolkit.errors import ToolkitError
 from toolkit.explainers import EXPLAINERS
 from toolkit.explainers.choices import Choice, chosen
 from toolkit.explainers.gradients import Expected, Integrated
@@ -120,13 +121,19 @@ def methods(case, _):
     for method, kind in sorted(EXPLAINERS.items()):
         cosines, tops, gaps, asked = [], [], [], []
         for row, target in enumerate(targets):
-            one = kind()(predict, players[row], target)
+            try:
+                one = kind()(predict, players[row], target)
+            except ToolkitError as refused:
+                print(f"{method:12} {refused.problem}")
+                break
             a, b = one.values, exact[row].values
             cosines.append(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
             first = [set(np.argsort(-np.abs(v), kind="stable")[:5]) for v in (a, b)]
             tops.append(len(first[0] & first[1]) / len(first[0] | first[1]))
             gaps.append(abs(one.base + a.sum() - one.prediction))
             asked.append(one.evaluations)
+        if not asked:
+            continue
         print(
             f"{method:12} {np.mean(cosines):7.3f} {np.mean(tops):9.2f} {np.mean(gaps):8.4f} "
             f"{np.mean(asked):12,.0f}",

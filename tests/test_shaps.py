@@ -140,8 +140,10 @@ def test_deep_of_one_unit_and_of_logits(head):
 
     keras.utils.set_random_seed(0)
     units = 1 if head else 3
-    layers = [keras.layers.Input((5,)), keras.layers.Dense(6, "relu")]
     data = table(5)
+    scale = keras.layers.Normalization()
+    scale.adapt(3 * data.x + 1)
+    layers = [keras.layers.Input((5,)), scale, keras.layers.Dense(6, "relu")]
     net = KerasPredictor(keras.Sequential([*layers, keras.layers.Dense(units, head)]), "net")
     for target in (0, 1):
         found = Deep()(net, players_for(data.x[0], data), target)

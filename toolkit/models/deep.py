@@ -30,6 +30,7 @@ LAYERS = (
     "GlobalAveragePooling2D",
     "InputLayer",
     "MaxPooling2D",
+    "Normalization",
     "ReLU",
     "Rescaling",
     "Reshape",
@@ -93,11 +94,18 @@ def _known(model: Any) -> None:
 
 @contextmanager
 def _recording() -> Iterator[None]:
-    """Put back how TensorFlow records what gradients need, also when shap fails."""
+    """Put back how TensorFlow records what gradients need, also when shap fails.
+
+    shap traces each row anew, of which TensorFlow would warn.
+    """
+    import tensorflow as tf
     from tensorflow.python.eager import execute
 
-    record = execute.record_gradient
+    record, log = execute.record_gradient, tf.get_logger()
+    level = log.level
+    log.setLevel("ERROR")
     try:
         yield
     finally:
+        log.setLevel(level)
         execute.record_gradient = record
