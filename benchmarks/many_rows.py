@@ -2,7 +2,7 @@
 
     TOOLKIT_DATA=FOLDER python benchmarks/many_rows.py [--rows 100000 1000000] [--rounds 5]
 
-Adult, 12 columns, a net of two layers of 64 (games.py), exact Shapley values against 5 background
+Adult, 12 columns, a net of two layers of 64 (games.py), exact Shapley values against 2 background
 rows, so that a million rows end within the hour. Rows are drawn from the test part into a .parquet
 file. Each line is the command `explain`, a process of its own. Memory: the largest sum of the
 resident memory of the command and its workers, looked at ten times a second; what they share counts
@@ -26,7 +26,7 @@ import psutil
 from beside import ratio
 from games import made_once
 
-BACKGROUND = 5
+BACKGROUND = 2
 asked = argparse.ArgumentParser()
 asked.add_argument("--quick", action="store_true")
 asked.add_argument("--rows", nargs="*", type=int, default=[100_000, 1_000_000])

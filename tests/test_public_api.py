@@ -4,8 +4,8 @@ import toolkit
 
 PUBLIC = [
     "Budget", "Frontier", "Recipe", "Run", "Settings", "ToolkitError", "build", "checked",
-    "compress", "explain", "explain_rows", "export", "listening", "load", "measure", "on",
-    "open_model", "predictor", "resuming", "study", "train", "working",
+    "compress", "distil_explainer", "explain", "explain_rows", "export", "listening", "load",
+    "measure", "on", "open_model", "predictor", "resuming", "study", "train", "working",
     "write",
 ]  # fmt: skip
 

@@ -21,6 +21,7 @@ _HOMES = {
     "build": "toolkit.models",
     "checked": "toolkit.checks",
     "compress": "toolkit.search",
+    "distil_explainer": "toolkit.quick_explainer",
     "explain": "toolkit.explanation",
     "explain_rows": "toolkit.many_rows",
     "export": "toolkit.exporting",

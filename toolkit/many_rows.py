@@ -117,7 +117,7 @@ def explain_rows(
     (45, True)
     """
     explainer = explainer or EXPLAINERS["shapley"]()
-    content, known = _onnx(model, background)
+    content, known = model_bytes(model, background)
     name = name or (model.stem if isinstance(model, Path) else "model")
     predict = OnnxPredictor(content, name, 1)
     explainer.suiting(predict)
@@ -160,7 +160,7 @@ def explain_rows(
     return told
 
 
-def _onnx(model: Any, rows: Data) -> tuple[bytes, str]:
+def model_bytes(model: Any, rows: Data) -> tuple[bytes, str]:
     """The model as the bytes of an `.onnx`, and what it is known by."""
     import hashlib
 

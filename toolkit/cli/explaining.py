@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toolkit.cli import figures, options, screen, streaming
+from toolkit.cli import distilling, figures, options, screen, streaming
 from toolkit.glossary import Predictor, Splits, Words
 from toolkit.run import Run
 
@@ -20,7 +20,9 @@ if TYPE_CHECKING:  # it loads the passes, and help is quick
 def explain(
     model: Annotated[Path, typer.Argument(help="A .onnx, .keras or .h5 classifier.")],
     data: options.Data,
-    out: Annotated[Path, typer.Option("--out", help=".html; of --rows all .parquet, folder.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="A .html page; of --rows all a .parquet.")
+    ] = None,
     *,
     against: Annotated[
         list[Path] | None,
@@ -35,22 +37,16 @@ def explain(
         typer.Option(help="shapley, lime, or others: docs/explaining.md."),
     ] = None,
     rows: Annotated[str, typer.Option(help="How many, 3,17,42, all or a file.")] = "12",
-    sample: Annotated[int, typer.Option(help="Rows drawn to compare models.", min=0)] = 24,
+    sample: Annotated[int, typer.Option(help="Rows to compare over.", min=0)] = 24,
     min_agreement: Annotated[
-        float | None, typer.Option(help="Least agreement, 0 random to 1; by its 95 % bound.")
+        float | None, typer.Option(help="Least agreement, 0 to 1, by its 95 % bound.")
     ] = None,
-    junit: Annotated[
-        Path | None, typer.Option(help="Write the verdicts on --min-agreement as JUnit XML.")
-    ] = None,
-    players: Annotated[
-        str, typer.Option(help="features, groups; grid, superpixels, pixels; words.")
-    ] = "",
+    junit: Annotated[Path | None, typer.Option(help="The verdicts as JUnit XML.")] = None,
+    players: Annotated[str, typer.Option(help="features, groups; grid, superpixels, ...")] = "",
     group: Annotated[
         list[str] | None, typer.Option(help="NAME=COLUMN,COLUMN: one player; repeatable.")
     ] = None,
-    hidden: Annotated[
-        str, typer.Option(help="background, mean, blur, colour, colour=R,G,B; mask.")
-    ] = "",
+    hidden: Annotated[str, typer.Option(help="background, mean, blur, colour=R,G,B, mask.")] = "",
     patches: Annotated[int, typer.Option(help="Parts of a picture.", min=1)] = 16,
     quality: Annotated[
         list[str] | None, typer.Option(help="Figures: infidelity, complexity, ... or all.")
@@ -60,6 +56,12 @@ def explain(
     tolerance: options.Tolerance = None,
     stable: options.Stable = False,
     background: options.Background = None,
+    distil_explainer: Annotated[
+        Path | None, typer.Option(help="Write a net that explains.")
+    ] = None,
+    max_error: Annotated[
+        float | None, typer.Option(help="Most it may err; 1 is as saying nothing.")
+    ] = None,
     custom: options.Custom = None,
     trust: options.Trust = False,
     architecture: options.Architecture = "",
@@ -77,15 +79,12 @@ def explain(
     lang: options.Lang = "en",
     as_json: options.AsJson = False,
 ) -> int:
-    """Explain decisions with SHAP and LIME, in one page.
+    """Explain decisions with SHAP and LIME; exit code 1 below --min-agreement.
 
     Example: explain base.onnx --against int8.onnx --data digits --out why.html
-
-    Exit code 1 when reasons agree less than --min-agreement; the page is there.
     """
     from toolkit import gate, report, run
     from toolkit.checks import checked
-    from toolkit.errors import RecipeError
     from toolkit.explainers.named import named
     from toolkit.files import sha256, writable_folder
     from toolkit.jobs import working
@@ -96,7 +95,7 @@ def explain(
 
     others = against or []
     whole = streaming.asked(rows)
-    pages = {
+    pages: dict[str, Any] = {
         "--against": others,
         "--stages": stages,
         "--ceiling": ceiling,
@@ -104,10 +103,15 @@ def explain(
         "--junit": junit,
         "--quality": quality,
     }
-    if whole:
-        streaming.alone(f"--rows {rows}", pages)
-    else:
-        _check_page(out, workers=jobs > 1 or bool(scheduler) or backend != "processes")
+    if distil_explainer is not None:
+        ways: tuple[Any, ...] = (players, group, hidden, method, samples, tolerance, stable)
+        pages |= dict(zip(_OF_METHODS, ways, strict=True))
+    place = _place(out, distil_explainer, rows if whole else "", pages)
+    _check_apart(
+        workers=not whole and (jobs > 1 or bool(scheduler) or backend != "processes"),
+        limit=max_error is not None and distil_explainer is None,
+        other=not others and not stages and bool(ceiling or junit or min_agreement is not None),
+    )
     picked, judged_by = 0 if whole else _rows(rows), chosen(quality or CHEAP)
     explainers = named(
         method or (["shapley"] if whole else METHODS),
@@ -117,12 +121,6 @@ def explain(
         stable=stable,
     )
     choice = options.choice(players, group, hidden, patches, background)
-    if not others and not stages and (ceiling or junit or min_agreement is not None):
-        raise RecipeError(
-            "--ceiling, --junit and --min-agreement without another model",
-            "--against OTHER or --stages RECIPE",
-            "name one",
-        )
     _check_gate(min_agreement, junit, len(picked) if isinstance(picked, list) else sample or picked)
     paths = [model, *others, *([ceiling] if ceiling else [])]
     kinds = [kind_of(path) for path in paths]
@@ -130,7 +128,7 @@ def explain(
     splits = options.loaded(
         data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=size, drop=drop
     )
-    writable_folder(out.parent)
+    writable_folder(place.parent)
     predictors, first, words = _opened(
         paths,
         kinds,
@@ -148,7 +146,7 @@ def explain(
                 model if first is None else first,
                 splits,
                 rows,
-                out,
+                place,
                 explainers,
                 name=predictors[0].name,
                 values=(scale, offset),
@@ -156,10 +154,21 @@ def explain(
                 seed=seed,
                 as_json=as_json,
             )
+    if distil_explainer is not None:
+        return distilling.distilled(
+            model if first is None else first,
+            splits,
+            place,
+            most=max_error,
+            evaluations=evaluations,
+            background=background,
+            seed=seed,
+            as_json=as_json,
+        )
     retrained = predictors.pop() if ceiling else None
     with screen.progress():
         if along is not None:
-            predictors += _along(along, first, splits, out, seed)
+            predictors += _along(along, first, splits, place, seed)
         found = study(
             predictors,
             splits,
@@ -177,12 +186,33 @@ def explain(
     found = replace(found, hashes={**found.hashes, **files})
     found = checked(_layered(found, model, first, splits))
     told = () if min_agreement is None else gate.verdicts(found, min_agreement)
-    run.save(found, out.with_suffix(".json"))
-    report.write_page(found, "explanation", out, lang=lang)
+    run.save(found, place.with_suffix(".json"))
+    report.write_page(found, "explanation", place, lang=lang)
     if junit is not None:
         gate.junit(told, junit)
-    _say(found, told, out, as_json=as_json)
+    _say(found, told, place, as_json=as_json)
     return 0 if all(v.passed for v in told) else 1
+
+
+_OF_METHODS = (
+    *("--players", "--group", "--hidden", "--method", "--samples", "--tolerance", "--stable"),
+)
+
+
+def _place(out: Path | None, explainer: Path | None, rows: str, pages: dict[str, Any]) -> Path:
+    """Where the one job writes that is asked for. Raises for none, two, and options of a page."""
+    from toolkit.errors import OutputError, RecipeError
+
+    if explainer is not None and out is not None:
+        raise RecipeError("--distil-explainer with --out", "one of them", "leave --out out")
+    place = explainer or out
+    if place is None:
+        raise OutputError("nowhere to write", "--out or --distil-explainer", "name one")
+    if rows or explainer:
+        streaming.alone(f"--rows {rows}" if rows else "--distil-explainer", pages)
+    elif place.suffix not in (".html", ".htm"):
+        raise OutputError(f"cannot write {place}", "a name that ends in .html", "rename it")
+    return place
 
 
 def _say(found: Run, told: tuple[Verdict, ...], page: Path, *, as_json: bool) -> None:
@@ -218,13 +248,20 @@ def _along(
     return stages(recipe, model, splits.fit, out.parent / ".cache", seed=seed)[1:]
 
 
-def _check_page(out: Path, *, workers: bool) -> None:
-    from toolkit.errors import OutputError, RecipeError
+def _check_apart(*, workers: bool, limit: bool, other: bool) -> None:
+    """Raise RecipeError for an option without the one that it belongs to."""
+    from toolkit.errors import RecipeError
 
     if workers:
-        raise RecipeError("several workers for a page", "--rows all", "leave --jobs and such out")
-    if out.suffix not in (".html", ".htm"):
-        raise OutputError(f"cannot write {out}", "a name that ends in .html", "rename it")
+        raise RecipeError("several workers", "--rows all", "leave --jobs and such out")
+    if limit:
+        raise RecipeError("--max-error alone", "--distil-explainer OUT.onnx", "add it")
+    if other:
+        raise RecipeError(
+            "--ceiling, --junit and --min-agreement without another model",
+            "--against OTHER or --stages RECIPE",
+            "name one",
+        )
 
 
 def _check_gate(least: float | None, junit: Path | None, rows: int) -> None:

@@ -63,9 +63,7 @@ def _known(language: str) -> str:
     return known(language)
 
 
-Lang = Annotated[
-    str, typer.Option("--lang", callback=_known, help="Language of the pages: en, de or zh.")
-]
+Lang = Annotated[str, typer.Option("--lang", callback=_known, help="Of the pages: en, de or zh.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Slice = Annotated[
     list[str] | None,
