@@ -68,13 +68,13 @@ def depthwise(rows):
         x = first = keras.Input((28, 28, 1))
         x = layers.Rescaling(1 / 255)(x)
         x = layers.ReLU(6.0)(
-            layers.BatchNormalization()(layers.Conv2D(16, 3, 2, use_bias=False)(x))
+            layers.BatchNormalization(momentum=0.9)(layers.Conv2D(16, 3, 2, use_bias=False)(x))
         )
         for width, stride in ((32, 1), (64, 2), (64, 1)):
             x = layers.DepthwiseConv2D(3, stride, padding="same", use_bias=False)(x)
-            x = layers.ReLU(6.0)(layers.BatchNormalization()(x))
+            x = layers.ReLU(6.0)(layers.BatchNormalization(momentum=0.9)(x))
             x = layers.Conv2D(width, 1, use_bias=False)(x)
-            x = layers.ReLU(6.0)(layers.BatchNormalization()(x))
+            x = layers.ReLU(6.0)(layers.BatchNormalization(momentum=0.9)(x))
         x = layers.GlobalAveragePooling2D()(x)
         return keras.Model(first, layers.Dense(10, activation="softmax")(x))
 

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
@@ -6,6 +8,7 @@ from toolkit.exporting import export
 from toolkit.passes.shorten import Shorten
 from toolkit.passes.static_int8 import StaticInt8
 from toolkit.predict import predictor
+from toolkit.recipe import load
 
 
 @pytest.mark.parametrize("quantised", [False, True])
@@ -57,3 +60,34 @@ def test_classes_called_by_their_places_need_no_names(names, kept, digits):
     helper.set_model_props(model, {"classes": names})
     props = {p.key: p.value for p in Shorten()(model, digits.fit).model.metadata_props}
     assert props == ({"classes": names} if kept else {})
+
+
+@pytest.mark.parametrize("recipe", ["float16", "int8", "int8-dynamic", "int4-weights"])
+def test_a_net_of_50_000_weights_takes_3_percent_more_than_its_numbers(recipe, digits):
+    """Numbers: weights, biases and steps, as the file holds them."""
+    rng = np.random.default_rng(0)
+    sizes = (64, 320, 96, 10)
+    weights, nodes, last = {"shape": np.array([-1, 64])}, [], "flat"
+    for i, (k, n) in enumerate(itertools.pairwise(sizes)):
+        weights[f"w{i}"] = rng.normal(0, k**-0.5, (k, n)).astype(np.float32)
+        weights[f"b{i}"] = rng.normal(0, 0.1, n).astype(np.float32)
+        nodes.append(helper.make_node("Gemm", [last, f"w{i}", f"b{i}"], [f"z{i}"]))
+        nodes.append(helper.make_node("Relu" if i < 2 else "Softmax", [f"z{i}"], [f"r{i}"]))
+        last = f"r{i}"
+    nodes.insert(0, helper.make_node("Reshape", ["x", "shape"], ["flat"]))
+    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, shape) for n, shape in
+            (("x", ["n", 8, 8, 1]), (last, ["n", 10]))]  # fmt: skip
+    held = [numpy_helper.from_array(w, name) for name, w in weights.items()]
+    model = helper.make_model(
+        helper.make_graph(nodes, "g", ends[:1], ends[1:], held),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=8,
+    )
+    for step in load(recipe).passes:
+        model = step(model, digits.fit).model
+    # two weights a byte, which numpy counts as one each
+    numbers = sum(
+        np.prod(t.dims) / 2 if t.data_type == TensorProto.INT4 else numpy_helper.to_array(t).nbytes
+        for t in model.graph.initializer
+    )
+    assert model.ByteSize() <= 1.03 * numbers

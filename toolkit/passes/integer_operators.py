@@ -164,9 +164,9 @@ def _replace(
         out.output[0] if out is not None else node.output[0],
         MICROSOFT if ours else "",
     )
-    # a dense layer has alpha and beta 1; padding is written out beside auto_pad
-    passed = ("transA", "transB") if kind == "QGemm" else [a.name for a in node.attribute]
-    work.nodes[-1].attribute.extend(a for a in node.attribute if a.name in passed)
+    # a dense layer has alpha and beta 1, and lies as it is where nothing is said
+    turned = [a for a in node.attribute if a.name in ("transA", "transB") and a.i]
+    work.nodes[-1].attribute.extend(turned if kind == "QGemm" else node.attribute)
 
 
 def _declare(model: Any) -> None:
