@@ -25,7 +25,7 @@ from toolkit import data, models
 from toolkit.explainers import EXPLAINERS
 from toolkit.passes import PASSES, apply
 from toolkit.predict import predictor
-from toolkit.study import study
+from toolkit.studying import study
 from toolkit.training import Settings, train
 
 asked = argparse.ArgumentParser()

@@ -23,7 +23,7 @@ import shap
 from toolkit import artifact, data, models, training
 from toolkit.explainers import EXPLAINERS
 from toolkit.explanation import players_of
-from toolkit.export import export
+from toolkit.exporting import export
 from toolkit.predict import OnnxPredictor
 
 splits = data.load("wine")

@@ -10,7 +10,7 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import numpy as np
 
 from toolkit import data, models, training
-from toolkit.export import export
+from toolkit.exporting import export
 from toolkit.passes import PASSES, apply
 from toolkit.predict import predictor
 

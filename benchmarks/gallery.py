@@ -27,7 +27,7 @@ from toolkit.glossary import Attribution, Decision, Splits
 from toolkit.predict import predictor
 from toolkit.run import Run
 from toolkit.search import compress
-from toolkit.study import joined, study, with_layers
+from toolkit.studying import joined, study, with_layers
 
 REPORTS = Path(__file__).parents[1] / "reports"
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from toolkit import artifact, load, models, training
 from toolkit.explainers.players import features, grid
-from toolkit.export import export
+from toolkit.exporting import export
 from toolkit.predict import OnnxPredictor
 
 QUICK = "--quick" in sys.argv

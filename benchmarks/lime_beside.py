@@ -31,7 +31,7 @@ from toolkit.explainers.lime import Lime
 from toolkit.explainers.players import superpixels
 from toolkit.explainers.surrogate import foremost, jaccard
 from toolkit.explanation import players_of
-from toolkit.export import export
+from toolkit.exporting import export
 from toolkit.predict import OnnxPredictor
 
 QUICK = "--quick" in sys.argv

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from toolkit import load
-from toolkit.export import export
+from toolkit.exporting import export
 from toolkit.models import open_model
 from toolkit.predict import predictor
 

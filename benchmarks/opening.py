@@ -40,7 +40,7 @@ def main() -> None:
     import tf_keras
 
     from toolkit.data import load
-    from toolkit.export import export
+    from toolkit.exporting import export
     from toolkit.models import build, open_model
     from toolkit.predict import predictor
 

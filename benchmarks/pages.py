@@ -79,9 +79,9 @@ def explained(folder, rows, samples):
     """Decisions of breast_cancer by our two methods, and all that the peers need of them."""
     from toolkit import artifact, data, models, training
     from toolkit.explainers import EXPLAINERS
-    from toolkit.export import export
+    from toolkit.exporting import export
     from toolkit.predict import predictor
-    from toolkit.study import study
+    from toolkit.studying import study
 
     splits = data.load("breast_cancer")
     start = models.build("tabular", splits.fit.train)

@@ -30,7 +30,7 @@ from toolkit.passes import PASSES
 from toolkit.predict import predictor
 from toolkit.recipe import Recipe
 from toolkit.recipe import load as named
-from toolkit.study import study
+from toolkit.studying import study
 from toolkit.training import Settings, train
 
 asked = argparse.ArgumentParser()

@@ -16,7 +16,7 @@ from pathlib import Path
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 from toolkit import artifact, data, models, training
-from toolkit.export import export
+from toolkit.exporting import export
 from toolkit.measurement import measure
 from toolkit.passes import PASSES, apply
 from toolkit.predict import predictor

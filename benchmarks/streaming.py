@@ -24,7 +24,7 @@ start = time.perf_counter()
 from toolkit.data import load
 splits = load(sys.argv[1])
 opened = time.perf_counter() - start
-for part in (*vars(splits.fit).values(), splits.test):
+for part in (splits.fit.train, splits.fit.validation, splits.fit.calibration, splits.test):
     for i in range(0, len(part), 64):
         part.x[i:i + 64]
 read = time.perf_counter() - start - opened
@@ -48,7 +48,7 @@ def main() -> None:
                 Image.fromarray(pixels).save(Path(place) / "ab"[i % 2] / f"{i:06}.png")
             made = count
             command = [sys.executable, "-c", CHILD, place]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
             print(f"{count:>9,} {done.stdout.rstrip()}", flush=True)
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# as the commands have it, so that a test that runs one does not change what child processes compute
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 import hypothesis
@@ -139,7 +141,7 @@ def full_run(frontier: Any, digits: Any) -> Any:
     from toolkit.checks import checked
     from toolkit.explainers import EXPLAINERS
     from toolkit.predict import predictor
-    from toolkit.study import joined, study, with_layers
+    from toolkit.studying import joined, study, with_layers
 
     pair = [predictor(a.path, a.name) for a in (frontier.base, frontier.candidates[1])]
     quick = [EXPLAINERS[m](samples=400) for m in ("shapley", "lime")]

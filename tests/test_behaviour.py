@@ -73,7 +73,32 @@ def test_each_row_is_in_one_slice(rows):
 def test_groups_of_a_few_rows_say_nothing(rows):
     few = rows.rows(np.r_[0:60:3, 1 : 3 * (LEAST_ROWS - 1) : 3])
     found = behaviour({"base": sure_of(few.y)}, few)
-    assert {m.name for m in found} == {"accuracy class:cat"}
+    assert {m.name for m in found if "class" in m.name} == {"accuracy class:cat"}
+
+
+def test_answers_are_told_by_how_sure_they_were():
+    """Bins against a loop over the rows; together they are the calibration error."""
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet([1, 1, 1], 500).astype(np.float32)
+    y = rng.integers(0, 3, 500)
+    data = Data(np.zeros((500, 1), np.float32), y, CLASSES, ("x",))
+    found = figures(behaviour({"base": p}, data), "base")
+    bins = {}
+    for one, label in zip(p, y, strict=True):
+        place = min(int(float(one.max()) * 10), 9)
+        bins.setdefault(place, []).append((float(one.max()), one.argmax() == label))
+    told = [n for n in found if n.startswith("right bin:")]
+    assert len(told) == len(bins)
+    gap = 0.0
+    for number, place in enumerate(sorted(bins)):
+        sure, right = np.array(bins[place]).T
+        mine = found[f"right bin:{number}"]
+        assert mine.value == pytest.approx(100 * right.mean())
+        assert mine.n == len(right)
+        assert mine.low < mine.value < mine.high or mine.value in (0, 100)
+        assert found[f"sure bin:{number}"].value == pytest.approx(100 * sure.mean())
+        gap += len(right) * abs(sure.mean() - right.mean()) / 500
+    assert metrics.calibration_error(p, y, bins=10) == pytest.approx(gap, abs=1e-6)
 
 
 def test_columns_that_cannot_be_sliced(rows):

@@ -221,3 +221,32 @@ def test_every_chart_has_a_name_and_text_is_escaped():
     root = parsed(svg)
     assert root.get("role") == "img"
     assert root.get("aria-label") == '"><script>'
+
+
+@settings(max_examples=30)
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 100), st.floats(0, 100), st.floats(0, 30), st.integers(1, 10**6)),
+        min_size=1,
+        max_size=10,
+    ),
+    st.sampled_from(["", "<b>&", "a long name of a model", "模型"]),
+)
+def test_reliability_stays_in_its_frame_and_tells_every_bin(values, name):
+    bins = [
+        charts.Bin(sure, right, max(right - half, 0), min(right + half, 100), n)
+        for sure, right, half, n in values
+    ]
+    root = inside(charts.reliability({"base": bins[:3], f"small {name}": bins}, "l"))
+    marks = [g for g in root.iter("g") if g.find("title") is not None]
+    assert len(marks) == len(bins) + len(bins[:3])
+
+
+def test_a_model_that_is_right_as_often_as_it_is_sure_stands_on_the_diagonal():
+    bins = [charts.Bin(v, v, v - 5, min(v + 5, 100), 100) for v in (55.0, 75.0, 100.0)]
+    root = parsed(charts.reliability({"base": bins}, "l"))
+    axis = next(one for one in root.iter("line") if one.get("class") == "axis")
+    (x1, x2, y1, y2) = (float(axis.get(k)) for k in ("x1", "x2", "y1", "y2"))
+    for circle in root.iter("circle"):
+        cx, cy = float(circle.get("cx")), float(circle.get("cy"))
+        assert cy == pytest.approx(y1 + (cx - x1) / (x2 - x1) * (y2 - y1), abs=0.2)

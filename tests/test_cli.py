@@ -128,7 +128,7 @@ def test_no_bundle_where_none_is_within_the_limits(saved, tmp_path, capsys):
 def grouped(tmp_path_factory, frontier):
     """A table whose one category says how hard its rows are, and a net that was trained on it."""
     from toolkit import data, models, training
-    from toolkit.export import export
+    from toolkit.exporting import export
 
     rng = np.random.default_rng(0)
     hard = rng.random(600) < 0.5
@@ -156,6 +156,28 @@ def test_slices_are_shown_and_can_be_demanded(grouped, capsys):
     assert code == 1
     assert said.startswith("m has accuracy slice:kind=hard of ")
     assert called(capsys, *arguments, "--require", "accuracy slice:kind=easy >= 90")[0] == 0
+
+
+def test_gradients_beside_shapley_with_players_and_hiding_as_chosen(saved, tmp_path, capsys):
+    page = tmp_path / "why.html"
+    code, _, err = called(
+        capsys, "explain", saved, "--data", "digits", "--rows", "3,5", "--out", page,
+        "--method", "shapley", "--method", "integrated", "--method", "deep",
+        "--players", "grid", "--patches", 4, "--hidden", "blur",
+    )  # fmt: skip
+    assert code == 0, err
+    found = json.loads(page.with_suffix(".json").read_text())
+    methods = {a["method"] for a in found["attributions"]}
+    assert methods == {"shapley", "integrated", "deep"}
+    assert all(len(a["names"]) == 4 for a in found["attributions"])
+    assert {a["facts"]["hidden"] for a in found["attributions"]} == {"the blurred picture"}
+    assert found["settings"]["choice"]["patches"] == 4
+    text = page.read_text()
+    said = "SHAP, Integrated Gradients, DeepSHAP: the blurred picture."
+    assert f"In place of what is hidden: {said}" in text
+    assert "gap 0.0" in text
+    # and it can be verified
+    assert called(capsys, "verify", page, saved, "--data", "digits", "--rows", 1)[0] == 0
 
 
 def test_reasons_below_the_gate_end_in_1(frontier, cnn, tmp_path, capsys):
@@ -236,6 +258,9 @@ def bad(tmp_path_factory, saved):
         (["compress", "{model}", "--data", "digits", "--max-dorp", "1"], "max-dorp"),
         (["compress", "{model}"], "--data"),
         (["explain", "{onnx}", "--data", "digits", "--method", "shap"], "did you mean"),
+        (["explain", "{onnx}", "--data", "digits", "--method", "integrated"], "give the Keras"),
+        (["explain", "{onnx}", "--data", "digits", "--players", "groups"], "grid, superpixels"),
+        (["explain", "{onnx}", "--data", "digits", "--hidden", "mask"], "hidden mask of image"),
         (["explain", "{onnx}", "--data", "digits", "--rows", "a"], "--rows a"),
         (["explain", "{onnx}", "--data", "digits", "--rows", "3,9999"], "row 9999"),
         (["explain", "{onnx}", "--data", "wine"], "shape"),

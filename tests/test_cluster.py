@@ -4,7 +4,7 @@ import pytest
 
 from toolkit import sparsity
 from toolkit.errors import RecipeError
-from toolkit.export import export
+from toolkit.exporting import export
 from toolkit.passes import PASSES, apply
 from toolkit.passes.cluster import Cluster
 from toolkit.predict import predictor

@@ -8,7 +8,7 @@ from onnx import numpy_helper
 
 from toolkit.diagnosis import diagnose
 from toolkit.errors import MatchError, ModelError
-from toolkit.export import export
+from toolkit.exporting import export
 from toolkit.passes import PASSES, apply
 from toolkit.predict import predictor
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from toolkit.export import export
+from toolkit.exporting import export
 from toolkit.passes.dynamic_int8 import DynamicInt8
 from toolkit.predict import predictor
 

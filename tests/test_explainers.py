@@ -7,7 +7,10 @@ from toolkit.errors import MatchError, RecipeError
 from toolkit.explainers import EXPLAINERS, players_for
 from toolkit.glossary import Data
 
-METHODS = sorted(EXPLAINERS)
+# deep looks into a Keras net, which these are not: tests/test_shaps.py
+METHODS = sorted(set(EXPLAINERS) - {"deep"})
+# no chance decides what partition asks, but its answers do: tests/test_shaps.py
+DECIDED = {"partition"}
 RNG = np.random.default_rng(0)
 TABLE = Data(
     RNG.normal(size=(40, 14)).astype(np.float32),
@@ -38,6 +41,11 @@ class Net:
         p = np.exp(z - z.max(axis=1, keepdims=True, initial=-np.inf))
         return (p / p.sum(axis=1, keepdims=True)).astype(np.float32)
 
+    def gradients(self, x, target):
+        p, z = self(x).astype(np.float64), x.reshape(len(x), -1) @ self.weights
+        by_logit = p[:, [target]] * (np.eye(3)[target] - p) * 2 * np.cos(z)
+        return (by_logit @ self.weights.T).reshape(x.shape).astype(np.float32)
+
 
 def quick(method):
     return EXPLAINERS[method](samples=400)
@@ -58,7 +66,8 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(case):
     one, same, other = (explainer(net, players, 1, seed=s) for s in (3, 3, 4))
     assert one.values.tobytes() == same.values.tobytes()
     assert one.stderr.tobytes() == same.stderr.tobytes()
-    assert one.values.tobytes() != other.values.tobytes()
+    alike = one.values.tobytes() == other.values.tobytes()
+    assert alike == (explainer.method in DECIDED)
 
 
 def test_global_random_state_stays(case):
@@ -97,6 +106,8 @@ def test_a_constant_model_has_no_reasons(case):
 def test_more_samples_do_not_change_what_is_estimated(case):
     """Two estimates apart by no more than five of their standard errors, most of the time."""
     explainer, net, players = case
+    if explainer.method in DECIDED:
+        pytest.skip("its error is no chance")
     rough = type(explainer)(samples=2000)(net, players, 1, seed=1)
     fine = type(explainer)(samples=16_000)(net, players, 1, seed=2)
     gap = np.abs(rough.values - fine.values)
@@ -114,7 +125,7 @@ def test_settings_that_estimate_nothing(method):
             EXPLAINERS[method](tolerance=tolerance)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", sorted(set(METHODS) - DECIDED))
 def test_every_model_is_asked_the_same(method):
     """Pairing: two models see the same rows in the same order for the same seed."""
 

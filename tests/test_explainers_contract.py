@@ -10,7 +10,8 @@ from toolkit.explainers import EXPLAINERS, players_for
 from toolkit.explainers.players import features
 from toolkit.glossary import Data
 
-METHODS = sorted(EXPLAINERS)
+# deep looks into a Keras net, which these are not: tests/test_shaps.py
+METHODS = sorted(set(EXPLAINERS) - {"deep"})
 
 
 def table(p, n=40):
@@ -31,6 +32,11 @@ class Curved:
         z = np.sin(x.astype(np.float64)) @ self.weights
         p = 1 / (1 + np.exp(-z))
         return np.stack([1 - p, p], axis=1).astype(np.float32)
+
+    def gradients(self, x, target):
+        p = self(x)[:, [target]]
+        found = (1 if target else -1) * p * (1 - p) * np.cos(x.reshape(len(x), -1)) * self.weights
+        return found.astype(np.float32)
 
 
 @pytest.fixture(params=METHODS)
@@ -76,7 +82,9 @@ def test_any_seed_from_zero_up(explainer, seed):
         explainer(Curved(np.ones(14)), players_for(data.x[0], data), 1, seed=s)
         for s in (seed, seed + 1)
     )
-    assert one.values.tobytes() != other.values.tobytes()
+    # no chance decides what partition asks
+    alike = one.values.tobytes() == other.values.tobytes()
+    assert alike == (explainer.method == "partition")
 
 
 @pytest.mark.parametrize("p", [1, 12, 13, 120])

@@ -1,7 +1,7 @@
 import numpy as np
 from onnx import TensorProto, numpy_helper
 
-from toolkit.export import export
+from toolkit.exporting import export
 from toolkit.passes.float16 import Float16
 from toolkit.predict import predictor
 

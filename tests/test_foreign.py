@@ -2,6 +2,8 @@
 
 import json
 import pickle
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 
 from toolkit.errors import ModelError
 from toolkit.models import open_model
+from toolkit.predict import predictor
 
 TFJS = json.dumps({"format": "layers-model", "modelTopology": {}, "weightsManifest": []})
 FILES = {
@@ -123,3 +126,16 @@ def test_what_is_no_architecture(content, tmp_path, mlp):
         (tmp_path / "net.json").write_text(content)
     with pytest.raises(ModelError, match="cannot read the architecture"):
         open_model(tmp_path / "w.weights.h5", architecture=str(tmp_path / "net.json"))
+
+
+def test_the_command_that_is_said_of_an_exported_graph_works(mlp, digits, tmp_path):
+    folder = tmp_path / "exported"
+    mlp.export(folder, verbose=False)
+    step = str(refusal(folder).value).partition("python -m ")[2]
+    assert "--output model.onnx" in step
+    subprocess.run(
+        [sys.executable, "-m", *step.split()], check=True, capture_output=True, cwd=tmp_path
+    )
+    rows = digits.test.x[:9]
+    there = predictor(tmp_path / "model.onnx")(rows)
+    assert np.abs(there - predictor(mlp)(rows)).max() <= 1e-5

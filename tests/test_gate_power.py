@@ -11,12 +11,12 @@ import pytest
 
 from toolkit import models
 from toolkit.explainers import EXPLAINERS
-from toolkit.export import export
+from toolkit.exporting import export
 from toolkit.gate import verdicts
 from toolkit.glossary import Fit
 from toolkit.passes import PASSES
 from toolkit.predict import OnnxPredictor, predictor
-from toolkit.study import study
+from toolkit.studying import study
 from toolkit.training import Settings, train
 
 METHOD = [EXPLAINERS["lime"](samples=4096)]

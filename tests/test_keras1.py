@@ -230,8 +230,9 @@ def twin(model, x):
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5:UserWarning")
 @pytest.mark.parametrize("suffix", ["keras", "h5"])
 def test_channels_first_are_turned_inside(suffix, tmp_path):
-    """TensorFlow runs such layers only where oneDNN is on, and the commands turn that off."""
+    """TensorFlow runs such layers on a CPU by its compiler alone, or where oneDNN is on."""
     import keras
+    import tensorflow as tf
     from keras import layers
 
     first = {"data_format": "channels_first"}
@@ -247,13 +248,14 @@ def test_channels_first_are_turned_inside(suffix, tmp_path):
     end = layers.Dense(3, "softmax")(layers.Concatenate()([mean, flat, turned]))
     model = keras.Model(given, end)
     rng = np.random.default_rng(1)
-    model.set_weights([w + rng.uniform(0.1, 0.3, w.shape) for w in model.get_weights()])
+    model.set_weights([w + rng.uniform(0.01, 0.05, w.shape) for w in model.get_weights()])
     model.save(tmp_path / f"m.{suffix}")
     found = open_model(tmp_path / f"m.{suffix}")
     orders = {getattr(layer, "data_format", None) for layer in found.layers}
     assert "channels_first" not in orders
     x = rng.uniform(0, 1, (5, 3, 8, 9)).astype(np.float32)
-    assert np.abs(np.asarray(found(x)) - np.asarray(model(x))).max() < 1e-5
+    there = tf.function(lambda x: model(x, training=False), jit_compile=True)(x)
+    assert np.abs(np.asarray(found(x)) - np.asarray(there)).max() < 1e-5
 
 
 def test_channels_first_over_time_are_refused(tmp_path):

@@ -18,7 +18,7 @@ def test_weights_are_those_of_the_keras_layers(frontier, mlp):
 
 def test_convolutions_keep_keras_axes(cnn, digits, tmp_path):
     from toolkit.artifact import save
-    from toolkit.export import export
+    from toolkit.exporting import export
 
     path = save(export(cnn, digits.fit.validation).model, "cnn", tmp_path).path
     first, _ = layers.weights(path, "cnn", (8, 8, 1))

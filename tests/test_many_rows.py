@@ -16,8 +16,9 @@ from toolkit.cli import run
 from toolkit.data.sources import of_rows, of_splits
 from toolkit.errors import DataError, MatchError, OutputError
 from toolkit.explainers import EXPLAINERS
+from toolkit.explainers.choices import Choice
 from toolkit.explanation import explain
-from toolkit.export import export
+from toolkit.exporting import export
 from toolkit.jobs import working
 from toolkit.many_rows import explain_rows
 from toolkit.predict import OnnxPredictor
@@ -239,7 +240,7 @@ def test_a_keras_model_and_the_command(tabular, wine, tmp_path, capsys):
         tabular,
         [of_rows("log.csv", wine.test.x)],
         tmp_path / "again.parquet",
-        size=50,
+        choice=Choice(rows=50),
         background=background,
         explainer=FEW,
         name="net",

@@ -169,7 +169,8 @@ def test_settings_of_training_are_left_behind(suffix, tmp_path):
     assert {layer.compute_dtype for layer in found.layers} == {"float32"}
     # half precision has 11 bits
     assert np.abs(np.asarray(found(x[:2])) - model(x[:2])).max() < 2**-9
-    assert np.array_equal(found(x[:2]), found(x)[:2]), "rows remember other rows"
+    # two rows at a time may be added up in another order than all
+    assert np.allclose(found(x[:2]), found(x)[:2], rtol=0, atol=1e-6), "rows remember other rows"
 
 
 @pytest.mark.parametrize(

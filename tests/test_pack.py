@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from toolkit import sparsity
 from toolkit.constants import constants
-from toolkit.export import export
+from toolkit.exporting import export
 from toolkit.passes import PASSES
 from toolkit.passes.forms import forms, fresh_names, shared_codebook
 from toolkit.passes.opsets import raised

@@ -7,7 +7,7 @@ import pytest
 from onnx import helper
 
 from toolkit.errors import RecipeError
-from toolkit.export import export
+from toolkit.exporting import export
 from toolkit.passes import PASSES, apply
 from toolkit.predict import predictor
 

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from toolkit.export import export
+from toolkit.exporting import export
 from toolkit.glossary import Data
 from toolkit.models import full
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from toolkit.errors import MatchError, ModelError
-from toolkit.export import export
+from toolkit.exporting import export
 from toolkit.predict import KerasPredictor, OnnxPredictor, predictor
 
 

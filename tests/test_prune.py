@@ -8,7 +8,7 @@ import pytest
 
 from toolkit import sparsity
 from toolkit.errors import RecipeError
-from toolkit.export import export
+from toolkit.exporting import export
 from toolkit.glossary import Step
 from toolkit.passes import PASSES, Pass, apply
 from toolkit.passes.prune import Prune

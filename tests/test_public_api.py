@@ -1,3 +1,5 @@
+import pkgutil
+
 import toolkit
 
 PUBLIC = [
@@ -17,3 +19,7 @@ def test_the_public_names_are_these_and_all_of_them_are_there():
 
 def test_another_name_is_an_attribute_error():
     assert not hasattr(toolkit, "nothing")
+
+
+def test_no_public_name_is_a_module_which_would_take_its_place_once_imported():
+    assert not {module.name for module in pkgutil.iter_modules(toolkit.__path__)} & set(PUBLIC)

@@ -220,7 +220,7 @@ def test_names_of_figures():
 
 
 def test_the_study_takes_figures(wine, tabular):
-    from toolkit.study import study
+    from toolkit.studying import study
 
     quick = [EXPLAINERS["lime"](samples=200)]
     net = predictor(tabular, "net")

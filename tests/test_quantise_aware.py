@@ -7,12 +7,13 @@ import onnx
 import pytest
 
 from toolkit.errors import RecipeError
-from toolkit.export import export
+from toolkit.exporting import export
 from toolkit.glossary import Data, Fit
 from toolkit.passes.integer_operators import IntegerOperators
 from toolkit.passes.quantise_aware import QuantiseAware
 from toolkit.passes.shorten import Shorten
 from toolkit.predict import OnnxPredictor, predictor
+from toolkit.saturation import IntegerPredictor
 
 KERNELS = {"Conv1D", "Conv2D", "DepthwiseConv2D", "Dense"}
 INTEGER = {"QLinearConv", "QGemm", "QLinearMatMul", "MatMulIntegerToFloat"}
@@ -203,8 +204,9 @@ def test_four_bits_and_eight(digits, cnn):
         file = export(step.model, digits.fit.validation).model
         held = [onnx.numpy_helper.to_array(t) for t in file.graph.initializer]
         assert max(int(np.abs(v.astype(int)).max()) for v in held if v.dtype == np.int8) == most
-        answers = (predictor(m)(digits.test.x) for m in (step.model, file.SerializeToString()))
-        p, q = (a.argmax(1) for a in answers)
+        # 8 bits are for CPUs whose sums do not clip, which this one need not be
+        whole = IntegerPredictor(file, clipping=False)
+        p, q = (ask(digits.test.x).argmax(1) for ask in (predictor(step.model), whole))
         assert (p == q).mean() >= 0.99
 
 
@@ -279,7 +281,7 @@ def test_odd_nets_are_folded_and_compiled_right(name, stripes):
         small = rng.normal(0, 0.3, weight.shape)
         weight.assign(size if "variance" in weight.path or "gamma" in weight.path else small)
     ready = prepared(net, fit.calibration.x)
-    trained, steps = bridge.from_training(bridge.to_training(ready.model, 8), ready.model)
+    trained, steps = bridge.from_training(bridge.to_training(ready.model, 7), ready.model)
     made = folded(trained, steps)
     p, q = predictor(trained)(test.x), predictor(made)(test.x)
     assert np.abs(p - q).mean() < 2e-3

@@ -140,7 +140,7 @@ def test_a_page_without_the_other_has_no_dead_link(full_run, tmp_path):
 def test_a_table_has_bars_with_its_names(wine, tabular):
     from toolkit.explainers import EXPLAINERS
     from toolkit.predict import predictor
-    from toolkit.study import study
+    from toolkit.studying import study
 
     quick = [EXPLAINERS[m](samples=200) for m in ("shapley", "lime")]
     found = study([predictor(tabular, "net")], wine, methods=quick, rows=[1])

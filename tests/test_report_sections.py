@@ -12,6 +12,7 @@ from toolkit.glossary import (
     Confusion,
     Decision,
     Drift,
+    Flip,
     History,
     LayerError,
     Measurement,
@@ -362,3 +363,46 @@ def test_large_jobs_stay_small_pages(kind, rows, players, side, most):
         assert len(report.render(run, page).encode()) < most
     text = report.render(run, "explanation")
     assert ("hold the attributions of 200 of 1000 rows" in text) == (not pictured)
+
+
+def test_what_would_change_its_mind_stands_on_each_card(plain):
+    """The fewest, no fewer known, not known to be the fewest, nothing that was tried, nothing."""
+    run = dataclasses.replace(
+        plain,
+        flips=(
+            Flip("base", 0, (0,), 0, 1),
+            Flip("int8", 0, (0, 1), 0, 1),
+            Flip("base", 1, (0, 1), 0, 0),
+            Flip("int8", 1, (), 1, 1),
+            Flip("base", 2, (), 1, 2),
+        ),
+    )
+    text = report.render(run, "explanation")
+    told = re.findall(r"<li>((?:base|int8): .*?)</li>", text)
+    assert told == [
+        "base: without “age = 30” alone it says no.",
+        "int8: without “age = 30” and “pay = 2.50” it says no; no fewer do.",
+        "base: without “age = 31” and “pay = 2.50” it says no; whether fewer do was not tried.",
+        "int8: no 1 of them hidden change it, nor do the foremost one after another.",
+        "base: hiding any of it, or all, changes nothing.",
+    ]
+    assert "would change its mind" not in report.render(plain, "explanation")
+
+
+def test_how_sure_it_is_stands_beside_how_often_it_is_right():
+    bins = [
+        measured(s, name, value, *ends, unit="%", n=40)
+        for s in ("base", "int8")
+        for name, value, *ends in (
+            ("right bin:0", 62.5, 47.0, 75.8),
+            ("sure bin:0", 71.0),
+            ("right bin:1", 95.0, 83.5, 98.6),
+            ("sure bin:1", 97.0),
+        )
+    ]
+    run = compressed()
+    run = dataclasses.replace(run, measurements=(*run.measurements, *bins))
+    shown = section(report.render(run, "compression"), "calibration")
+    assert "base: 71.0 % sure, 62.5 % right, 40 answers" in shown
+    assert shown.count("<circle") == 4
+    assert section(report.render(compressed(), "compression"), "calibration") is None

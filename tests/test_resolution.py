@@ -36,13 +36,13 @@ def test_a_float_softmax_is_left_alone(mlp, digits):
 def test_steps_are_told():
     found, (said,) = resolved(Stepped(), X)
     assert isinstance(found, Stepped)
-    assert (said.code, said.severity) == ("Q2", "warning")
+    assert (said.code, said.severity) == ("P2", "warning")
     assert "below 0.004" in said.sentence
 
 
 def test_logits_are_taken_where_there_are_some():
     found, (said,) = resolved(Finer(), X)
     assert isinstance(found, FromLogits)
-    assert said.code == "Q1"
+    assert said.code == "P1"
     assert found(X) == pytest.approx(softmax(X), abs=1e-6)
     assert found(X) != pytest.approx(Finer()(X), abs=1e-4)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from onnx import ModelProto, numpy_helper
 
 from toolkit.errors import RecipeError
-from toolkit.export import export
+from toolkit.exporting import export
 from toolkit.passes import PASSES, apply
 from toolkit.passes.dynamic_int8 import prepared
 from toolkit.passes.round_weights import RoundWeights, rounded, steps

@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from onnx import TensorProto, helper, numpy_helper
 
 from toolkit import provenance
-from toolkit.export import export
+from toolkit.exporting import export
 from toolkit.passes import PASSES, apply
-from toolkit.predict import predictor
+from toolkit.predict import predictor, session
 from toolkit.saturation import IntegerPredictor, can_clip, sums
 
 CLIPS_HERE = {"avx2", "avx512_vnni", "avx_vnni"} & set(provenance.machine()["features"]) == {"avx2"}
@@ -46,11 +47,30 @@ def test_unsigned_by_signed(pair):
 
 
 @given(arrays(np.int8, (3, 6)), arrays(np.int8, (6, 2)))
-def test_signed_inputs_are_moved_first(a, weights):
-    moved = (a.astype(int) + 128).astype(np.uint8)
-    wanted = pair_by_pair(moved, weights) - 128 * weights.astype(int).sum(axis=0)
-    assert np.array_equal(sums(a, weights)[0], wanted)
-    assert np.array_equal(sums(a, weights, clipping=False)[0], a.astype(int) @ weights.astype(int))
+def test_signed_inputs_never_clip(a, weights):
+    made, clipped = sums(a, weights)
+    assert np.array_equal(made, a.astype(int) @ weights.astype(int))
+    assert clipped == 0
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int8])
+def test_sums_are_those_of_the_runtime_here(kind):
+    """Large inputs and weights, so that most pairs clip where any do."""
+    rng = np.random.default_rng(0)
+    a = rng.integers(90, np.iinfo(kind).max + 1, (16, 32)).astype(kind)
+    weights = rng.choice([-127, 100, 127], (32, 8)).astype(np.int8)
+    graph = helper.make_graph(
+        [helper.make_node("MatMulInteger", ["a", "w"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("a", helper.np_dtype_to_tensor_dtype(a.dtype), ["n", 32])],
+        [helper.make_tensor_value_info("y", TensorProto.INT32, ["n", 8])],
+        [numpy_helper.from_array(weights, "w")],
+    )
+    opsets = [helper.make_opsetid("", 17)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    (theirs,) = session(model.SerializeToString()).run(None, {"a": a})
+    assert np.array_equal(theirs, sums(a, weights, clipping=CLIPS_HERE)[0])
+    assert (sums(a, weights)[1] > 0) == (kind == np.uint8)
 
 
 @given(arrays(np.int8, (5, 3)))
@@ -94,7 +114,7 @@ def test_a_net_answers_to_the_bit_as_the_runtime_here(names, settings, floats, d
     small = made(floats, digits, *names, **settings)
     x = digits.test.x[:70]
     ours = IntegerPredictor(small, clipping=CLIPS_HERE)
-    assert ours.clips
+    assert ours.clips != settings.get("signed", False)
     asked = predictor(small.SerializeToString())
     theirs = asked(x)
     if names[0] == "static_int8":

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from toolkit.export import export
+from toolkit.exporting import export
 from toolkit.passes.shorten import Shorten
 from toolkit.passes.static_int8 import StaticInt8
 from toolkit.predict import predictor

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from onnx import TensorProto, numpy_helper
 
 from toolkit.errors import ModelError, RecipeError
-from toolkit.export import export
+from toolkit.exporting import export
 from toolkit.passes import ranges
 from toolkit.passes.dynamic_int8 import prepared
 from toolkit.passes.ranges import METHODS

@@ -10,7 +10,7 @@ from PIL import Image
 from toolkit import models, training
 from toolkit.data import images, load
 from toolkit.data.streams import Pictures
-from toolkit.export import export
+from toolkit.exporting import export
 from toolkit.predict import predictor
 
 
@@ -58,7 +58,7 @@ def test_the_same_rows_as_in_memory(in_memory, streamed):
 
 def test_the_whole_job_on_streamed_pictures(streamed, tmp_path):
     from toolkit.search import compress
-    from toolkit.study import study
+    from toolkit.studying import study
 
     start = models.build("cnn", streamed.fit.train)
     settings = training.Settings(epochs=15, batch=16, learning_rate=0.005)

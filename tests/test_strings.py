@@ -2,15 +2,21 @@ import ast
 import re
 import string
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from toolkit.errors import BadInput
-from toolkit.report import quantities, strings
+from toolkit.glossary import Finding
+from toolkit.report import origin, quantities, strings
+from toolkit.run import Run, from_json, to_json
 
 REPORT = Path(strings.__file__).parent
-TABLE = tomllib.loads((REPORT / "page" / "strings.toml").read_text(encoding="utf-8"))
+TABLE, FINDINGS = (
+    tomllib.loads((REPORT / "page" / f"{name}.toml").read_text(encoding="utf-8"))
+    for name in ("strings", "findings")
+)
 IN_TEMPLATES = re.compile(r'\bt\("((?:[^"\\]|\\.)*)"')
 
 
@@ -35,6 +41,7 @@ def tables():
     yield "Cosine of reasons, {method}"
     yield from explanation._QUALITY.values()
     yield from explanation._AGREED.values()
+    yield from explanation.HIDDEN
     yield from reasons._LIKENESS.values()
 
 
@@ -46,9 +53,27 @@ def test_every_text_is_in_the_table_and_no_other():
     assert set(TABLE) == {*said(), *tables()}
 
 
+def texts_in(path):
+    """Every text of a module, and those that `Finding.of` is given there as they stand."""
+    every, given = set(), set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            every.add(node.value)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Finding.of":
+            parts = (part for argument in node.args[3:] for part in ast.walk(argument))
+            given |= {p.value for p in parts if isinstance(getattr(p, "value", None), str)}
+    return every, given - {""}
+
+
+def test_every_finding_can_be_said():
+    every, given = map(set.union, *(texts_in(path) for path in REPORT.parent.rglob("*.py")))
+    assert given - set(FINDINGS) == set()
+    assert set(FINDINGS) - every == set()
+
+
 @pytest.mark.parametrize("language", sorted(set(strings.LANGUAGES) - {"en"}))
 def test_every_language_has_every_text_with_its_fields(language):
-    for text, spoken in TABLE.items():
+    for text, spoken in (TABLE | FINDINGS).items():
         assert spoken[language].strip() or not text.strip(), text
         assert fields(spoken[language]) == fields(text), text
     # the two are languages of their own
@@ -72,3 +97,39 @@ def test_numbers_are_written_as_the_language_does():
 def test_an_unknown_language_is_refused_in_a_line():
     with pytest.raises(BadInput, match="choose one of de, en, zh"), strings.speaking("klingon"):
         pass
+
+
+def test_a_code_means_one_thing():
+    """Codes are stable and one a meaning, so that a build may act on one."""
+    where = {}
+    for path in REPORT.parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("Finding.of", "Finding"):
+                where.setdefault(node.args[0].value, set()).add(path.name)
+    assert {code: files for code, files in where.items() if len(files) > 1} == {}
+
+
+def test_a_finding_is_said_with_its_numbers():
+    finding = Finding.of(
+        "W1",
+        "warning",
+        "base",
+        "The base is right in {right:.1f} % of rows, which is not clearly better than guessing "
+        "among {classes} classes.",
+        right=51.25,
+        classes=2,
+    )
+    run = Run("t", "now", "explain", "base", None, {"classes": ["a", "b"]}, findings=(finding,))
+    again = from_json(to_json(run))
+    assert again.findings == run.findings
+    for one in (run, again):
+        with strings.speaking("de"):
+            _, _, html = origin.findings(one)
+        assert "in 51,2 % der Zeilen richtig" in html
+        assert "lang=" not in html
+    # what nobody translated stays English, and says so
+    foreign = Finding("X9", "info", "base", "Something {else}.", "")
+    with strings.speaking("de"):
+        _, _, html = origin.findings(replace(run, findings=(foreign,)))
+    assert 'lang="en"' in html
+    assert "Something {else}." in html

@@ -157,7 +157,7 @@ def test_tables_that_cannot_be_used(text, said, tmp_path):
 def test_categories_are_spread_inside_the_model_and_its_onnx(tmp_path):
     """The device sends codes: renaming a code must change the answer, its size must not."""
     from toolkit import models, training
-    from toolkit.export import export
+    from toolkit.exporting import export
     from toolkit.predict import predictor
 
     rng = np.random.default_rng(0)
@@ -215,7 +215,7 @@ def test_parquet_says_the_same_as_csv(tmp_path):
 def test_missing_numbers_are_filled_inside_the_model_and_its_onnx(tmp_path):
     """A device sends NaN where a number is missing, and gets the answer of the median."""
     from toolkit import models
-    from toolkit.export import export
+    from toolkit.exporting import export
     from toolkit.predict import predictor
 
     rng = np.random.default_rng(0)

@@ -4,7 +4,7 @@ from onnx import numpy_helper
 
 from toolkit import recipe
 from toolkit.errors import RecipeError
-from toolkit.export import export
+from toolkit.exporting import export
 from toolkit.passes import PASSES, apply
 from toolkit.targets import CPUS, TARGETS, spread, suited, target
 

@@ -224,7 +224,7 @@ def test_layers_whose_work_cannot_be_done_beside_the_model():
 
 
 def test_the_file_and_the_keras_model_say_the_same_of_words(vectorised, reviews):
-    from toolkit.export import export
+    from toolkit.exporting import export
 
     model = open_model(vectorised[0])
     rest, vocabulary = parted(model)
@@ -298,7 +298,7 @@ def test_film_reviews_end_to_end(more_data, tmp_path):
     """Sentences of Pang and Lee 2005: a small net of our own, its int8 file and its reasons."""
     from toolkit import training
     from toolkit.search import compress
-    from toolkit.study import study
+    from toolkit.studying import study
 
     splits = load(f"{more_data}/rt-polarity.pos,{more_data}/rt-polarity.neg")
     assert (

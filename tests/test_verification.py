@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from toolkit import verification
+from toolkit.checks import checked
 from toolkit.cli import run as command
 from toolkit.errors import DataError
 from toolkit.explainers import EXPLAINERS
@@ -14,7 +15,7 @@ from toolkit.files import sha256
 from toolkit.predict import predictor
 from toolkit.report import write_page
 from toolkit.run import save
-from toolkit.study import study
+from toolkit.studying import study
 
 
 @pytest.fixture(scope="module")
@@ -27,9 +28,9 @@ def told(paths, digits):
     """What a page of explain holds."""
     pair = [predictor(path) for path in paths]
     quick = [EXPLAINERS["shapley"](samples=400), EXPLAINERS["lime"](samples=400)]
-    run = study(pair, digits, methods=quick, rows=[1, 5, 9])
+    run = study(pair, digits, methods=quick, rows=[1, 5, 9, 12, 20, 33])
     hashes = {f"model {p.name}": sha256(path) for p, path in zip(pair, paths, strict=True)}
-    return dataclasses.replace(run, hashes={**run.hashes, **hashes})
+    return checked(dataclasses.replace(run, hashes={**run.hashes, **hashes}))
 
 
 def written(run, folder):
@@ -82,6 +83,70 @@ def test_other_models_data_and_settings_are_seen(told, paths, digits, wine):
             verification.recomputed(bad, base, digits)
 
 
+def changed_figure(run, name, **values):
+    """The run with one figure of the small model changed."""
+    one = run.measured("int8", name)
+    others = [m for m in run.measurements if m is not one]
+    return dataclasses.replace(run, measurements=(*others, dataclasses.replace(one, **values)))
+
+
+def refigured(run, paths, digits):
+    predictors = {p.stem: predictor(p) for p in paths}
+    return {c.about: c for c in verification.figures(run, predictors, digits)}
+
+
+def test_figures_that_were_changed_are_seen(told, paths, digits):
+    true = refigured(told, paths, digits)
+    assert true["figures"].matches is True
+    assert true["decisions"].matches is True
+    assert "findings" not in true
+    assert "reason_transfer" in true["figures left"].sentence
+
+    lying = told
+    for name, values in (
+        ("reason_place shapley", {"value": 1.2}),
+        ("reason_cosine_p5 lime", {"value": 0.5}),
+        ("accuracy", {"value": 99.0}),
+        ("agreement", {"n": 10_000}),
+        ("reason_moved lime", {"low": -0.1}),
+    ):
+        lying = changed_figure(lying, name, **values)
+    without = [m for m in lying.measurements if m.name != "reason_drift lime"]
+    first, second, third, fourth, *others = told.decisions
+    wrong = (
+        dataclasses.replace(first, label=(first.label + 1) % 10),
+        dataclasses.replace(second, row=10_000),
+        dataclasses.replace(third, x=third.x + 1),
+        dataclasses.replace(fourth, probabilities={"base": np.float32([0.1] * 10)}),
+    )
+    lying = dataclasses.replace(
+        lying, measurements=tuple(without), decisions=(*wrong, *others), findings=()
+    )
+    seen = refigured(lying, paths, digits)
+    assert seen["figures"].matches is False
+    assert seen["figures"].sentence.startswith("6 of ")
+    assert seen["decisions"].sentence.startswith("4 of 6 decisions are not")
+    assert seen["findings"].matches is False
+    assert "F1 of base" in seen["findings"].sentence
+
+
+def test_a_page_that_shows_something_else_is_seen(told, tmp_path):
+    page = written(told, tmp_path)
+    run = verification.page(page)
+    assert [c.matches for c in verification.shown(page, run)] == [True]
+    german = write_page(told, "explanation", tmp_path / "de.html", lang="de")
+    assert [c.matches for c in verification.shown(german, run)] == [True]
+    text = page.read_text()
+    start = text.index('<section id="likeness"')
+    page.write_text(text[:start] + text[start:].replace("1.0000", "1.0001", 1))
+    (seen,) = verification.shown(page, run)
+    assert seen.matches is False
+    assert "likeness" in seen.sentence
+    # the figures beside an untouched text
+    (seen,) = verification.shown(german, changed_figure(run, "reason_cosine lime", value=0.5))
+    assert seen.matches is False
+
+
 def test_another_version_is_told_and_not_judged(told):
     old = dataclasses.replace(told, versions={**told.versions, "numpy": "1.0"})
     (said,) = verification.versions(old)
@@ -104,6 +169,7 @@ def test_on_the_command_line(told, paths, tmp_path, capsys):
     assert command(["verify"], [page, *arguments], "verify") == 0
     out = capsys.readouterr().out
     assert "match: base is base.onnx" in out
+    assert "sections show the figures that it carries" in out
     assert out.endswith("verified\n")
 
     wrong = dataclasses.replace(told, hashes={**told.hashes, "model int8": "0" * 64})

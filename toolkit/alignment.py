@@ -41,6 +41,23 @@ class Mapped:
         return None if found is None else np.asarray(found[:, self._order])
 
     @property
+    def gradients(self) -> Any:
+        """(x, target) -> its slopes by the values of x, or None where it has none."""
+        ask = getattr(self._predict, "gradients", None)
+        if ask is None:
+            return None
+        return lambda x, target: self._scale * ask(self._brought(x), int(self._order[target]))
+
+    @property
+    def contributions(self) -> Any:
+        """(x, background, target) -> what the values of x add, or None where it is not told."""
+        ask = getattr(self._predict, "contributions", None)
+        if ask is None:
+            return None
+        order, brought = self._order, self._brought
+        return lambda x, rest, target: ask(brought(x), brought(rest), int(order[target]))
+
+    @property
     def shuffled(self) -> Any:
         """Seed -> the same with shuffled weights, or None where they are not known."""
         shuffle = getattr(self._predict, "shuffled", None)
@@ -72,12 +89,29 @@ def aligned(
         order = _named_order(other, train)
         if order is not None:
             now = Mapped(now, order=order)
-            said.append(_told(other.name, "names its classes in another order: they are mapped"))
+            said.append(
+                Finding.of(
+                    "M1",
+                    "info",
+                    other.name,
+                    "{name} names its classes in another order: they are mapped.",
+                    name=other.name,
+                )
+            )
         scale = contract.other_range(now, train)
         if scale is not None:
             now = Mapped(now, scale=scale[0], offset=scale[1])
-            text = f"takes values times {scale[0]:.3g} plus {scale[1]:g}: they are brought so"
-            said.append(_told(other.name, text))
+            said.append(
+                Finding.of(
+                    "M1",
+                    "info",
+                    other.name,
+                    "{name} takes values times {scale:.3g} plus {offset:g}: they are brought so.",
+                    name=other.name,
+                    scale=scale[0],
+                    offset=scale[1],
+                )
+            )
         if order is None:
             _same_order(base, now, train)
         found.append(now)
@@ -120,7 +154,3 @@ def _same_order(base: Predictor, other: Predictor, data: Data) -> None:
         "classes in the same order",
         "export it with its classes named, or sort them as in the data",
     )
-
-
-def _told(name: str, text: str) -> Finding:
-    return Finding("M1", "info", name, f"{name} {text}.", "")

@@ -29,9 +29,10 @@ def behaviour(
 
     answers: subject -> f32 (n, k) probabilities of the rows of `test`. slices: columns of a table;
     each category is a slice, of numbers each quarter. `flips` is the share of rows whose answer is
-    another than the base's; `calibration_error_change` stands beside it. `accuracy_drop` of a group
-    has an interval that holds for all groups of a kind together (Bonferroni), so that the worst of
-    many is not taken for a loss by chance.
+    another than the base's; `calibration_error_change` stands beside it. `right bin:3` is the share
+    of right answers among those of which the model was as sure as `sure bin:3` says.
+    `accuracy_drop` of a group has an interval that holds for all groups of a kind together
+    (Bonferroni), so that the worst of many is not taken for a loss by chance.
     Raises DataError for a column that is not there.
     """
     found: list[Measurement] = []
@@ -47,6 +48,11 @@ def behaviour(
                     name, "calibration_error_change", off.value, "", off.n, off.low, off.high
                 )
             )
+        for i, (sure, right) in enumerate(metrics.reliability(p, test.y)):
+            found.append(
+                _points(name, f"right bin:{i}", "%", right.value, right.n, right.low, right.high)
+            )
+            found.append(Measurement(name, f"sure bin:{i}", 100 * sure, "%", right.n))
         for groups in kinds:
             for end, rows in groups.items():
                 other = None if beside is None else beside[rows]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from toolkit.glossary import NOTICEABLE, Finding, LayerError
+from toolkit.glossary import NOTICEABLE, Facts, Finding, LayerError
 from toolkit.run import Run
 
 OFF = 0.02
@@ -35,7 +35,7 @@ def checked(run: Run) -> Run:
 def none_within(run: Run) -> Iterator[Finding]:
     """N1: candidates were made and none is within the budget."""
     if run.command == "compress" and run.chosen is None:
-        yield Finding(
+        yield Finding.of(
             "N1",
             "error",
             run.base,
@@ -49,13 +49,15 @@ def weak_base(run: Run) -> Iterator[Finding]:
     right = run.measured(run.base, "accuracy")
     classes = len(run.data.get("classes", ()))
     if right is not None and right.low is not None and classes and right.low <= 100 / classes:
-        yield Finding(
+        yield Finding.of(
             "W1",
             "warning",
             run.base,
-            f"The base is right in {right.value:.1f} % of rows, "
-            f"which is not clearly better than guessing among {classes} classes.",
+            "The base is right in {right:.1f} % of rows, "
+            "which is not clearly better than guessing among {classes} classes.",
             "Check the data, its scale and its labels, or train longer.",
+            right=right.value,
+            classes=classes,
         )
 
 
@@ -66,13 +68,16 @@ def guessing(run: Run) -> Iterator[Finding]:
         if m.name != "accuracy" or m.subject == run.base or m.low is None or not classes:
             continue
         if m.low <= 100 / classes:
-            yield Finding(
+            yield Finding.of(
                 "W2",
                 "warning",
                 m.subject,
-                f"{m.subject} is right in {m.value:.1f} % of rows, which is not clearly better "
-                f"than guessing among {classes} classes: its reasons explain guesses.",
+                "{name} is right in {right:.1f} % of rows, which is not clearly better "
+                "than guessing among {classes} classes: its reasons explain guesses.",
                 "Take another candidate.",
+                name=m.subject,
+                right=m.value,
+                classes=classes,
             )
 
 
@@ -80,13 +85,15 @@ def few_rows(run: Run) -> Iterator[Finding]:
     """F1: too few test rows to see a loss of one point."""
     right = run.measured(run.base, "accuracy")
     if right is not None and right.n < 1000:
-        yield Finding(
+        yield Finding.of(
             "F1",
             "info",
             run.base,
-            f"{right.n} test rows: a loss of less than about "
-            f"{300 / right.n:.1g} points cannot be ruled out, however well a model does.",
+            "{n} test rows: a loss of less than about "
+            "{points:.1g} points cannot be ruled out, however well a model does.",
             "Give more test rows for a firmer answer.",
+            n=right.n,
+            points=300 / right.n,
         )
 
 
@@ -95,13 +102,16 @@ def seen_rows(run: Run) -> Iterator[Finding]:
     seen = run.data.get("test_rows_trained_on", 0)
     total = run.data.get("rows", {}).get("test", 0)
     if seen > total / 100:
-        yield Finding(
+        yield Finding.of(
             "D1",
             "info",
             run.base,
-            f"{seen:,} of {total:,} test rows equal a row that was trained on "
-            f"({run.data.get('duplicates', 0):,} rows repeat another): accuracy is flattered.",
+            "{seen:,} of {total:,} test rows equal a row that was trained on "
+            "({repeated:,} rows repeat another): accuracy is flattered.",
             "Drop repeated rows unless they come that often in use.",
+            seen=seen,
+            total=total,
+            repeated=run.data.get("duplicates", 0),
         )
 
 
@@ -110,29 +120,33 @@ def untested(run: Run) -> Iterator[Finding]:
     names = run.data.get("untested", ())
     if names:
         shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-        yield Finding(
+        yield Finding.of(
             "T1",
             "warning",
             run.base,
-            f"{len(names)} of {len(run.data.get('classes', ()))} classes have no test row "
-            f"({shown}): no figure says how they fare.",
+            "{n} of {classes} classes have no test row ({names}): no figure says how they fare.",
             "Give at least 3 rows of each class, or a test part that has them.",
+            n=len(names),
+            classes=len(run.data.get("classes", ())),
+            names=shown,
         )
     if run.data.get("dropped"):
-        yield Finding(
+        yield Finding.of(
             "T1",
             "info",
             run.base,
-            f"Columns that only count the rows are left out: {', '.join(run.data['dropped'])}.",
+            "Columns that only count the rows are left out: {names}.",
             "Rename such a column if it says something of a new row.",
+            names=", ".join(run.data["dropped"]),
         )
     if run.data.get("tested_by"):
-        yield Finding(
+        yield Finding.of(
             "T1",
             "info",
             run.base,
-            f"The data has no test part: its {run.data['tested_by']} tests.",
+            "The data has no test part: its {part} tests.",
             "If the model was chosen by these rows, accuracy is flattered: give a test part.",
+            part=run.data["tested_by"],
         )
 
 
@@ -140,12 +154,13 @@ def significant_loss(run: Run) -> Iterator[Finding]:
     """L1: a candidate is worse than the base beyond chance."""
     for m in run.measurements:
         if m.name == "accuracy_drop" and m.low is not None and m.low > 0:
-            yield Finding(
+            yield Finding.of(
                 "L1",
                 "warning",
                 m.subject,
-                f"Loses {m.value:.1f} points of accuracy, more than chance would explain.",
+                "Loses {points:.1f} points of accuracy, more than chance would explain.",
                 "Take another candidate, or calibrate and train with more data.",
+                points=m.value,
             )
 
 
@@ -166,15 +181,22 @@ def lost_class(run: Run) -> Iterator[Finding]:
         if lost:
             worst = max(lost, key=lambda m: m.value)
             group = worst.name.removeprefix("accuracy_drop ")
-            others = f", as {len(lost) - 1} more do" if len(lost) > 1 else ""
-            yield Finding(
+            yield Finding.of(
                 "B1",
                 "warning",
                 subject,
-                f"{group} loses {worst.value:.1f} points of accuracy (95 %, of all such groups: "
-                f"{worst.low:.1f} to {worst.high:.1f}), more than chance would explain{others}.",
+                "{group} loses {points:.1f} points of accuracy (95 %, of all such groups: "
+                "{low:.1f} to {high:.1f}), more than chance would explain, as {n} more do."
+                if len(lost) > 1
+                else "{group} loses {points:.1f} points of accuracy (95 %, of all such groups: "
+                "{low:.1f} to {high:.1f}), more than chance would explain.",
                 "Give more rows of it to train and calibrate with, or take another candidate; "
-                f"--require 'accuracy_drop {group} <= 1' makes it a limit.",
+                "--require 'accuracy_drop {group} <= 1' makes it a limit.",
+                group=group,
+                points=worst.value,
+                low=worst.low,
+                high=worst.high,
+                n=len(lost) - 1,
             )
 
 
@@ -182,13 +204,14 @@ def overconfident(run: Run) -> Iterator[Finding]:
     """B2: probabilities of a candidate say surely and noticeably less than those of the base."""
     for m in run.measurements:
         if m.name == "calibration_error_change" and m.low is not None and m.low > OFF:
-            yield Finding(
+            yield Finding.of(
                 "B2",
                 "warning",
                 m.subject,
-                f"Its probabilities are {100 * m.value:.0f} points further from the share of right "
+                "Its probabilities are {points:.0f} points further from the share of right "
                 "answers than those of the base: a threshold on them means something else now.",
                 "Set thresholds anew on the small model, or take another candidate.",
+                points=100 * m.value,
             )
 
 
@@ -201,13 +224,14 @@ def slower(run: Run) -> Iterator[Finding]:
     ]
     if found:
         times = ", ".join(f"{m.subject} {m.value:.2f}" for m in found)
-        yield Finding(
+        yield Finding.of(
             "S1",
             "info",
             ", ".join(m.subject for m in found),
-            f"Slower than the base for one row here, times its time: {times}.",
+            "Slower than the base for one row here, times its time: {times}.",
             "Integer kernels pay off on larger layers; where speed counts more than size, "
             "take a float candidate.",
+            times=times,
         )
 
 
@@ -218,13 +242,17 @@ def poor_calibration(run: Run) -> Iterator[Finding]:
             rows, seen = facts.get("calibration_rows", FEW), facts.get("calibration_classes", 2)
             if rows >= FEW and seen > 1:
                 continue
-            what = f"{rows} rows" if rows < FEW else f"{rows} rows of one class"
-            yield Finding(
+            yield Finding.of(
                 "Q2",
                 "warning",
                 made.name,
-                f"Its ranges were set by {what}: values in use may lie beyond them.",
-                f"Give {FEW} calibration rows or more, of every class.",
+                "Its ranges were set by {n} rows: values in use may lie beyond them."
+                if rows < FEW
+                else "Its ranges were set by {n} rows of one class: values in use may lie beyond "
+                "them.",
+                "Give {least} calibration rows or more, of every class.",
+                n=rows,
+                least=FEW,
             )
 
 
@@ -235,36 +263,43 @@ def layer_at_fault(run: Run) -> Iterator[Finding]:
         worst = max(errors, key=lambda e: e.effect)
         if worst.effect == 0:
             continue
-        cause, advice = _cause(worst)
+        advice, why = _cause(worst)
         part = worst.effect / sum(e.effect for e in errors)
-        yield Finding(
+        yield Finding.of(
             "Q1",
             "warning" if worst.effect >= MOVED else "info",
             subject,
-            f"Of all layers, rounding {worst.kind} {worst.layer} alone moves the answers most: "
-            f"{100 * worst.effect:.2g} points of probability, {100 * part:.0f} % of what layers do "
-            f"one by one. {cause}",
+            "Of all layers, rounding {kind} {layer} alone moves the answers most: "
+            "{points:.2g} points of probability, {share:.0f} % of what layers do "
+            "one by one.",
             advice,
+            kind=worst.kind,
+            layer=worst.layer,
+            points=100 * worst.effect,
+            share=100 * part,
+            **why,
         )
 
 
-def _cause(worst: LayerError) -> tuple[str, str]:
-    """What the figures of a layer say of why, and what to do."""
+def _cause(worst: LayerError) -> tuple[str, Facts]:
+    """What the figures of a layer say of why and what to do, and the values in it."""
     if worst.saturated >= CLIPPED:
         return (
-            f"{100 * worst.saturated:.2g} % of its values lie beyond the range it was given.",
+            "{clipped:.2g} % of its values lie beyond the range it was given. "
             "Calibrate with more rows like those in use, or with calibration = minmax.",
+            {"clipped": 100 * worst.saturated},
         )
     if worst.used <= SPARSE:
         return (
-            f"It takes only {100 * worst.used:.0f} % of the integer levels: a few large values "
-            "stretch its range.",
-            "Set calibration = mse or percentile, or equalise its channels.",
+            "It takes only {used:.0f} % of the integer levels: a few large values "
+            "stretch its range. Set calibration = mse or percentile, or equalise its channels.",
+            {"used": 100 * worst.used},
         )
     return (
-        f"Its range fits; it keeps {worst.sqnr:.0f} dB of signal over noise.",
-        f'Leave it in float with keep_float = ["{worst.layer}"], which takes about '
-        f"{3 * worst.nbytes:,} bytes more, or train with rounding (quantise_aware).",
+        "Its range fits; it keeps {sqnr:.0f} dB of signal over noise. "
+        'Leave it in float with keep_float = ["{layer}"], which takes about '
+        "{more:,} bytes more, or train with rounding (quantise_aware).",
+        {"sqnr": worst.sqnr, "more": 3 * worst.nbytes},
     )
 
 
@@ -272,26 +307,49 @@ def not_converged(run: Run) -> Iterator[Finding]:
     """C1: explanations whose error is still large."""
     loose = [a for a in run.attributions if not a.converged]
     if loose:
-        yield Finding(
+        yield Finding.of(
             "C1",
             "warning",
             ", ".join(sorted({a.method for a in loose})),
-            f"{len(loose)} of {len(run.attributions)} explanations have not converged: "
+            "{n} of {total} explanations have not converged: "
             "small differences between their players mean nothing.",
             "Use more samples.",
+            n=len(loose),
+            total=len(run.attributions),
         )
+
+
+GAP = 0.02
+"""Two points of probability that no player is given: more than rounding of any kind."""
+
+
+def incomplete(run: Run) -> Iterator[Finding]:
+    """G2: values of gradients that do not add up to what they explain."""
+    for m in run.measurements:
+        kind, _, method = m.name.partition(" ")
+        if kind == "gap" and m.value > GAP:
+            yield Finding(
+                "G2",
+                "warning",
+                m.subject,
+                f"By {method} values are {m.value:.3f} from adding up to what they explain: "
+                "gradients miss what happens in steps, as in columns of categories, or were too "
+                "few.",
+                "Use more samples, or explain by shapley.",
+            )
 
 
 def few_compared(run: Run) -> Iterator[Finding]:
     """F2: reasons were compared over too few rows for an interval."""
     few = [m for m in run.measurements if m.name.startswith("reason_place ") and m.low is None]
     if few:
-        yield Finding(
+        yield Finding.of(
             "F2",
             "warning",
             ", ".join(dict.fromkeys(m.subject for m in few)),
-            f"Reasons were compared over {few[0].n} rows, too few for an interval.",
+            "Reasons were compared over {n} rows, too few for an interval.",
             "Compare more rows.",
+            n=few[0].n,
         )
 
 
@@ -300,17 +358,19 @@ NOISY = 0.95
 
 
 def noisy(run: Run) -> Iterator[Finding]:
-    """K1: the noise of a method is so large that small changes of reasons cannot be seen."""
+    """N2: the noise of a method is so large that small changes of reasons cannot be seen."""
     for m in run.measurements:
         kind, _, method = m.name.partition(" ")
         if kind == "reason_floor" and m.value < NOISY:
-            yield Finding(
-                "K1",
+            yield Finding.of(
+                "N2",
                 "warning",
                 m.subject,
-                f"By {method} the base beside itself under another seed has a cosine of "
-                f"{m.value:.2f}: smaller changes of reasons cannot be told from noise.",
+                "By {method} the base beside itself under another seed has a cosine of "
+                "{cosine:.2f}: smaller changes of reasons cannot be told from noise.",
                 "Use more samples, or fewer players.",
+                method=method,
+                cosine=m.value,
             )
 
 
@@ -319,33 +379,52 @@ def drifted(run: Run) -> Iterator[Finding]:
     for m in run.measurements:
         kind, _, method = m.name.partition(" ")
         if kind == "reason_drift" and m.value > 0:
-            yield Finding(
+            yield Finding.of(
                 "D2",
                 "warning",
                 m.subject,
-                f"{m.subject} gives the answer of {run.base} for other reasons in "
-                f"{m.value * m.n:.0f} of {m.n} rows by {method}, beyond noise.",
+                "{name} gives the answer of {base} for other reasons in "
+                "{rows:.0f} of {n} rows by {method}, beyond noise.",
                 "Look at these rows: an agreement of answers hides them.",
+                name=m.subject,
+                base=run.base,
+                rows=m.value * m.n,
+                n=m.n,
+                method=method,
             )
 
 
 def no_causes(run: Run) -> Iterator[Finding]:
-    """H1: what an agreement of reasons does not say."""
+    """H1: what an agreement of reasons does not say; H2: nor that of pictures."""
     if not any(m.name.startswith("reason_cosine ") for m in run.measurements):
         return
-    patches = (
-        " Those of pictures hang on how they are cut into patches."
-        if run.data.get("kind") == "image"
-        else ""
-    )
-    yield Finding(
+    yield Finding.of(
         "H1",
         "info",
         run.base,
         "Reasons that agree need not be right: they show what moves an answer, not causes, and "
-        f"hidden values put a model off its data.{patches}",
-        "",
+        "hidden values put a model off its data.",
     )
+    twice = [
+        (m, first)
+        for m in run.measurements
+        if " cut:" in m.name and (first := run.measured(m.subject, m.name.split(" cut:")[0]))
+    ]
+    if twice:
+        m, first = max(twice, key=lambda pair: abs(pair[0].value - pair[1].value))
+        yield Finding.of(
+            "H2",
+            "info",
+            m.subject,
+            "Reasons of pictures hang on how these are cut: in {n} patches the agreement of {name} "
+            "by {method} is {recut:.3f}, as it was first cut {value:.3f}.",
+            "Trust no difference that is smaller than that between two cuts.",
+            n=m.name.split(" cut:")[1],
+            name=m.subject,
+            method=m.name.split(" ")[1],
+            recut=m.value,
+            value=first.value,
+        )
 
 
 CHECKS: tuple[Check, ...] = (
@@ -362,6 +441,7 @@ CHECKS: tuple[Check, ...] = (
     poor_calibration,
     layer_at_fault,
     not_converged,
+    incomplete,
     few_compared,
     noisy,
     drifted,

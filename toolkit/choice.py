@@ -72,28 +72,40 @@ def dearer(
         next_ = min(better, key=lambda a: (a.nbytes - chosen.nbytes) / (right[a.name].value - mine))
         points, more = right[next_.name].value - mine, next_.nbytes - chosen.nbytes
         found.append(
-            Finding(
+            Finding.of(
                 "A1",
                 "info",
                 next_.name,
-                f"{points:.2g} points more accuracy, as measured on {right[next_.name].n:,} rows, "
-                f"cost {more:,} bytes: {next_.name} beside {chosen.name}.",
+                "{points:.2g} points more accuracy, as measured on {n:,} rows, "
+                "cost {more:,} bytes: {name} beside {chosen}.",
                 "Take it where accuracy counts more than size.",
+                points=points,
+                n=right[next_.name].n,
+                more=more,
+                name=next_.name,
+                chosen=chosen.name,
             )
         )
     smaller = [a for a in candidates if a.nbytes < chosen.nbytes]
     if smaller:
         next_ = max(smaller, key=lambda a: (right[a.name].value, -a.nbytes))
         points, fewer = mine - right[next_.name].value, chosen.nbytes - next_.nbytes
-        cost = f"cost {points:.2g} points of accuracy" if points > 0 else "cost no accuracy"
         found.append(
-            Finding(
+            Finding.of(
                 "A2",
                 "info",
                 next_.name,
-                f"{fewer:,} bytes less {cost}, as measured on {right[next_.name].n:,} rows: "
-                f"{next_.name} beside {chosen.name}.",
+                "{fewer:,} bytes less cost {points:.2g} points of accuracy, as measured on {n:,} "
+                "rows: {name} beside {chosen}."
+                if points > 0
+                else "{fewer:,} bytes less cost no accuracy, as measured on {n:,} rows: {name} "
+                "beside {chosen}.",
                 "Take it where size counts more, if it is quick enough.",
+                fewer=fewer,
+                points=points,
+                n=right[next_.name].n,
+                name=next_.name,
+                chosen=chosen.name,
             )
         )
     return tuple(found)

@@ -58,16 +58,31 @@ def _range(predict: Predictor, x: Floats, rows: Data, given: Floats) -> list[Fin
     best = _better_range(predict, x, rows, given)
     if best is None:
         return []
-    said = (
-        f"{predict.name} is right in {100 * accuracy(given, rows.y).value:.0f} % of rows as given, "
-        f"in {100 * best.right:.0f} % {best.name}"
-    )
+    right = 100 * accuracy(given, rows.y).value
     if 100 * best.gain.low > SURE:
-        raise MatchError(said, "values in the range the model was trained on", f"add {best.fix}")
+        raise MatchError(
+            f"{predict.name} is right in {right:.0f} % of rows as given, "
+            f"in {100 * best.right:.0f} % {best.name}",
+            "values in the range the model was trained on",
+            f"add {best.fix}",
+        )
     if best.gain.low <= 0:
         return []
     return [
-        Finding("U1", "warning", predict.name, f"{said}.", f"If it was trained so, add {best.fix}.")
+        Finding.of(
+            "U1",
+            "warning",
+            predict.name,
+            "{name} is right in {given:.0f} % of rows as given, in {other:.0f} % with values times "
+            "{scale:.3g} plus {offset:g}.",
+            "If it was trained so, add {fix}.",
+            name=predict.name,
+            given=right,
+            other=100 * best.right,
+            scale=best.scale,
+            offset=best.offset,
+            fix=best.fix,
+        )
     ]
 
 
@@ -112,14 +127,17 @@ def _standardised(predict: Predictor, x: Floats, rows: Data, given: Floats) -> l
     if 100 * gain.low <= SURE:
         return []
     return [
-        Finding(
+        Finding.of(
             "U1",
             "warning",
             predict.name,
-            f"{predict.name} is right in {100 * accuracy(given, rows.y).value:.0f} % of rows as "
-            f"given, in {100 * accuracy(p, rows.y).value:.0f} % with each column standardised.",
+            "{name} is right in {given:.0f} % of rows as given, in {other:.0f} % with each column "
+            "standardised.",
             "It was probably trained on standardised columns: give them so, or put the scaling "
             "into the model.",
+            name=predict.name,
+            given=100 * accuracy(given, rows.y).value,
+            other=100 * accuracy(p, rows.y).value,
         )
     ]
 
@@ -130,13 +148,16 @@ def _linear(name: str, given: Floats, rows: Data) -> list[Finding]:
     if right.low > np.bincount(rows.y).max() / len(rows):
         return []
     return [
-        Finding(
+        Finding.of(
             "U3",
             "warning",
             name,
-            f"{name} ends in {given.shape[1]} linear units, which are read as logits, and is right "
-            f"in {100 * right.value:.0f} % of rows, no better than guessing.",
+            "{name} ends in {units} linear units, which are read as logits, and is right "
+            "in {right:.0f} % of rows, no better than guessing.",
             "If it is a regressor, its figures mean nothing here: give a classifier.",
+            name=name,
+            units=given.shape[1],
+            right=100 * right.value,
         )
     ]
 
@@ -155,14 +176,18 @@ def _order(name: str, given: Floats, rows: Data) -> list[Finding]:
         return []
     i = int(np.flatnonzero(place != np.arange(k))[0])
     return [
-        Finding(
+        Finding.of(
             "U2",
             "warning",
             name,
-            f"In another order of the classes {name} would be right in "
-            f"{100 * accuracy(given[:, place], rows.y).value:.0f} % of rows instead of "
-            f"{100 * accuracy(given, rows.y).value:.0f} %: its output {int(place[i])} is probably "
-            f"what the data calls '{rows.classes[i]}'.",
+            "In another order of the classes {name} would be right in {other:.0f} % of rows "
+            "instead of {given:.0f} %: its output {place} is probably what the data calls "
+            "'{label}'.",
             "Rename or sort the classes of the data as they were in training.",
+            name=name,
+            other=100 * accuracy(given[:, place], rows.y).value,
+            given=100 * accuracy(given, rows.y).value,
+            place=int(place[i]),
+            label=rows.classes[i],
         )
     ]

@@ -19,7 +19,7 @@ from toolkit.predict import predictor
 from toolkit.recipe import USUAL
 from toolkit.run import Run
 from toolkit.search import compress
-from toolkit.study import joined, study, with_layers
+from toolkit.studying import joined, study, with_layers
 from toolkit.training import Settings, train
 
 

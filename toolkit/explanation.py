@@ -8,9 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from toolkit.errors import DataError, RecipeError
-from toolkit.explainers import Explainer, Players, players_for
-from toolkit.explainers.players import features
+from toolkit.errors import DataError
+from toolkit.explainers import Explainer, Players
+from toolkit.explainers.choices import USUAL, Choice, chosen
+from toolkit.explainers.players import fitting
 from toolkit.glossary import Attribution, Data, Decision, Predictor
 from toolkit.progress import tell
 
@@ -29,14 +30,14 @@ def explain(
     rows: Sequence[int],
     *,
     background: Data,
-    size: int | None = None,
     seed: int = 0,
+    choice: Choice = USUAL,
 ) -> tuple[Attribution, ...]:
     """Explain rows of `data` for every predictor, row by row.
 
     The class explained is the one that the first predictor gives. background: training rows that
-    say what a hidden value looks like; size: how many of them, of a table, 100 if None. Raises
-    DataError for a row that is not there or not finite, RecipeError for a size where none counts.
+    say what a hidden value looks like. choice: who plays and what hides them. Raises DataError for
+    a row that is not there or not finite.
 
     >>> from toolkit.explainers import EXPLAINERS
     >>> from toolkit import data, models, predict, training
@@ -49,7 +50,7 @@ def explain(
     >>> bool(abs(one.values.sum() + one.base - one.prediction) < 1e-6)
     True
     """
-    players = players_of(data, rows, background, seed, size)
+    players = players_of(data, rows, background, seed, choice)
     found: list[Attribution] = []
     for i in range(0, len(players), _TOGETHER):
         some = dict(list(players.items())[i : i + _TOGETHER])
@@ -69,10 +70,11 @@ def decisions(
     *,
     background: Data,
     seed: int = 0,
+    choice: Choice = USUAL,
 ) -> tuple[Decision, ...]:
     """The rows that are explained, with what every predictor says of them."""
     found = []
-    for row, players in players_of(data, rows, background, seed).items():
+    for row, players in players_of(data, rows, background, seed, choice).items():
         said = {p.name: p(data.x[row : row + 1])[0] for p in predictors}
         label = int(data.y[row])
         text = None if data.texts is None else str(data.texts[row])
@@ -114,40 +116,28 @@ def pick_rows(
 
 
 def players_of(
-    data: Data, rows: Sequence[int], background: Data, seed: int = 0, size: int | None = None
+    data: Data,
+    rows: Sequence[int],
+    background: Data,
+    seed: int = 0,
+    choice: Choice = USUAL,
 ) -> dict[int, Players]:
-    """The players of each row, hidden by `size` rows of the background of a table.
-
-    Raises DataError for a row that is not there or not finite, RecipeError for a size of no table
-    or outside of it.
-    """
-    if size is not None and background.kind != "tabular":
-        raise RecipeError(
-            f"{size} background rows for {background.kind} data", "a table", "leave it out"
-        )
-    if size is not None and not 1 <= size <= len(background):
-        raise RecipeError(f"{size} background rows", f"1 to {len(background)}", "correct it")
+    """The players of each row. Raises DataError for a row that is not there or not finite."""
     for row in rows:
         if not 0 <= row < len(data):
             raise DataError(f"row {row}", f"0 to {len(data) - 1}", "pick a row that is there")
     if background.kind == "image":
-        background = few_pictures(background)
+        # some rows, spread over a file that may be sorted, give the mean picture
+        most = max(min(_VALUES // math.prod(background.x.shape[1:]), 1000), 50)
+        spread = np.linspace(0, len(background) - 1, min(len(background), most))
+        some = background.rows(spread.astype(int))
+        background = replace(some, x=np.asarray(some.x))
     found: dict[int, Players] = {}
     for row in rows:
-        one = players_for(data.x[row], background, seed=seed)
         if found and background.kind == "tabular":
             # one background for all, by which they are known to belong together
             first = next(iter(found.values()))
-            one = replace(first, x=one.x)
-        elif size is not None:
-            one = features(one.x, background, rows=size, seed=seed)
-        found[row] = one
+            found[row] = replace(first, x=fitting(data.x[row], background))
+        else:
+            found[row] = chosen(data.x[row], background, choice, seed=seed)
     return found
-
-
-def few_pictures(background: Data) -> Data:
-    """Some pictures, in memory, spread over a file that may be sorted: they give the mean one."""
-    most = max(min(_VALUES // math.prod(background.x.shape[1:]), 1000), 50)
-    spread = np.linspace(0, len(background) - 1, min(len(background), most))
-    some = background.rows(spread.astype(int))
-    return replace(some, x=np.asarray(some.x))

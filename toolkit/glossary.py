@@ -129,6 +129,16 @@ class Predictor(Protocol):
         """Class probabilities of the rows `x`."""
 
 
+class Differentiable(Predictor, Protocol):
+    """A Predictor that also looks inside; a Keras model is one, an `.onnx` is not."""
+
+    def gradients(self, x: Floats, target: int) -> Floats:
+        """The gradient of the probability of `target` by every value of each row: f32 (n, ...)."""
+
+    def contributions(self, x: Floats, background: Floats, target: int) -> Doubles:
+        """What each value of one row adds to it beside rows (b, ...), by DeepLIFT: f64 (...)."""
+
+
 @dataclass(frozen=True, eq=False)
 class Step:
     """What a pass gives back: a new model (keras.Model or onnx.ModelProto) and its facts."""
@@ -205,7 +215,7 @@ class Attribution:
         >>> [float(end[0].round(3)) for end in a.interval()]
         [0.682, 1.318]
         """
-        from scipy.stats import norm, t  # type: ignore[import-untyped]
+        from scipy.stats import norm, t
 
         tail = (1 + level) / 2
         half = (norm.ppf(tail) if self.degrees is None else t.ppf(tail, self.degrees)) * self.stderr
@@ -258,6 +268,22 @@ class Drift:
     drifted: bool
 
 
+@dataclass(frozen=True)
+class Flip:
+    """The fewest players to hide in a row for `subject` to give another answer.
+
+    players: indices, none where no set that was tried does it. answer: the class given then, its
+    own where none. tried: every set of up to so many players was tried, so that a set of one more
+    is known to be the smallest.
+    """
+
+    subject: str
+    row: int
+    players: tuple[int, ...]
+    answer: int
+    tried: int
+
+
 @dataclass(frozen=True, eq=False)
 class Decision:
     """One row that was explained.
@@ -274,6 +300,19 @@ class Decision:
     segments: Ints | None
     probabilities: dict[str, Floats]
     text: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """A picture that was explained again over other players than those of its Decision.
+
+    segments: i64 (h, w). values: subject -> f64 (p,), for the class that its attributions explain.
+    """
+
+    method: str
+    row: int
+    segments: Ints
+    values: dict[str, Doubles]
 
 
 @dataclass(frozen=True, eq=False)
@@ -332,10 +371,35 @@ class Confusion:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something the reader should know: a stable code, a sentence, and what to do about it."""
+    """Something the reader should know: a stable code, a sentence, and what to do about it.
+
+    said: sentence and next step with {fields}, values: what stands in these; from both a page says
+    it in another language. Empty where it can only be said in English.
+    """
 
     code: str
     severity: Severity
     subject: str
     sentence: str
     next_step: str
+    said: tuple[str, ...] = ()
+    values: Facts = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        code: str,
+        severity: Severity,
+        subject: str,
+        sentence: str,
+        next_step: str = "",
+        /,
+        **values: Any,
+    ) -> Finding:
+        """A finding from texts with {fields} and the plain values that stand in them.
+
+        >>> Finding.of("X1", "info", "small", "{n:.1f} points off.", n=2).sentence
+        '2.0 points off.'
+        """
+        now, then = sentence.format(**values), next_step.format(**values)
+        return cls(code, severity, subject, now, then, (sentence, next_step), values)

@@ -138,7 +138,7 @@ def _results(
         for place, piece in enumerate(pieces):
             yield place, work(piece, *common)
         return
-    import joblib  # type: ignore[import-untyped]
+    import joblib
 
     settings = {name: os.environ[name] for name in _TELLING if name in os.environ}
     threads = os.cpu_count() or 1
@@ -166,7 +166,7 @@ def _piece(
     *common: Any,
 ) -> tuple[int, R]:
     """One piece, in the process that does it."""
-    import threadpoolctl  # type: ignore[import-untyped]
+    import threadpoolctl
 
     for name, value in settings.items():
         os.environ.setdefault(name, value)

@@ -13,7 +13,7 @@ from toolkit.cache import Cache, Entry, fit_key, key_of, model_key, pass_key, pl
 from toolkit.checkpoints import few, resuming
 from toolkit.devices import here, on
 from toolkit.errors import DeviceError, RecipeError, ToolkitError
-from toolkit.export import export
+from toolkit.exporting import export
 from toolkit.glossary import Facts, Fit, Step
 from toolkit.jobs import crew, spread
 from toolkit.passes import Pass, apply

@@ -12,7 +12,7 @@ import json
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ from toolkit import parquet
 from toolkit.checkpoints import digest
 from toolkit.data.sources import Source
 from toolkit.errors import OutputError
-from toolkit.explainers import EXPLAINERS, Explainer, Players, players_for
+from toolkit.explainers import EXPLAINERS, Explainer, Players
+from toolkit.explainers.choices import USUAL, Choice, chosen
 from toolkit.explanation import players_of
 from toolkit.fidelity.resolution import FromLogits, resolved
 from toolkit.files import write_bytes, write_text
@@ -75,6 +76,7 @@ class _Job:
     steps: bool
     explainer: Explainer
     around: Players | Data
+    choice: Choice
     seed: int
     classes: tuple[str, ...]
     key: str
@@ -86,7 +88,7 @@ def explain_rows(
     out: Path,
     *,
     background: Data,
-    size: int | None = None,
+    choice: Choice = USUAL,
     explainer: Explainer | None = None,
     name: str = "",
     seed: int = 0,
@@ -95,11 +97,11 @@ def explain_rows(
 
     model: an `.onnx` as a path or bytes, or a keras.Model, which is exported first. out: a folder,
     or a file that ends in .parquet, which is joined from its parts when all are there. background:
-    training rows that say what a hidden value looks like; size: how many of a table. Inside
-    `working(...)` parts are done side by side. Memory is that of a few parts. A run that was killed
-    goes on when it is called again.
-    Raises OutputError for a place with anything else in it, MatchError for rows or classes that do
-    not fit the model.
+    training rows that say what a hidden value looks like; choice: who plays and what hides them.
+    Inside `working(...)` parts are done side by side. Memory is that of a few parts. A run that was
+    killed goes on when it is called again.
+    Raises RecipeError for a method that wants a Keras model, OutputError for a place with anything
+    else in it, MatchError for rows or classes that do not fit the model.
 
     >>> import tempfile
     >>> from toolkit import data, models
@@ -118,15 +120,17 @@ def explain_rows(
     content, known = model_bytes(model, background)
     name = name or (model.stem if isinstance(model, Path) else "model")
     predict = OnnxPredictor(content, name, 1)
+    explainer.suiting(predict)
     fitting(predict, background)
     with closing(sources[0].read(_FINEST)) as chunks:
         first = next(chunks)
     opened, _ = resolved(predict, first)
-    around = _around(first, background, explainer, seed, size)
+    around = _around(first, background, explainer, seed, choice)
     about: Facts = {
         "model": known,
         "method": explainer.method,
         "settings": vars(explainer),
+        "choice": asdict(choice),
         "seed": seed,
         "classes": list(background.classes),
         "background": digest(around),
@@ -136,7 +140,7 @@ def explain_rows(
     }
     key = digest(about, name)
     steps = opened is not predict
-    job = _Job(content, name, steps, explainer, around, seed, background.classes, key)
+    job = _Job(content, name, steps, explainer, around, choice, seed, background.classes, key)
     single = out.suffix == ".parquet"
     folder = out.with_name(out.name + ".parts") if single else out
     total = sum(s.rows for s in sources)
@@ -162,7 +166,7 @@ def model_bytes(model: Any, rows: Data) -> tuple[bytes, str]:
 
     if not isinstance(model, bytes | str | Path):
         from toolkit.cache import model_key
-        from toolkit.export import export
+        from toolkit.exporting import export
 
         some = rows.rows(slice(_FINEST))
         return export(model, some).model.SerializeToString(), model_key(model, None)
@@ -171,15 +175,16 @@ def model_bytes(model: Any, rows: Data) -> tuple[bytes, str]:
 
 
 def _around(
-    x: Floats, background: Data, explainer: Explainer, seed: int, size: int | None
+    x: Floats, background: Data, explainer: Explainer, seed: int, choice: Choice
 ) -> Players | Data:
     """As little as makes the players of any row: those of a table, or one row of a background."""
     rows = replace(background, x=x[:1], y=np.zeros(1, np.int64), texts=None)
-    first = players_of(rows, [0], background, seed, size)[0]
-    if first.columns:
+    first = players_of(rows, [0], background, seed, choice)[0]
+    if background.kind == "tabular":
         table = background.rows(slice(None, None, -(-len(background) // _COLUMNS)))
         return replace(first, table=table if explainer.method == "lime" else None)
-    return replace(background.rows(slice(1)), x=first.background, texts=None)
+    some = background.rows(slice(len(first.background)))
+    return replace(some, x=first.background, texts=None)
 
 
 def _claim(folder: Path, about: Facts) -> None:
@@ -255,7 +260,7 @@ def _explained(piece: Piece, job: _Job) -> bytes:
 def _players(row: Floats, job: _Job) -> Players:
     if isinstance(job.around, Players):
         return replace(job.around, x=row)
-    return players_for(row, job.around, seed=job.seed)
+    return chosen(row, job.around, job.choice, seed=job.seed)
 
 
 def _told(path: Path, parts: Sequence[Path], rows: int, found: int) -> Told:

@@ -147,13 +147,17 @@ def _put_back(
     }
     facts = {"pass": "layers back to float", "chosen_on_rows": rows, "skipped": told}
     more = len(best.content) - len(one.content)
-    finding = Finding(
+    finding = Finding.of(
         "K1",
         "info",
         best.recipe.name,
-        f"{len(layers)} of the layers of {one.recipe.name} stay float for the sake of accuracy, "
-        f"{', '.join(layers)}: {more:,} bytes more.",
+        "{n} of the layers of {name} stay float for the sake of accuracy, {layers}: "
+        "{more:,} bytes more.",
         "Allow a larger drop for a smaller file.",
+        n=len(layers),
+        name=one.recipe.name,
+        layers=", ".join(layers),
+        more=more,
     )
     return Mix(replace(best, facts=(*best.facts, facts)), finding)
 
@@ -161,13 +165,18 @@ def _put_back(
 def _given_up(
     one: Made, errors: Sequence[LayerError], bound: float, *, limit: float, n: int
 ) -> Finding:
-    return Finding(
+    return Finding.of(
         "K2",
         "warning",
         one.recipe.name,
-        f"Even with all {len(errors)} layers of {one.recipe.name} back in float, {n:,} test rows "
-        f"could not rule out a loss of {limit:g} points; the bound would be {bound:.2f}.",
+        "Even with all {layers} layers of {name} back in float, {n:,} test rows "
+        "could not rule out a loss of {limit:g} points; the bound would be {bound:.2f}.",
         "Give more test rows, allow a larger drop, or train what the recipe begins with longer.",
+        layers=len(errors),
+        name=one.recipe.name,
+        n=n,
+        limit=limit,
+        bound=bound,
     )
 
 
@@ -194,27 +203,37 @@ def swift(one: Made, bench: Bench, *, rounds: int = 15) -> Mix | None:
     layers = list(getattr(kept, "keep_float", ()))
     facts = {"pass": "layers back to float", "skipped": dict.fromkeys(layers, "quicker in float")}
     renamed = replace(best.recipe, name=name)
-    finding = Finding(
+    finding = Finding.of(
         "K3",
         "info",
         name,
-        f"{one.recipe.name} takes {own:.2f} times the base's time. With {len(layers)} layers in "
-        f"float, {', '.join(layers)}, it takes {value:.2f} times: these are too small for integer "
+        "{name} takes {own:.2f} times the base's time. With {n} layers in "
+        "float, {layers}, it takes {value:.2f} times: these are too small for integer "
         "kernels to win back what rounding around them costs.",
         "Take it where time counts more than size.",
+        name=one.recipe.name,
+        own=own,
+        n=len(layers),
+        layers=", ".join(layers),
+        value=value,
     )
     return Mix(replace(best, recipe=renamed, facts=(*best.facts, facts)), finding)
 
 
 def _no_mix(name: str, own: float, best: float, low: float, tried: int) -> Finding:
-    return Finding(
+    return Finding.of(
         "K4",
         "info",
         name,
-        f"{name} takes {own:.2f} times the base's time, and none of {tried} mixes of float and "
-        f"integer layers is as quick as the base (the best takes {best:.2f}, at least {low:.2f}): "
+        "{name} takes {own:.2f} times the base's time, and none of {tried} mixes of float and "
+        "integer layers is as quick as the base (the best takes {best:.2f}, at least {low:.2f}): "
         "its layers are too small for integer kernels to win back what rounding around them costs.",
         "Where speed counts more than size, take a float candidate.",
+        name=name,
+        own=own,
+        tried=tried,
+        best=best,
+        low=low,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from toolkit.errors import MatchError, ModelError
-from toolkit.glossary import Data, Floats, Predictor
+from toolkit.glossary import Data, Doubles, Floats, Predictor
 from toolkit.models.heads import Head, probabilities
 from toolkit.shapes import in_shape, matching
 
@@ -142,6 +142,7 @@ class KerasPredictor:
         # a concrete function: traced once, and never again for another number of rows
         self._call = tf.function(lambda x: model(x, training=False)).get_concrete_function(spec)
         self._model, self._spec = model, spec
+        self._slope: Any = None
 
     @property
     def parameters(self) -> int:
@@ -173,6 +174,55 @@ class KerasPredictor:
             self.shape,
             self.classes,
         )
+
+    def gradients(self, x: Floats, target: int) -> Floats:
+        """The gradient of the probability of `target` by every value of each row: f32 (n, ...).
+
+        Raises ModelError for a net whose answers have none, as one that looks up words.
+        """
+        import tensorflow as tf
+
+        if self._slope is None:
+            spec = tf.TensorSpec((), tf.int32)
+            self._slope = tf.function(self._traced).get_concrete_function(self._spec, spec)
+        given, place = x.shape, self._tensor(target)
+        x = in_shape(x, self.shape)
+        # what every layer gave is kept until its gradient is known
+        step = min(max(_VALUES // (4 * max(math.prod(x.shape[1:]), 1)), 8), 4096)
+        found = np.zeros(x.shape, np.float32)
+        for i in range(0, len(x), step):
+            part = self._slope(self._tensor(x[i : i + step]), place)
+            if part is None:
+                raise ModelError(
+                    f"the answers of {self.name} have no gradient by its input",
+                    "a net of numbers, not of the indices of words",
+                    "explain it by shapley or lime",
+                )
+            found[i : i + step] = part.numpy()
+        return found.reshape(given)
+
+    def _traced(self, x: Any, target: Any) -> Any:
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            said = self._model(x, training=False)
+            if self._head == "logits":
+                said = tf.nn.softmax(said)
+            elif self._head == "sigmoid":
+                said = tf.concat([1 - said, said], axis=1)
+            picked = tf.gather(said, target, axis=1)
+        return tape.gradient(picked, x)
+
+    def contributions(self, x: Floats, background: Floats, target: int) -> Doubles:
+        """What each value of a row adds to the probability of `target`, by DeepLIFT: f64 (...).
+
+        background: f32 (b, ...). Raises ModelError for a layer for which shap is not right.
+        """
+        from toolkit.models.deep import contributions
+
+        row, rest = in_shape(x[None], self.shape)[0], in_shape(background, self.shape)
+        return contributions(self._model, row, rest, target).reshape(x.shape)
 
     def shuffled(self, seed: int) -> KerasPredictor:
         """The same net with every weight of two and more axes in a random order of its values."""

@@ -22,10 +22,12 @@ from toolkit.glossary import (
     Artifact,
     Attribution,
     Confusion,
+    Cut,
     Decision,
     Drift,
     Facts,
     Finding,
+    Flip,
     History,
     Layer,
     LayerError,
@@ -41,7 +43,8 @@ class Run:
 
     base: the subject everything is compared with. chosen: the recommended small model, if any.
     data: name, kind, classes, features, rows in each part, shape of one row.
-    drifts: rows with the same answer, those with other reasons first.
+    drifts: rows with the same answer, those with other reasons first. flips: what would change it.
+    cuts: pictures explained over other patches.
     budget: the constraints asked for. machine: processor, its features, cores, system.
     settings: how it was made, enough to make it again.
     created: ISO 8601 with zone.
@@ -60,6 +63,8 @@ class Run:
     decisions: tuple[Decision, ...] = ()
     attributions: tuple[Attribution, ...] = ()
     drifts: tuple[Drift, ...] = ()
+    flips: tuple[Flip, ...] = ()
+    cuts: tuple[Cut, ...] = ()
     layers: tuple[Layer, ...] = ()
     layer_errors: tuple[LayerError, ...] = ()
     findings: tuple[Finding, ...] = ()
@@ -95,6 +100,8 @@ _PARTS: dict[str, type[Any]] = {
     "decisions": Decision,
     "attributions": Attribution,
     "drifts": Drift,
+    "flips": Flip,
+    "cuts": Cut,
     "layers": Layer,
     "layer_errors": LayerError,
     "findings": Finding,
@@ -164,8 +171,10 @@ def _build(kind: type[Any], raw: dict[str, Any]) -> Any:
         values["facts"] = tuple(values["facts"])
     if kind is Attribution:
         values["names"] = tuple(values.get("names", ()))
-    if kind is Decision:
+    if kind in (Decision, Flip):
         values["players"] = tuple(values["players"])
+    if kind is Finding:
+        values["said"] = tuple(values.get("said", ()))
     if kind is History:
         values["series"] = {name: tuple(v) for name, v in values["series"].items()}
     if kind is Layer and values["image"] is not None:

@@ -3,9 +3,10 @@
 Those CPUs multiply unsigned by signed bytes with vpmaddubsw, which adds two products at a time in
 16 bits and clips the sum to -32768..32767. onnxruntime's kernels pair products that lie side by
 side along the summed axis: of a convolution kernel position by kernel position with the channels
-inside, of a matrix its rows. Everything after the sums is exact, here as there. Activations of
-signed bytes are moved by 128 first, so they clip as well; unsigned weights take another, exact
-kernel, and so do depthwise convolutions.
+inside, of a matrix its rows. Everything after the sums is exact, here as there. Where both are
+signed or both unsigned another, exact kernel is taken, and so it is for depthwise convolutions and
+for ConvInteger; but signed activations that stand between roundings are made unsigned when the file
+is loaded, and then clip as well.
 """
 
 from __future__ import annotations
@@ -37,13 +38,12 @@ _PLACES = {
     "QLinearMatMul": (0, 3),
     "MatMulIntegerToFloat": (0, 1),
     "MatMulInteger": (0, 1),
-    "ConvInteger": (0, 1),
 }
 """Of each operator that sums products the places of its input and its weights."""
 _ROUNDED = ("QLinearConv", "QGemm", "QLinearMatMul")
 _STEPS = {**dict.fromkeys(_ROUNDED, (1, 4)), "MatMulIntegerToFloat": (2, 3)}
 _ZEROS = {**dict.fromkeys(_ROUNDED, (2, 5)), "MatMulIntegerToFloat": (4, 5)}
-_ZEROS |= {"MatMulInteger": (2, 3), "ConvInteger": (2, 3)}
+_ZEROS |= {"MatMulInteger": (2, 3)}
 """The places of the steps and of the zero points of input and weights."""
 _ENDS = {"QLinearConv": (6, 7), "QGemm": (7, 8), "QLinearMatMul": (6, 7)}
 """The places of the scale and zero point of what an operator makes."""
@@ -72,20 +72,19 @@ def sums(
 ) -> tuple[NDArray[np.int64], int]:
     """The sums of products as AVX2 makes them, i64 (m, n), and how many pairs were clipped.
 
-    a: (m, k), bytes, signed or not. weights: (k, n), bytes. clipping: False gives the true sums.
+    a: (m, k), bytes; signed ones never clip. weights: (k, n), bytes. clipping: False gives the true
+    sums.
 
     >>> one = np.uint8([[255, 255]]), np.int8([[127], [127]])
     >>> sums(*one)[0].tolist(), (one[0].astype(int) @ one[1]).tolist()
     ([[32767]], [[64770]])
     """
-    moved = 128 if a.dtype == np.int8 else 0
-    inputs = a.astype(np.int16) + moved
     kind = np.float32 if 255 * 128 * len(weights) < _EXACT else np.float64
-    total = (inputs.astype(kind) @ weights.astype(kind)).astype(np.int64)
-    if not clipping:
-        return total - moved * weights.astype(np.int64).sum(axis=0), 0
+    total = (a.astype(kind) @ weights.astype(kind)).astype(np.int64)
+    if not clipping or a.dtype == np.int8:
+        return total, 0
     risky = can_clip(weights)
-    columns, w = _even(inputs.T).astype(np.float32), _even(weights.astype(np.float32))
+    columns, w = _even(a.T).astype(np.float32), _even(weights.astype(np.float32))
     clipped = 0
     for pair in np.flatnonzero(risky.any(axis=1)):
         at = np.flatnonzero(risky[pair])
@@ -96,7 +95,7 @@ def sums(
         if here:
             clipped += here
             total[:, at] -= excess.astype(np.int64)
-    return total - moved * weights.astype(np.int64).sum(axis=0), clipped
+    return total, clipped
 
 
 class IntegerPredictor:
@@ -246,7 +245,8 @@ class _Plan:
         weights = self._held.get(node.input[_PLACES[node.op_type][1]])
         if weights is None or weights.dtype != np.int8:
             return False
-        if depthwise(node, weights):
+        zero = self._held.get((*node.input, *[""] * 3)[_ZEROS[node.op_type][0]])
+        if depthwise(node, weights) or (zero is not None and zero.dtype == np.int8):
             return False
         return any(can_clip(w).any() for w in matrices(node, weights))
 

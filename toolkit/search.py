@@ -39,7 +39,7 @@ from toolkit.recipe import Recipe
 from toolkit.run import Run, from_json, to_json
 from toolkit.shapes import matching
 from toolkit.space import useful
-from toolkit.study import joined, study
+from toolkit.studying import joined, study
 from toolkit.targets import spread, suited
 
 _SIMULATED = 2000
@@ -285,7 +285,9 @@ def _exported(every: Sequence[Artifact]) -> list[Measurement]:
 
 
 def _failure(name: str, why: str) -> Finding:
-    return Finding("R1", "warning", name, f"This recipe could not be run: {why}.", "Leave it out.")
+    return Finding.of(
+        "R1", "warning", name, "This recipe could not be run: {why}.", "Leave it out.", why=why
+    )
 
 
 def _histories(artifacts: Sequence[Artifact]) -> list[History]:

@@ -1,26 +1,26 @@
 """What a recipe that was not tried would come to, judged by those that were; and what to try next.
 
-Gaussian processes over the passes and settings of recipes, with a linear part, since the effects of
-passes on the logarithm of bytes nearly add up. Next comes what is expected to win most room on the
-frontier of bytes and lost accuracy (Emmerich et al. 2006), for its time if asked.
+A linear model with normal priors over the passes and settings of recipes: their effects on the
+logarithm of bytes and on accuracy nearly add up, and no pass means no loss. Its scales are not
+chosen but averaged, each weighed by how likely it makes what was seen. Next comes what is expected
+to win most room on the frontier of bytes and lost accuracy (Emmerich et al. 2006), for its time if
+asked.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import re
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from toolkit.glossary import Doubles
 from toolkit.pareto import improvement
 from toolkit.recipe import Recipe
+from toolkit.traits import features, likely_share
 
 DRAWS = 256
-_NUMBER = re.compile(r"\d*\.?\d+")
 
 
 @dataclass(frozen=True)
@@ -33,74 +33,29 @@ class Trial:
     seconds: float
 
 
-def features(recipes: Sequence[Recipe]) -> Doubles:
-    """Recipes as rows of numbers f64 (n, p), each column of mean 0; those that never differ go.
+@dataclass(frozen=True)
+class _Scales:
+    """What may be believed of a figure before anything is seen; all of it is tried.
 
-    A pass is a column, and so is each setting: the logarithm of a number, or of the number in a
-    text, and each text by itself.
+    effects: how much a pass changes it. sizes: how much more, beside that, what leaves few bytes
+    does. noises: by how much recipes differ from the sum of their effects. shared: of what all
+    recipes have in common.
     """
-    rows = [dict(_told(r)) for r in recipes]
-    names = sorted({name for row in rows for name in row})
-    table = np.array([[row.get(name, 0.0) for name in names] for row in rows])
-    table = table[:, table.std(axis=0) > 0]
-    found: Doubles = (table - table.mean(axis=0)) / table.std(axis=0)
-    # a setting that is the same wherever its pass is says nothing that the pass does not
-    found = np.unique(found.round(9), axis=1)
-    found /= np.sqrt(max(found.shape[1], 1))
-    small = np.log([likely_share(r) for r in recipes])
-    return np.column_stack([found, (small - small.mean()) / max(small.std(), 1e-9)])
+
+    effects: tuple[float, ...]
+    sizes: tuple[float, ...]
+    noises: tuple[float, ...]
+    shared: float
 
 
-def likely_share(recipe: Recipe) -> float:
-    """The share of the bytes of f32 weights that a recipe should leave, by its settings alone.
-
-    >>> from toolkit.recipe import load
-    >>> likely_share(load("float16")), likely_share(load("int4-qat"))
-    (0.5, 0.125)
-    """
-    bits, weights, held = 32.0, 1.0, 1.0
-    for step in recipe.passes:
-        given: Any = vars(step)
-        if step.name == "prune":
-            held = 1 - given["sparsity"]
-        elif step.name == "cluster":
-            bits = min(bits, float(np.log2(given["clusters"])))
-        elif step.name == "channels":
-            weights *= 1 - given["share"]
-        elif step.name == "low_rank":
-            weights *= given["energy"]
-        elif step.name == "distil":
-            width = re.fullmatch(r"base\*(\d*\.?\d+)", given["student"])
-            weights *= float(width[1]) ** 2 if width else 1.0
-        elif step.name == "float16":
-            bits = min(bits, 16.0)
-        elif step.name in ("dynamic_int8", "static_int8"):
-            bits = min(bits, 8.0)
-        elif step.name == "quantise_aware":
-            bits = min(bits, 8.0 if given["bits"] > 4 else 4.0)
-    # of a sparse kernel each place takes a bit and each value that is not 0 its bits
-    bits = held * bits + (1 if held < 1 else 0)
-    return weights * bits / 32
-
-
-def _told(recipe: Recipe) -> list[tuple[str, float]]:
-    found = []
-    for step in recipe.passes:
-        found.append((step.name, 1.0))
-        for name, value in dataclasses.asdict(step).items():
-            at = f"{step.name} {name}"
-            number = _NUMBER.search(value) if isinstance(value, str) else None
-            if number:
-                found.append((at, _log(float(number[0]))))
-            elif isinstance(value, str):
-                found.append((f"{at} {value}", 1.0))
-            elif isinstance(value, int | float):
-                found.append((at, _log(float(value))))
-    return found
-
-
-def _log(value: float) -> float:
-    return float(np.sign(value) * np.log1p(abs(value)))
+_OF_BYTES = _Scales((0.05, 0.15, 0.4), (0.0,), (0.03, 0.08), 1.0)
+"""The logarithm, beside that of the likely share."""
+_OF_DROPS = _Scales((0.25, 0.5, 1.0, 2.0), (0.3, 1.0, 3.0), (0.1, 0.25, 0.5), 0.0)
+"""Points; of a recipe without a pass they are none."""
+_OF_SECONDS = _Scales((0.5, 1.0, 2.0), (0.0,), (0.1, 0.3), 3.0)
+"""The logarithm."""
+_FLOORS = (0.0, 0.02, 0.08, 0.3)
+"""Bytes that no pass can take, as a share of the base: graph, names, what stays float."""
 
 
 def ranked(
@@ -118,25 +73,20 @@ def ranked(
     """
     if not trials or not untried:
         return list(untried)
-    table = features([*(t.recipe for t in trials), *untried])
-    seen, rest = table[: len(trials)], table[len(trials) :]
-    ends = (float(np.log(worst[0])), worst[1])
+    likeness = _Likeness.of([*(t.recipe for t in trials), *untried])
+    sizes = np.log([t.nbytes for t in trials])
     # what loses far too much loses too much: how far would only bend the rest
     drops = np.array([min(t.drop, 2 * worst[1]) for t in trials])
-    known = np.stack([np.log([t.nbytes for t in trials]), drops], axis=1)
-    likely = [np.log([likely_share(r) for r in rs]) for rs in ([t.recipe for t in trials], untried)]
     rng = np.random.default_rng(seed)
     draws = np.stack(
         [
-            after + mean + spread * rng.standard_normal((DRAWS, len(untried)))
-            for after, (mean, spread) in (
-                (likely[1], _judged(seen, known[:, 0] - likely[0], rest)),
-                (0.0, _judged(seen, known[:, 1], rest)),
-            )
+            _drawn(likeness, sizes, _OF_BYTES, rng, [np.log(f + likeness.share) for f in _FLOORS]),
+            _drawn(likeness, drops, _OF_DROPS, rng),
         ],
         axis=-1,
     )
-    worth = improvement(draws, known, ends).mean(axis=0)
+    known = np.stack([sizes, drops], axis=1)
+    worth = improvement(draws, known, (float(np.log(worst[0])), worst[1])).mean(axis=0)
     if hurried:
         worth = worth / expected_seconds(trials, untried)
     return [untried[i] for i in np.argsort(-worth, kind="stable")]
@@ -144,31 +94,62 @@ def ranked(
 
 def expected_seconds(trials: Sequence[Trial], untried: Sequence[Recipe]) -> Doubles:
     """How long each untried recipe would take, f64 (n,)."""
-    table = features([*(t.recipe for t in trials), *untried])
+    likeness = _Likeness.of([*(t.recipe for t in trials), *untried])
     took = np.log([max(t.seconds, 0.01) for t in trials])
-    return np.exp(_judged(table[: len(trials)], took, table[len(trials) :])[0])
+    weights, means, _ = _judged(likeness, took, _OF_SECONDS)
+    expected: Doubles = np.exp(weights @ means)
+    return expected
 
 
-def _judged(seen: Doubles, values: Doubles, rest: Doubles) -> tuple[Doubles, Doubles]:
-    """Mean and deviation at `rest`, by the kernel under which `values` at `seen` are likeliest."""
-    from sklearn.gaussian_process import GaussianProcessRegressor
+@dataclass(frozen=True, eq=False)
+class _Likeness:
+    """How recipes covary: effects and sizes f64 (n, n); share f64 (n,), the bytes likely left."""
 
-    fitted = [
-        GaussianProcessRegressor(kernel, optimizer=None, normalize_y=True).fit(seen, values)
-        for kernel in _kernels()
-    ]
-    best = max(fitted, key=lambda one: one.log_marginal_likelihood_value_)
-    mean, spread = best.predict(rest, return_std=True)
-    return mean, spread
+    effects: Doubles
+    sizes: Doubles
+    share: Doubles
+
+    @classmethod
+    def of(cls, recipes: Sequence[Recipe]) -> _Likeness:
+        table = features(recipes)
+        share = np.array([likely_share(r) for r in recipes])
+        small = np.stack([np.log(share) / 2, np.log(share) ** 2 / 6], axis=1)
+        return cls(table @ table.T, small @ small.T, share)
 
 
-def _kernels() -> list[Any]:
-    """Few kernels instead of an optimiser, which finds nothing sure in a dozen values."""
-    from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct, WhiteKernel
+def _drawn(
+    likeness: _Likeness,
+    values: Doubles,
+    scales: _Scales,
+    rng: np.random.Generator,
+    beside: Sequence[Doubles] = (),
+) -> Doubles:
+    """What the recipes without a value may come to, f64 (DRAWS, n)."""
+    weights, means, spreads = _judged(likeness, values, scales, beside)
+    taken = rng.choice(len(weights), DRAWS, p=weights)
+    return rng.normal(means[taken], spreads[taken])
 
-    return [
-        ConstantKernel(linear) * DotProduct(0.1) + ConstantKernel(bent) * RBF(1.0) + WhiteKernel(n)
-        for linear in (0.5, 2.0)
-        for bent in (0.1, 0.5)
-        for n in (0.01, 0.1)
-    ]
+
+def _judged(
+    likeness: _Likeness, values: Doubles, scales: _Scales, beside: Sequence[Doubles] = ()
+) -> tuple[Doubles, Doubles, Doubles]:
+    """Weights of choices of scales f64 (s,), means and deviations of what has no value f64 (s, n).
+
+    values: those of the first recipes. beside: numbers of all recipes, of which one is taken away
+    before, but for what is the mean of both.
+    """
+    n = len(values)
+    found, evidence = [], []
+    for effect, size, noise in itertools.product(scales.effects, scales.sizes, scales.noises):
+        like = effect**2 * (likeness.effects + size**2 * likeness.sizes) + scales.shared**2
+        root = np.linalg.cholesky(like[:n, :n] + noise**2 * np.eye(n))
+        across = np.linalg.solve(root, like[:n, n:])
+        spread = np.sqrt(np.diag(like)[n:] - (across**2).sum(axis=0) + noise**2)
+        for start in beside or [np.zeros(len(like))]:
+            level = (values - start[:n]).mean() if beside else 0.0
+            left = np.linalg.solve(root, values - start[:n] - level)
+            evidence.append(-left @ left / 2 - np.log(np.diag(root)).sum())
+            found.append((start[n:] + level + across.T @ left, spread))
+    weights = np.exp(np.array(evidence) - max(evidence))
+    means, spreads = (np.stack(parts) for parts in zip(*found, strict=True))
+    return weights / weights.sum(), means, spreads

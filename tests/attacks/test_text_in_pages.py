@@ -10,7 +10,7 @@ from toolkit.data import load
 from toolkit.explainers import EXPLAINERS
 from toolkit.models import build
 from toolkit.search import compress
-from toolkit.study import joined, study
+from toolkit.studying import joined, study
 
 EVIL = "<script>alert(1)</script>"
 

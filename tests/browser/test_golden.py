@@ -45,7 +45,9 @@ def drawn(values=VALUES):
         charts.Point("tiny", 500, 84, 82, 86, 10.0, ""),
     ]
     places = [charts.Place("a", 0.9, 0.8, 0.95), charts.Place("b", 0.3, 0.2, 0.4)]
+    bins = [charts.Bin(v, v - 8, v - 15, v + 2, 40) for v in (35.0, 62.0, 95.0)]
     return {
+        "reliability": charts.reliability({"base": bins, "small": bins[1:]}, "l"),
         "bars": charts.bars(NAMES, values, ERRORS, 0.31, "l"),
         "means": charts.means(NAMES, abs(values), [(v, v + 0.05) for v in abs(values)], "l"),
         "waterfall": charts.waterfall(NAMES, attribution(values), reach(attribution()), "l"),

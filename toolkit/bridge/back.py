@@ -18,10 +18,10 @@ def to_keras(model: Any) -> Any:
     """
     from keras.src.legacy.saving import saving_options, saving_utils
 
-    from toolkit.models import legacy
+    from toolkit.models import legacy, mends
 
     legacy.register()
-    config = legacy.mended(json.loads(model.to_json()))
+    config = mends.mended(json.loads(model.to_json()))
     with saving_options.keras_option_scope(use_legacy_config=True):
         twin = saving_utils.model_from_config(config, custom_objects=_theirs())
     ours = [w for w in twin.weights if "seed_generator" not in w.path]

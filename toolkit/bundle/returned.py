@@ -63,14 +63,17 @@ def returned(run: Run, path: Path, name: str = "") -> Run:
 
 
 def _otherwise(subject: str, replay: dict[str, Any]) -> Finding:
-    return Finding(
+    return Finding.of(
         "V1",
         "error",
         subject,
-        f"Answers otherwise than here: {replay['same_class']} of {replay['rows']} samples have the "
-        f"same class, {replay['beyond_rounding']} differ by more than rounding explains, one by "
-        f"{replay['largest_difference']:.2g}.",
+        "Answers otherwise than here: {same} of {n} samples have the same class, {beyond} differ "
+        "by more than rounding explains, one by {most:.2g}.",
         "Use 7-bit weights on x86 without VNNI, or another version of onnxruntime.",
+        same=replay["same_class"],
+        n=replay["rows"],
+        beyond=replay["beyond_rounding"],
+        most=replay["largest_difference"],
     )
 
 

@@ -21,7 +21,7 @@ def explain(
     model: Annotated[Path, typer.Argument(help="A .onnx, .keras or .h5 classifier.")],
     data: options.Data,
     out: Annotated[
-        Path | None, typer.Option("--out", help="A .html page; of --rows all a .parquet.")
+        Path | None, typer.Option("--out", help=".html; of --rows all .parquet, folder.")
     ] = None,
     *,
     against: Annotated[
@@ -33,7 +33,8 @@ def explain(
         Path | None, typer.Option(help="The base trained anew, as a yardstick.")
     ] = None,
     method: Annotated[
-        list[str] | None, typer.Option(help="shapley or lime; repeatable, both unless named.")
+        list[str] | None,
+        typer.Option(help="shapley, lime, or others: docs/explaining.md."),
     ] = None,
     rows: Annotated[str, typer.Option(help="How many, 3,17,42, all or a file.")] = "12",
     sample: Annotated[int, typer.Option(help="Rows to compare over.", min=0)] = 24,
@@ -41,11 +42,14 @@ def explain(
         float | None, typer.Option(help="Least agreement, 0 to 1, by its 95 % bound.")
     ] = None,
     junit: Annotated[Path | None, typer.Option(help="The verdicts as JUnit XML.")] = None,
+    players: Annotated[str, typer.Option(help="features, groups, grid, superpixels, pixels.")] = "",
+    group: Annotated[
+        list[str] | None, typer.Option(help="NAME=COLUMN,COLUMN: one player; repeatable.")
+    ] = None,
+    hidden: Annotated[str, typer.Option(help="background, mean, blur, mask, colour[=R,G,B].")] = "",
+    patches: Annotated[int, typer.Option(help="Parts of a picture.", min=1)] = 16,
     quality: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="How good the reasons are: infidelity, complexity, sensitivity, ... or all."
-        ),
+        list[str] | None, typer.Option(help="Figures: infidelity, complexity, ... or all.")
     ] = None,
     samples: options.Samples = None,
     evaluations: options.Evaluations = None,
@@ -75,13 +79,10 @@ def explain(
     lang: options.Lang = "en",
     as_json: options.AsJson = False,
 ) -> int:
-    """Explain decisions with SHAP and LIME, in one page.
+    """Explain decisions by SHAP and LIME. Exit code 1: over a limit that was set.
 
     Example: explain base.onnx --against int8.onnx --data digits --out why.html
-
-    Exit code 1 when reasons agree less than --min-agreement; the page is there.
     """
-    from toolkit import gate, report, run
     from toolkit.checks import checked
     from toolkit.errors import RecipeError
     from toolkit.explainers.named import named
@@ -90,23 +91,25 @@ def explain(
     from toolkit.models.opening import kind_of
     from toolkit.predict import fitting
     from toolkit.quality import CHEAP, chosen
-    from toolkit.study import METHODS, study
+    from toolkit.studying import METHODS, study
 
     others = against or []
     whole = streaming.asked(rows)
-    pages = {
+    given = {
         "--against": others,
         "--stages": stages,
         "--ceiling": ceiling,
         "--min-agreement": min_agreement is not None,
         "--junit": junit,
         "--quality": quality,
+        "--method": method,
+        "--samples": samples is not None,
+        "--tolerance": tolerance is not None,
+        "--stable": stable,
+        "--jobs": jobs > 1 or scheduler or backend != "processes",
+        "--max-error": max_error is not None,
     }
-    place = _place(out, distil_explainer, rows if whole else "", pages)
-    if not whole and (jobs > 1 or scheduler or backend != "processes"):
-        raise RecipeError("several workers", "--rows all", "leave --jobs and such out")
-    if max_error is not None and distil_explainer is None:
-        raise RecipeError("--max-error alone", "--distil-explainer OUT.onnx", "add it")
+    place = _place(out, distil_explainer, rows if whole else "", given)
     picked, judged_by = 0 if whole else _rows(rows), chosen(quality or CHEAP)
     explainers = named(
         method or (["shapley"] if whole else METHODS),
@@ -115,6 +118,7 @@ def explain(
         tolerance=tolerance,
         stable=stable,
     )
+    choice = options.choice(players, group, hidden, patches, background)
     if not others and not stages and (ceiling or junit or min_agreement is not None):
         raise RecipeError(
             "--ceiling, --junit and --min-agreement without another model",
@@ -138,6 +142,7 @@ def explain(
         architecture=architecture,
     )
     splits = options.in_words(splits, model, predictors[0].shape, words)
+    choice.fitting(splits.test.kind)
     fitting(predictors[0], splits.test)
     if whole:
         with working(jobs, backend, scheduler):
@@ -149,7 +154,7 @@ def explain(
                 explainers,
                 name=predictors[0].name,
                 values=(scale, offset),
-                background=background,
+                choice=choice,
                 seed=seed,
                 as_json=as_json,
             )
@@ -160,7 +165,7 @@ def explain(
             place,
             most=max_error,
             evaluations=evaluations,
-            background=background,
+            choice=choice,
             seed=seed,
             as_json=as_json,
         )
@@ -175,8 +180,8 @@ def explain(
             rows=picked,
             sample=sample,
             retrained=retrained,
-            background=background,
             figures=judged_by,
+            choice=choice,
             seed=seed,
         )
     # the files themselves, so that the page can be verified
@@ -184,26 +189,44 @@ def explain(
     files = {f"model {p.name}": sha256(path) for p, path in each if path.is_file()}
     found = replace(found, hashes={**found.hashes, **files})
     found = checked(_layered(found, model, first, splits))
-    told = () if min_agreement is None else gate.verdicts(found, min_agreement)
-    run.save(found, place.with_suffix(".json"))
-    report.write_page(found, "explanation", place, lang=lang)
-    if junit is not None:
-        gate.junit(told, junit)
+    told = _written(found, place, min_agreement, junit, lang)
     _say(found, told, place, as_json=as_json)
     return 0 if all(v.passed for v in told) else 1
 
 
-def _place(out: Path | None, explainer: Path | None, rows: str, pages: dict[str, Any]) -> Path:
-    """Where the one job writes that is asked for. Raises for none, two, and options of a page."""
+def _written(
+    found: Run, page: Path, least: float | None, junit: Path | None, lang: str
+) -> tuple[Verdict, ...]:
+    """Write the run, its page and the verdicts, and give these."""
+    from toolkit import gate, report, run
+
+    told = () if least is None else gate.verdicts(found, least)
+    run.save(found, page.with_suffix(".json"))
+    report.write_page(found, "explanation", page, lang=lang)
+    if junit is not None:
+        gate.junit(told, junit)
+    return told
+
+
+_OF_PAGES = ("--against", "--stages", "--ceiling", "--min-agreement", "--junit", "--quality")
+
+
+def _place(out: Path | None, explainer: Path | None, rows: str, given: dict[str, Any]) -> Path:
+    """Where the one job writes that is asked for. Raises for none, two, and others' options."""
     from toolkit.errors import OutputError, RecipeError
 
-    if explainer is not None and out is not None:
-        raise RecipeError("--distil-explainer with --out", "one of them", "leave --out out")
     place = explainer or out
     if place is None:
         raise OutputError("nowhere to write", "--out or --distil-explainer", "name one")
-    if rows or explainer:
-        streaming.alone(f"--rows {rows}" if rows else "--distil-explainer", pages)
+    if explainer:
+        rest = {name: value for name, value in given.items() if name != "--max-error"}
+        streaming.alone("--distil-explainer", {**rest, "--out": out, "--rows all": rows})
+    elif given["--max-error"]:
+        raise RecipeError("--max-error alone", "--distil-explainer OUT.onnx", "add it")
+    elif rows:
+        streaming.alone(f"--rows {rows}", {name: given[name] for name in _OF_PAGES})
+    elif given["--jobs"]:
+        raise RecipeError("several workers for a page", "--rows all", "leave --jobs and such out")
     elif place.suffix not in (".html", ".htm"):
         raise OutputError(f"cannot write {place}", "a name that ends in .html", "rename it")
     return place
@@ -287,17 +310,19 @@ def _layered(found: Run, path: Path, opened: Any, splits: Splits) -> Run:
     from toolkit.artifact import save
     from toolkit.errors import ExportError
     from toolkit.glossary import Finding
-    from toolkit.study import with_layers
+    from toolkit.studying import with_layers
 
     if opened is None:
         return with_layers(found, path, splits)
-    from toolkit.export import export
+    from toolkit.exporting import export
 
     with TemporaryDirectory() as folder:
         try:
             made = save(export(opened, splits.fit.validation).model, "model", Path(folder))
         except ExportError as error:
-            said = Finding("E1", "info", found.base, f"No pictures of layers: {error}.", "")
+            said = Finding.of(
+                "E1", "info", found.base, "No pictures of layers: {why}.", why=str(error)
+            )
             return replace(found, findings=(*found.findings, said))
         return with_layers(found, made.path, splits)
 

@@ -11,9 +11,10 @@ import typer
 from toolkit.glossary import Splits, Words
 
 if TYPE_CHECKING:
+    from toolkit.explainers.choices import Choice
     from toolkit.requirement import Requirement
 
-Data = Annotated[str, typer.Option("--data", help="A named set, .npz, table, .txt or a folder.")]
+Data = Annotated[str, typer.Option("--data", help="A set, .npz, table, .txt or folder.")]
 Text = Annotated[str, typer.Option("--text", help="Column of texts in a table; else guessed.")]
 Vocabulary = Annotated[
     Path | None, typer.Option("--vocabulary", help="Words of a model that takes their indices.")
@@ -104,6 +105,41 @@ def loaded(
         text=text,
         size=pixels,
         drop=drop or (),
+    )
+
+
+def choice(
+    players: str,
+    groups: Sequence[str] | None,
+    hidden: str,
+    patches: int,
+    rows: int | None = None,
+) -> Choice:
+    """Who is hidden or shown, and by what. Raises RecipeError for what is no choice."""
+    from toolkit.errors import RecipeError
+    from toolkit.explainers.choices import Choice
+
+    named = []
+    for text in groups or ():
+        # columns may hold an equals sign themselves, as job=admin does
+        name, _, columns = text.partition("=")
+        if not name or not columns:
+            raise RecipeError(f"--group {text}", "NAME=COLUMN,COLUMN", "correct it")
+        named.append((name, tuple(columns.split(","))))
+    way, _, colour = hidden.partition("=")
+    try:
+        values = tuple(float(part) for part in colour.split(",")) if colour else ()
+    except ValueError as error:
+        raise RecipeError(
+            f"--hidden {hidden}", "colour=0.5 or colour=R,G,B", "correct it"
+        ) from error
+    return Choice(
+        players=players,
+        hidden=way,
+        groups=tuple(named),
+        patches=patches,
+        colour=values,
+        rows=rows,
     )
 
 

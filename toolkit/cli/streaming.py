@@ -11,6 +11,7 @@ from toolkit.cli import screen
 
 if TYPE_CHECKING:
     from toolkit.explainers import Explainer
+    from toolkit.explainers.choices import Choice
     from toolkit.glossary import Splits
     from toolkit.many_rows import Told
 
@@ -42,7 +43,7 @@ def explained(
     *,
     name: str,
     values: tuple[float, float],
-    background: int | None,
+    choice: Choice,
     seed: int,
     as_json: bool,
 ) -> int:
@@ -65,7 +66,7 @@ def explained(
             every,
             out,
             background=splits.fit.train,
-            size=background,
+            choice=choice,
             explainer=explainers[0],
             name=name,
             seed=seed,

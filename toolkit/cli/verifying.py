@@ -72,6 +72,7 @@ def verify(
     if run.base in found:
         words = options.vocabulary_of(found[run.base], vocabulary)
         told += _recomputed(run, found, splits, words, rows=rows, seed=seed)
+    told += verification.shown(file, run)
     passed = run.base in found and all(c.matches is not False for c in told)
     if as_json:
         screen.say_json({"passed": passed, "checked": [asdict(c) for c in told]})
@@ -92,7 +93,8 @@ def _recomputed(
     predictors = {name: predictor(path, name) for name, path in found.items()}
     splits = options.in_words(splits, found[run.base], predictors[run.base].shape, words)
     with screen.progress():
-        return verification.recomputed(run, predictors, splits, rows=rows, seed=seed)
+        some = verification.recomputed(run, predictors, splits, rows=rows, seed=seed)
+        return (*some, *verification.figures(run, predictors, splits))
 
 
 def _bundle(file: Path, *, as_json: bool) -> int:

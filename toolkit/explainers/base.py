@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -42,11 +42,13 @@ class Estimate:
 class Explainer(ABC):
     """A method with its settings; the same seed asks the same questions of every model.
 
+    needs: what a model must tell beside its answers, as "gradients"; most methods need nothing.
     samples: questions in all. tolerance: the standard error, in probability, below which a value
     counts as converged; `TOLERANCE` if None.
     """
 
     method: ClassVar[str]
+    needs: ClassVar[str] = ""
     samples: int = 4096
     tolerance: float | None = None
 
@@ -71,14 +73,25 @@ class Explainer(ABC):
         """Explain one row: how much each player moved the probability of class `target`.
 
         row: its index, kept for reference. Raises MatchError for a target or a shape that the
-        model does not know, DataError for a row with NaN or infinities.
+        model does not know, DataError for a row with NaN or infinities, RecipeError for a model
+        that does not tell what the method needs.
         """
         return self.several(predict, {row: players}, [target], seed=seed)[0]
+
+    def suiting(self, predict: Predictor) -> None:
+        """Raise RecipeError for a model that does not tell what this method needs."""
+        if self.needs and getattr(predict, self.needs, None) is None:
+            raise RecipeError(
+                f"{self.method} of {predict.name}, which tells no {self.needs}",
+                "a Keras model",
+                "give the Keras file, or explain by shapley or lime",
+            )
 
     def several(
         self, predict: Predictor, rows: dict[int, Players], targets: Sequence[int], *, seed: int = 0
     ) -> tuple[Attribution, ...]:
         """Explain rows, each for its own target, as each would be explained alone, to the bit."""
+        self.suiting(predict)
         for (row, players), target in zip(rows.items(), targets, strict=True):
             _possible(predict, players, target, row)
         found = self.estimates(predict, list(rows.values()), targets, seed)
@@ -143,6 +156,12 @@ def _possible(predict: Predictor, players: Players, target: int, row: int) -> No
         raise DataError(
             f"row {row} has NaN or infinite values", "finite numbers", "pick another row"
         )
+    if not np.isfinite(players.background).all():
+        raise DataError(
+            "the background has NaN or infinite values",
+            "finite numbers",
+            "fill or drop what is missing",
+        )
     in_shape(players.x[None], predict.shape)
 
 
@@ -165,3 +184,17 @@ class _Counted:
     def __call__(self, x: Floats, /) -> Floats:
         self.rows += len(x)
         return self.predict(in_shape(x, self.shape))
+
+    def gradients(self, x: Floats, target: int) -> Floats:
+        """Those of the model, counted as rows."""
+        self.rows += len(x)
+        predict: Any = self.predict
+        found: Floats = predict.gradients(x, target)
+        return found
+
+    def contributions(self, x: Floats, background: Floats, target: int) -> Doubles:
+        """Those of the model; each row of the background is asked beside the row."""
+        self.rows += 2 * len(background)
+        predict: Any = self.predict
+        found: Doubles = predict.contributions(x, background, target)
+        return found

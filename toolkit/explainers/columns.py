@@ -36,7 +36,7 @@ class Column:
         A part by its share, and in it a normal distribution that is cut off at both ends. A part
         that holds a single value gives it; lime 0.2.0.1 gives 0 there.
         """
-        from scipy.special import ndtr, ndtri  # type: ignore[import-untyped]
+        from scipy.special import ndtr, ndtri
 
         u = _inside(u)
         if self.kept:

@@ -205,7 +205,8 @@ def _answers(
     index, target = np.arange(games), table.targets[row]
     step = max(_VALUES // other.size, 1)
     for i in range(0, len(shown), step):
-        rows = bits[i : i + step, place]
+        # taken, and not picked by an index, which would lay them out so that they are copied again
+        rows = np.take(bits[i : i + step], place, axis=1)
         rows &= apart
         rows ^= other
         said = ask(rows.view(np.float32).reshape(-1, table.x.shape[1]))

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from toolkit.explainers.players import Players
+from toolkit.glossary import Floats
 
 _BLUR = 8
 
@@ -25,20 +26,25 @@ def hidings(players: Players) -> dict[str, Players]:
     {'': [[0.0, 0.0], [4.0, 2.0]], ' hidden:mean': [[2.0, 1.0]]}
     """
     if players.segments is not None:
-        from skimage.filters import gaussian
-
-        side = min(players.segments.shape)
-        blurred = gaussian(players.x, sigma=side / _BLUR, channel_axis=-1, preserve_range=True)
-        return _with(players, "blur", blurred)
+        return _with(players, "blur", blurred(players))
     if len(players.background) > 1:
         return _with(players, "mean", players.background.mean(axis=0, dtype=np.float64))
     filling = np.zeros_like(players.x)
-    if players.columns or np.array_equal(players.background[0], filling):
+    if players.table is not None or np.array_equal(players.background[0], filling):
         return {"": players}
     # one unknown word stays: many nets average over the words, and of none they make NaN
     first = int(np.argmax(players.background[0] != 0))
     filling[first] = players.background[0][first]
     return _with(players, "filling", filling)
+
+
+def blurred(players: Players) -> Floats:
+    """A picture blurred by an eighth of its side, f32 (h, w, c)."""
+    from skimage.filters import gaussian
+
+    side = min(players.x.shape[:2])
+    found = gaussian(players.x, sigma=side / _BLUR, channel_axis=-1, preserve_range=True)
+    return np.asarray(found, np.float32)
 
 
 def _with(players: Players, name: str, hidden: np.ndarray) -> dict[str, Players]:

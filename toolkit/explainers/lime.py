@@ -41,8 +41,8 @@ class Lime(Explainer):
     into which numbers are cut, 4 being lime's quartiles; 0 leaves them numbers. stable: double the
     samples, up to `DOUBLINGS` times, until the foremost players of two halves are the same.
 
-    Pictures and texts: the weight of a patch or word that is there and not hidden; where all
-    combinations are no more than the samples, all are asked and no chance is left. Tables: the
+    Pictures, texts and groups of columns: the weight of a patch, word or group that is there and
+    not hidden; where all combinations are no more than the samples, all are asked. Tables: the
     weight of lying in the bin or category of the row, times the share of rows that do not; so it
     says what the column adds beside the average row, and stands beside a Shapley value. Kernel,
     distances and distributions are lime's. No feature is left out, and the same seed draws the same
@@ -106,10 +106,11 @@ class Lime(Explainer):
         return [_of_row(row) for row in around]
 
     def estimate(self, predict: Predictor, players: Players, target: int, seed: int) -> Estimate:
-        """Patches or words that are there or not; of a table its row alone."""
+        """Patches, words or groups that are there or not; of plain columns its row alone."""
         if players.columns:
             return self.estimates(predict, [players], [target], seed)[0]
-        p, samples, of_words = len(players), self.samples or OTHER, players.segments is None
+        p, samples = len(players), self.samples or OTHER
+        of_words = players.segments is None and players.table is None
 
         def asked(z: Doubles) -> tuple[Doubles, Doubles, Doubles]:
             return z, players.value(predict, z > 0, target), neighbours.nearness(z)

@@ -22,7 +22,7 @@ def spread(n: int, p: int, rng: np.random.Generator) -> Doubles:
     """
     if p > _SOBOL:
         return rng.random((n, p))
-    from scipy.stats import qmc  # type: ignore[import-untyped]
+    from scipy.stats import qmc
 
     # made by powers of two, as which they lie evenly
     points = qmc.Sobol(p, rng=rng).random_base2(max(n - 1, 1).bit_length())

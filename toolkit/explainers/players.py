@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,8 @@ class Players:
     stands in for hidden values; with b above 1 the answers are averaged. segments: i64 (h, w) of a
     picture, else None. categories: columns that hold codes of categories. columns: whether every
     column is a player of its own, so that x has a place in the background's distribution.
-    hidden: what stands in for hidden values, in words.
+    hidden: what stands in for hidden values, in words. drawn: f32 (m, ...), rows of the background
+    as they are, where `background` is made of them.
     """
 
     names: tuple[str, ...]
@@ -43,6 +45,7 @@ class Players:
     columns: bool = False
     table: Data | None = None
     hidden: str = "the background"
+    drawn: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -53,9 +56,22 @@ class Players:
         >>> Players(("a", "b"), np.float32([1, 2, 4]), np.array([0, 1, 1]), None).shown().tolist()
         [1.0, 3.0]
         """
-        places, values = self.groups.reshape(-1), self.x.reshape(-1).astype(np.float64)
-        sums = np.bincount(places, values, len(self))
-        return np.asarray(sums / np.bincount(places, minlength=len(self)), np.float64)
+        sums = self.summed(self.x.reshape(-1).astype(np.float64))
+        return np.asarray(sums / np.bincount(self.groups.reshape(-1), minlength=len(self)))
+
+    def rows(self) -> tuple[Floats, str]:
+        """Rows of the background as they are, f32 (m, ...), and what they are in words.
+
+        Where another way to hide was chosen, what hides.
+        """
+        if self.drawn is None:
+            return self.background, self.hidden
+        return self.drawn, f"{len(self.drawn)} rows of the background"
+
+    def summed(self, values: Doubles) -> Doubles:
+        """What values of the row, f64 (values,), come to for each player: f64 (p,)."""
+        places = self.groups.reshape(-1)
+        return np.asarray(np.bincount(places, values, len(self)), np.float64)
 
     def hide(self, coalitions: Coalitions) -> Floats:
         """The row with the absent players hidden: f32 (m, b, ...), one picture a background row."""
@@ -101,18 +117,28 @@ def features(x: Floats, background: Data, *, rows: int = ROWS, seed: int = 0) ->
 
 def grid(x: Floats, background: Data, *, patches: int = PATCHES) -> Players:
     """Rectangles of a picture are players; the mean picture of the background hides them."""
+    return _picture(x, background, squares(x, patches))
+
+
+def superpixels(x: Floats, background: Data, *, patches: int = PATCHES) -> Players:
+    """Regions of like colour are players; the mean picture of the background hides them."""
+    return _picture(x, background, regions(x, patches))
+
+
+def squares(x: Floats, patches: int = PATCHES) -> Ints:
+    """The player of each pixel of a picture, i64 (h, w), in a grid of about `patches`."""
     h, w = x.shape[:2]
     side = round(patches**0.5)
     down = np.minimum(np.arange(h) * min(side, h) // h, side - 1)
     across = np.minimum(np.arange(w) * min(side, w) // w, side - 1)
-    segments = down[:, None] * min(side, w) + across[None, :]
-    return _picture(x, background, segments.astype(np.int64))
+    segments: Ints = down[:, None] * min(side, w) + across[None, :]
+    return segments.astype(np.int64)
 
 
-def superpixels(x: Floats, background: Data, *, patches: int = PATCHES) -> Players:
-    """Regions of like colour are players (SLIC, Achanta et al. 2012); a grid where none stand out.
+def regions(x: Floats, patches: int = PATCHES) -> Ints:
+    """The same by regions of like colour (SLIC, Achanta et al. 2012), about `patches` of them.
 
-    About `patches` of them.
+    A grid where none stand out.
     """
     from skimage.segmentation import slic
 
@@ -122,8 +148,19 @@ def superpixels(x: Floats, background: Data, *, patches: int = PATCHES) -> Playe
     names, segments = np.unique(found, return_inverse=True)
     if len(names) < patches // 4:
         # noise or a blank: no regions to find
-        return grid(x, background, patches=patches)
-    return _picture(x, background, segments.reshape(x.shape[:2]).astype(np.int64))
+        return squares(x, patches)
+    return segments.reshape(x.shape[:2]).astype(np.int64)
+
+
+CUTS: dict[str, Callable[[Floats, int], Ints]] = {"grid": squares, "superpixels": regions}
+"""How pictures are cut, by the name that `--players` takes."""
+
+
+def recut(players: Players, segments: Ints, name: str = "patch") -> Players:
+    """The same picture in other parts."""
+    names = tuple(f"{name} {i + 1}" for i in range(int(segments.max()) + 1))
+    groups = np.broadcast_to(segments[..., None], players.x.shape)
+    return replace(players, names=names, groups=groups, segments=segments)
 
 
 def words(x: Floats, background: Data) -> Players:
@@ -149,6 +186,16 @@ def players_for(x: Floats, background: Data, *, seed: int = 0) -> Players:
 
     Raises DataError for NaN or infinities in the row, or a row unlike the background's.
     """
+    x = fitting(x, background)
+    if background.kind == "text":
+        return words(x, background)
+    if background.kind == "tabular":
+        return features(x, background, seed=seed)
+    return _picture(x, background, CUTS[usual_cut(x)](x, PATCHES))
+
+
+def fitting(x: Floats, background: Data) -> Floats:
+    """The row as f32 (...). Raises DataError where it is not finite or unlike the background."""
     x = np.asarray(x, np.float32)
     if not np.isfinite(x).all():
         raise DataError("the row has NaN or infinite values", "finite numbers", "pick another row")
@@ -158,16 +205,17 @@ def players_for(x: Floats, background: Data, *, seed: int = 0) -> Players:
             "a background of at least one row of the same shape",
             "give rows of the same data set",
         )
-    if background.kind == "text":
-        return words(x, background)
-    if background.kind == "tabular":
-        return features(x, background, seed=seed)
-    return grid(x, background) if min(x.shape[:2]) < _SMALL else superpixels(x, background)
+    return x
+
+
+def usual_cut(x: Floats) -> str:
+    """How a picture is cut where nothing else is chosen: a small one by a grid."""
+    return "grid" if min(x.shape[:2]) < _SMALL else "superpixels"
 
 
 def _picture(x: Floats, background: Data, segments: Ints) -> Players:
-    p = int(segments.max()) + 1
-    groups = np.broadcast_to(segments[..., None], x.shape)
     mean = background.x.mean(axis=0, dtype=np.float64).astype(np.float32)
-    names = tuple(f"patch {i + 1}" for i in range(p))
-    return Players(names, x, groups, mean[None], segments, hidden="the mean picture")
+    # spread over rows that may be sorted
+    drawn = background.x[:: max(len(background) // ROWS, 1)][:ROWS]
+    whole = Players((), x, segments, mean[None], hidden="the mean picture", drawn=drawn)
+    return recut(whole, segments)

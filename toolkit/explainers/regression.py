@@ -87,7 +87,7 @@ class Smoother:
 @lru_cache(maxsize=64)
 def smoother(k: int, pairs: int, seed: int, *, kriging: bool) -> Smoother:
     """The design of `pairs` pairs of k players that `seed` draws, ready to be used."""
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     design = drawn(k, pairs, np.random.default_rng([seed, k, pairs]))
     signs = np.where(design.shown, 1.0, -1.0)

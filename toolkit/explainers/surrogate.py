@@ -58,17 +58,18 @@ def fit(total: Doubles, penalty: float = PENALTY) -> Surrogate:
 
 
 def pseudo(groups: Doubles) -> tuple[Doubles, Doubles]:
-    """Weights f64 (r, p) and intercepts f64 (r,), one a group, whose means are the estimate.
+    """Weights f64 (r, p) and intercepts f64 (r,), one a group, whose means are the fit of all.
 
     The delete-a-group jackknife (Quenouille 1956): each group counts as what it adds to the fit of
-    all, so that the mean is as exact as one fit and the spread tells its standard error.
+    all, so that the spread tells the standard error of that fit. The bias that it would take away
+    is left in: where samples are hardly more than players, taking it away multiplies the noise.
     groups: f64 (r, p + 2, p + 2), the sums of r groups drawn independently.
     """
     total, r = groups.sum(axis=0), len(groups)
     whole, less = fit(total), fit(total - groups)
     return (
-        r * whole.weights - (r - 1) * less.weights,
-        r * whole.intercept - (r - 1) * less.intercept,
+        whole.weights + (r - 1) * (less.weights.mean(axis=0) - less.weights),
+        whole.intercept + (r - 1) * (less.intercept.mean() - less.intercept),
     )
 
 

@@ -32,6 +32,22 @@ class Difference:
         """Differences of the class probabilities of the rows `x`, in float64 so as not to round."""
         return self.base(x).astype(np.float64) - self.other(x).astype(np.float64)
 
+    @property
+    def gradients(self) -> Any:
+        """(x, target) -> differences of the slopes, or None where one of both has none."""
+        return self._apart("gradients")
+
+    @property
+    def contributions(self) -> Any:
+        """(x, background, target) -> differences of the contributions, or None."""
+        return self._apart("contributions")
+
+    def _apart(self, what: str) -> Any:
+        one, other = (getattr(p, what, None) for p in (self.base, self.other))
+        if one is None or other is None:
+            return None
+        return lambda *asked: one(*asked).astype(np.float64) - other(*asked)
+
 
 class Remembered:
     """A predictor that answers what it was just asked without computing it again.
@@ -56,6 +72,16 @@ class Remembered:
             while self._size > _BYTES and len(self._known) > 1:
                 self._size -= self._known.popitem(last=False)[1].nbytes
         return self._known[key].copy()
+
+    @property
+    def gradients(self) -> Any:
+        """(x, target) -> slopes of the predictor, or None where it has none."""
+        return getattr(self.predict, "gradients", None)
+
+    @property
+    def contributions(self) -> Any:
+        """(x, background, target) -> those of the predictor, or None where it has none."""
+        return getattr(self.predict, "contributions", None)
 
 
 def difference(base: str, other: str) -> str:

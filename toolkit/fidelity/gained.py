@@ -48,13 +48,21 @@ def gained(
         name = f"reason_gained {method}"
         measured.append(Measurement(other, name, float(mean[who]), "", n, low, high))
         if low > 0 and mean[who] >= LEANING:
-            text = (
-                f"'{around[0].names[who]}' carries {100 * theirs[:, who].mean():.0f} % of the "
-                f"reasons of {other} by {method}, and {100 * ours[:, who].mean():.0f} % of those "
-                f"of {base}: more than chance."
+            finding = Finding.of(
+                "G1",
+                "warning",
+                other,
+                "'{player}' carries {now:.0f} % of the reasons of {name} by {method}, and "
+                "{before:.0f} % of those of {base}: more than chance.",
+                "If it should not decide, look where the model learnt it.",
+                player=around[0].names[who],
+                now=float(100 * theirs[:, who].mean()),
+                before=float(100 * ours[:, who].mean()),
+                name=other,
+                base=base,
+                method=method,
             )
-            step = "If it should not decide, look where the model learnt it."
-            said.append(Finding("G1", "warning", other, text, step))
+            said.append(finding)
     return tuple(measured), tuple(said)
 
 

@@ -27,6 +27,16 @@ class FromLogits:
         return softmax(np.asarray(self._logits(x), np.float64)).astype(np.float32)
 
     @property
+    def gradients(self) -> Any:
+        """(x, target) -> slopes, which pass over rounding, or None where it has none."""
+        return getattr(self._predict, "gradients", None)
+
+    @property
+    def contributions(self) -> Any:
+        """(x, background, target) -> those of the predictor, or None where it has none."""
+        return getattr(self._predict, "contributions", None)
+
+    @property
     def shuffled(self) -> Any:
         """Seed -> the same with shuffled weights, or None where they are not known."""
         shuffle = getattr(self._predict, "shuffled", None)
@@ -40,15 +50,31 @@ def resolved(predict: Predictor, x: Floats) -> tuple[Predictor, tuple[Finding, .
     """
     if not in_steps(predict(x)):
         return predict, ()
-    said = f"The probabilities of {predict.name} move in steps of 1/{LEVELS}"
     ask = getattr(predict, "logits", None)
     finer = ask(x) if ask is not None else None
     if finer is not None and not in_steps(softmax(np.asarray(finer, np.float64))):
-        text = f"{said}: its reasons are those of the softmax of its logits, which are finer."
-        return FromLogits(predict), (Finding("Q1", "info", predict.name, text, ""),)
-    text = f"{said}: attributions below {1 / LEVELS:.3f} are not resolved."
-    step = "Quantise the model with a float softmax."
-    return predict, (Finding("Q2", "warning", predict.name, text, step),)
+        finding = Finding.of(
+            "P1",
+            "info",
+            predict.name,
+            "The probabilities of {name} move in steps of 1/{levels}: its reasons are those of the "
+            "softmax of its logits, which are finer.",
+            name=predict.name,
+            levels=LEVELS,
+        )
+        return FromLogits(predict), (finding,)
+    finding = Finding.of(
+        "P2",
+        "warning",
+        predict.name,
+        "The probabilities of {name} move in steps of 1/{levels}: attributions below {least:.3f} "
+        "are not resolved.",
+        "Quantise the model with a float softmax.",
+        name=predict.name,
+        levels=LEVELS,
+        least=1 / LEVELS,
+    )
+    return predict, (finding,)
 
 
 def in_steps(p: Any) -> bool:

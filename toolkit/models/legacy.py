@@ -1,37 +1,20 @@
-"""Configs that Keras 2 wrote -> configs that Keras 3 reads the same way; the file stays as it is.
-
-Each mend is a function on one layer's or model's dict, and a line in `_MENDS`.
-"""
+"""Files of any Keras -> a config and a copy that Keras 3 reads; the file itself stays as it is."""
 
 from __future__ import annotations
 
-import inspect
 import json
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from toolkit.errors import ModelError
-from toolkit.models.keras1 import renamed
-from toolkit.models.legacy_ops import replace_functions
+from toolkit.models.connections import Node
+from toolkit.models.mends import HARD_SIGMOID, for_inference, mended, plain
 
-Node = dict[str, Any]
-"""A serialised object: {"class_name": ..., "config": ...}."""
-
-_FUNCTIONAL = ("Functional", "Model")
-_RENAMED = {
-    "BatchNormalizationV1": "BatchNormalization",
-    "BatchNormalizationV2": "BatchNormalization",
-    "SyncBatchNormalization": "BatchNormalization",
-}
-_PRECISIONS = {
-    *("float16", "bfloat16", "float32", "float64", "mixed_float16", "mixed_bfloat16"),
-}
-_HARD = "hard_sigmoid_keras2"
 _OLD_GROUP = "_layer_checkpoint_dependencies"
 
 MOST_BYTES = 8 * 2**30
@@ -177,56 +160,6 @@ def _renamed_groups(weights: Path) -> None:
             stored.move(name, name.removesuffix(_OLD_GROUP) + "layers")
 
 
-def mended(config: Node) -> Node:
-    """A model's config as Keras 3 reads it, with what Keras 2 meant.
-
-    >>> old = {"class_name": "Sequential", "config": [{"class_name": "Dense", "config": {
-    ...     "units": 2, "batch_input_shape": [None, 4]}}]}
-    >>> [layer["class_name"] for layer in mended(old)["config"]["layers"]]
-    ['InputLayer', 'Dense']
-    """
-    return _walk(for_inference(config))  # type: ignore[no-any-return]
-
-
-def plain(value: Any) -> Any:
-    """Tuples and shapes, which older files write as objects, as lists."""
-    if isinstance(value, list):
-        return [plain(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if value.get("class_name") in ("__tuple__", "TensorShape"):
-        return [plain(item) for item in value["items"]]
-    return {name: plain(item) for name, item in value.items()}
-
-
-def for_inference(config: Any) -> Any:
-    """A copy without what only training needs: half and double precision, states kept from batch
-    to batch, a fixed number of rows in one. What comes out is float32 and takes any rows.
-
-    >>> for_inference({"dtype": {"class_name": "Policy", "config": {"name": "mixed_float16"}}})
-    {'dtype': 'float32'}
-    """
-    if isinstance(config, list):
-        return [for_inference(item) for item in config]
-    if not isinstance(config, dict):
-        return config
-    fresh = {name: for_inference(item) for name, item in config.items()}
-    policy = fresh.get("dtype")
-    if isinstance(policy, dict) and policy.get("class_name") in ("Policy", "DTypePolicy"):
-        policy = policy.get("config", {}).get("name")
-    if isinstance(policy, str) and policy in _PRECISIONS:
-        fresh["dtype"] = "float32"
-    if fresh.get("stateful"):
-        fresh["stateful"] = False
-    if fresh.get("class_name") == "Discretization" and isinstance(fresh.get("config"), dict):
-        # inside a traced function Keras 3 brings x to the dtype of the bins' numbers first
-        fresh["config"]["dtype"] = "float32"
-    for name in ("batch_shape", "batch_input_shape"):
-        if isinstance(fresh.get(name), list) and fresh[name]:
-            fresh[name] = [None, *fresh[name][1:]]
-    return fresh
-
-
 def _operations(node: Any) -> Any:
     """HDF5 files of Keras 3 leave out that a node is of keras.ops and no layer."""
     import importlib
@@ -265,9 +198,9 @@ def register() -> None:
     """Let Keras know the function and the layer that mended configs name."""
     import keras
 
-    if keras.saving.get_registered_object(f"toolkit>{_HARD}") is not None:
+    if keras.saving.get_registered_object(f"toolkit>{HARD_SIGMOID}") is not None:
         return
-    keras.saving.register_keras_serializable("toolkit", _HARD)(hard_sigmoid)
+    keras.saving.register_keras_serializable("toolkit", HARD_SIGMOID)(hard_sigmoid)
 
     @keras.saving.register_keras_serializable("toolkit")
     class ThresholdedReLU(keras.layers.Layer):  # type: ignore[misc]
@@ -282,280 +215,6 @@ def register() -> None:
 
         def get_config(self) -> dict[str, Any]:
             return {**super().get_config(), "theta": self.theta}
-
-
-def _walk(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_walk(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if isinstance(value.get("class_name"), str) and "config" in value:
-        for mend in _MENDS:
-            mend(value)
-    return {name: _walk(item) for name, item in value.items()}
-
-
-def _for_cudnn(node: Node) -> None:
-    """Layers for cuDNN alone are the usual ones; their weights are turned when they are read."""
-    if node["class_name"] == "CuDNNGRU":
-        node["config"]["reset_after"] = True
-    if node["class_name"] in ("CuDNNLSTM", "CuDNNGRU"):
-        node["class_name"] = node["class_name"].removeprefix("CuDNN")
-        node["config"] |= {"activation": "tanh", "recurrent_activation": "sigmoid"}
-
-
-def _bare_list(node: Node) -> None:
-    """Keras 2.0 to 2.2 wrote a Sequential's layers without a dict around them."""
-    if node["class_name"] == "Sequential" and isinstance(node["config"], list):
-        node["config"] = {"name": "sequential", "layers": node["config"]}
-
-
-def _input_layer(node: Node) -> None:
-    """A first layer that carries its own input shape gets an InputLayer before it."""
-    config = node["config"]
-    if node["class_name"] == "InputLayer":
-        if "batch_input_shape" in config:
-            config["batch_shape"] = config.pop("batch_input_shape")
-        for name in ("sparse", "ragged"):
-            if not config.get(name):
-                config.pop(name, None)
-    if node["class_name"] != "Sequential":
-        return
-    layers = config.get("layers", [])
-    if not layers or layers[0]["class_name"] == "InputLayer":
-        return
-    first = layers[0]
-    while isinstance(first["config"], dict) and "batch_input_shape" not in first["config"]:
-        inner = first["config"].get("layer")
-        if not isinstance(inner, dict):
-            return
-        first = inner  # Bidirectional and TimeDistributed keep the shape inside
-    if not isinstance(first["config"], dict):
-        return
-    shape = first["config"].pop("batch_input_shape")
-    for layer in layers[1:]:
-        if isinstance(layer["config"], dict):
-            layer["config"].pop("batch_input_shape", None)
-    layers[0]["config"].pop("batch_input_shape", None)
-    config["layers"] = [
-        {"class_name": "InputLayer", "config": {"batch_shape": shape, "name": "input_of_model"}},
-        *layers,
-    ]
-
-
-def _single_ends(node: Node) -> None:
-    """A functional model's single output is a tensor and no list of one."""
-    if node["class_name"] not in _FUNCTIONAL or not isinstance(node["config"], dict):
-        return
-    node.update(class_name="Functional", module="keras.src.models.functional", registered_name=None)
-    for ends in ("input_layers", "output_layers"):
-        found = node["config"].get(ends)
-        if isinstance(found, list) and len(found) == 1 and isinstance(found[0], list):
-            node["config"][ends] = found[0]
-
-
-def _nested_nodes(node: Node) -> None:
-    """Calls of an inner model are counted from its first call; Keras 2 counted its making too."""
-    if node["class_name"] not in _FUNCTIONAL or not isinstance(node["config"], dict):
-        return
-    config = node["config"]
-    layers = config.get("layers", [])
-    replace_functions(layers)
-    _without_slashes(config)
-    inner = {
-        layer.get("name", layer["config"]["name"]): layer["class_name"]
-        for layer in layers
-        if layer["class_name"] in (*_FUNCTIONAL, "Sequential") and isinstance(layer["config"], dict)
-    }
-    for layer in layers:
-        for call in layer.get("inbound_nodes", []):
-            for source in call if isinstance(call, list) else []:
-                for one in _references(source):
-                    if one[0] in inner:
-                        one[1] = max(one[1] - 1, 0)
-    for layer in layers:
-        layer["inbound_nodes"] = [_with_tensors(call) for call in layer.get("inbound_nodes", [])]
-    ends = config.get("output_layers", [])
-    for end in [ends] if ends and isinstance(ends[0], str) else ends:
-        # Keras 3 counts a Functional's making itself, where it stands at the end
-        if inner.get(end[0]) == "Sequential":
-            end[1] = max(end[1] - 1, 0)
-
-
-def _with_tensors(call: Any) -> Any:
-    """A call with tensors among its keyword arguments, in the form that Keras 3 writes."""
-    sources = [call] if isinstance(call, list) and call and isinstance(call[0], str) else call
-    if not isinstance(sources, list) or len(sources) != 1 or len(sources[0]) < 4:
-        return call
-    given = sources[0][3]
-    tensors = {k: v for k, v in given.items() if _is_reference(v)}
-    if not tensors and "key" not in given:  # the key of a slice has a form of its own there
-        return call
-    kwargs = {k: _reference(v) if k in tensors else v for k, v in given.items()}
-    return {"args": [_reference(sources[0])], "kwargs": kwargs}
-
-
-def _references(source: Any) -> list[list[Any]]:
-    """A source of a call, and the tensors among its keyword arguments."""
-    if not isinstance(source, list) or not source or not isinstance(source[0], str):
-        return []
-    given = source[3].values() if len(source) > 3 else ()
-    return [source, *(value for value in given if _is_reference(value))]
-
-
-def _is_reference(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 3 and isinstance(value[0], str)
-
-
-def _reference(source: list[Any]) -> Node:
-    # the shape is not looked at: the tensor is found by its history
-    config = {"shape": [None], "dtype": "float32", "keras_history": source[:3]}
-    return {"class_name": "__keras_tensor__", "config": config}
-
-
-def _without_slashes(config: dict[str, Any]) -> None:
-    """Keras 3 has no slash in the name of a layer; DenseNet and MobileNetV3 had."""
-    names = {layer.get("name", layer["config"]["name"]) for layer in config.get("layers", [])}
-    fresh: dict[str, str] = {}
-    for name in sorted(name for name in names if "/" in name):
-        plain = name.replace("/", "_")
-        while plain in names or plain in fresh.values():
-            plain += "_"
-        fresh[name] = plain
-
-    def renamed(value: Any) -> Any:
-        if isinstance(value, list):
-            return [renamed(item) for item in value]
-        if isinstance(value, dict):
-            return {name: renamed(item) for name, item in value.items()}
-        return fresh.get(value, value) if isinstance(value, str) else value
-
-    for layer in config.get("layers", []):
-        for place in (layer, layer["config"]):
-            if isinstance(place, dict) and "name" in place:
-                place["name"] = renamed(place["name"])
-        if "inbound_nodes" in layer:
-            layer["inbound_nodes"] = renamed(layer["inbound_nodes"])
-    for ends in {"input_layers", "output_layers"} & config.keys():
-        config[ends] = renamed(config[ends])
-    if isinstance(config.get("name"), str):
-        config["name"] = config["name"].replace("/", "_")
-
-
-def _plain_names(node: Node) -> None:
-    """The same in a Sequential, whose layers may be lists of layers."""
-    config = node["config"]
-    layers = config.get("layers", []) if isinstance(config, dict) else []
-    named = all(isinstance(one["config"], dict) and "name" in one["config"] for one in layers)
-    if node["class_name"] == "Sequential" and named:
-        _without_slashes(config)
-
-
-_LOOKUP = {"vocabulary_size", "has_input_vocabulary"}
-"""Settings that a TextVectorization of either Keras passes on without naming them."""
-
-
-def _unknown_keys(node: Node) -> None:
-    """Keys that Keras 3 does not take; refused where they would change what is computed."""
-    import keras
-
-    node["class_name"] = _RENAMED.get(node["class_name"], node["class_name"])
-    config, kind = node["config"], node["class_name"]
-    if not isinstance(config, dict):
-        return
-    if kind == "LeakyReLU" and "alpha" in config:
-        config["negative_slope"] = config.pop("alpha")
-    if kind == "BatchNormalization" and isinstance(config.get("axis"), list):
-        (config["axis"],) = config["axis"]
-    for name in ("data_format", "dilation_rate"):
-        if config.get(name, "") is None:
-            config.pop(name)
-    layer = getattr(keras.layers, kind, None)
-    if not isinstance(layer, type) or kind in ("InputLayer", "Sequential", *_FUNCTIONAL):
-        return
-    for name in sorted(set(config) - _accepted(layer) - _LOOKUP):
-        only_training = kind.startswith(("Random", "Gaussian")) or "Dropout" in kind
-        only_training |= name.endswith(("_initializer", "_regularizer", "_constraint"))
-        if not (only_training or name in _HARMLESS or not config[name]):
-            raise ModelError(
-                f"layer {config.get('name')} ({kind}) has {name} = {config[name]}",
-                "settings that Keras 3 has",
-                "save it again without this setting",
-            )
-        config.pop(name)
-
-
-_HARMLESS = {
-    *("groups", "implementation", "input_length", "batch_input_shape", "input_dtype"),
-    *("query_shape", "key_shape", "value_shape", "trainable"),
-}
-"""Keys that say what Keras 3 does anyway, or finds out by itself."""
-
-
-def _accepted(layer: type) -> set[str]:
-    """Every keyword that a Keras 3 layer's constructor takes, or passes on to one above it."""
-    names: set[str] = set()
-    for place in layer.__mro__:
-        if "__init__" not in vars(place):
-            continue
-        if place.__name__ == "Layer":
-            return names | {"name", "trainable", "dtype", "autocast", "activity_regularizer"}
-        parameters = inspect.signature(vars(place)["__init__"]).parameters.values()
-        names |= {p.name for p in parameters}
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            return names
-    return names
-
-
-def _modules(node: Node) -> None:
-    """An inner object without its module gets it, or Keras 3 looks for it nowhere.
-
-    What a layer was built for is dropped: it is built again when the graph is.
-    """
-    node.pop("build_config", None)
-    if node.get("module") is None and "registered_name" not in node:
-        import keras
-
-        for place in ("layers", "initializers", "regularizers", "constraints"):
-            if hasattr(getattr(keras, place), node["class_name"]):
-                node["module"] = f"keras.{place}"
-                node["registered_name"] = None
-    if node.get("module") == "keras.initializers" and isinstance(node["config"], dict):
-        node["config"].pop("dtype", None)
-
-
-def _old_meanings(node: Node) -> None:
-    """Names, defaults and formulas that Keras 3 changed or dropped."""
-    config = node["config"]
-    if not isinstance(config, dict):
-        return
-    if node["class_name"] == "ThresholdedReLU":
-        config["theta"] = float(config.get("theta", 1.0))
-        node.update(module="toolkit", registered_name="toolkit>ThresholdedReLU")
-    if node["class_name"] in ("GRU", "GRUCell"):
-        config.setdefault("reset_after", False)
-    for name in ("activation", "recurrent_activation"):
-        if config.get(name) == "hard_sigmoid":
-            config[name] = {
-                "module": "toolkit.models.legacy",
-                "class_name": "function",
-                "config": f"toolkit>{_HARD}",
-                "registered_name": f"toolkit>{_HARD}",
-            }
-
-
-_MENDS: tuple[Callable[[Node], None], ...] = (
-    _bare_list,
-    renamed,
-    _for_cudnn,
-    _input_layer,
-    _plain_names,
-    _nested_nodes,
-    _single_ends,
-    _unknown_keys,
-    _modules,
-    _old_meanings,
-)
 
 
 def _text(value: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from toolkit.models.graph import Rebuilding
-from toolkit.models.legacy import for_inference
+from toolkit.models.mends import for_inference
 
 
 def full(model: Any) -> Any:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.errors import ModelError
-from toolkit.models.legacy import bounded, built, mended, plain
+from toolkit.models.legacy import bounded, built
+from toolkit.models.mends import mended, plain
 
 METADATA = "keras_metadata.pb"
 
@@ -22,8 +23,9 @@ def open_saved(folder: Path, objects: dict[str, Any], *, safe: bool) -> Any:
     if not (folder / METADATA).is_file():
         raise ModelError(
             f"{folder} holds a graph without the Keras model it came from",
-            f"a SavedModel of Keras 2 with {METADATA}, a .keras or a .h5",
-            "save it with model.save('model.keras')",
+            f"a SavedModel of Keras 2 with {METADATA}, a .keras, a .h5 or an .onnx",
+            f"save it with model.save('model.keras'), or if you trust it: python -m "
+            f"tf2onnx.convert --saved-model {folder} --output model.onnx",
         )
     config = _config(folder)
     if config is None:

@@ -23,6 +23,7 @@ from toolkit.passes.quantise_aware import QuantiseAware
 from toolkit.passes.round_weights import RoundWeights
 from toolkit.passes.shorten import Shorten
 from toolkit.passes.static_int8 import StaticInt8
+from toolkit.passes.weights_int4 import WeightsInt4
 
 __all__ = ["PASSES", "Pass", "apply"]
 
@@ -43,4 +44,5 @@ PASSES: dict[str, type[Pass]] = {
     "round_weights": RoundWeights,
     "shorten": Shorten,
     "static_int8": StaticInt8,
+    "weights_int4": WeightsInt4,
 }

@@ -93,7 +93,7 @@ def _by_fours(work: Graph, node: Any, ins: list[list[str]]) -> list[str]:
     if weights is None or weights.ndim != 4 or weights.shape[1] % 4 != 3 or not alone:
         return [*given, *kernel]
     channels = weights.shape[1]
-    picked = work.constant(np.append(np.arange(channels), 0).astype(np.int64), "channels")
+    picked = work.constant(np.append(np.arange(channels), 0).astype(np.int32), "channels")
     wide = work.add("Gather", [given[0], picked], work.free(f"{given[0]}/wide"), axis=1)
     zeros = np.zeros((len(weights), 1, *weights.shape[2:]), weights.dtype)
     more = work.constant(np.concatenate([weights, zeros], axis=1), f"{kernel[0]}/wide")

@@ -61,8 +61,8 @@ class RoundWeights(Pass):
         work = Graph(ready)
         layers = [o for o in operators(ready) if o.kind in LEARNT and o.kind != "ConvTranspose"]
         layers = [o for o in layers if o.weights is not None]
-        x = in_shape(fit.calibration.x[: self.rows], _shape(ready))
-        squares, means = _moments(ready, layers, x)
+        x = in_shape(fit.calibration.x[: self.rows], shape_of(ready))
+        squares, means = moments(ready, layers, x)
         left: dict[str, float] = {}
         for done, layer in enumerate(layers):
             tell("round weights", done, len(layers))
@@ -94,38 +94,47 @@ def steps(weights: Doubles, bits: int, *, per_channel: bool) -> Doubles:
     return np.asarray(np.where(peaks > 0, peaks, 1) / LEVELS[bits])
 
 
-def rounded(weights: Doubles, squares: Doubles) -> tuple[Doubles, float]:
+def rounded(
+    weights: Doubles,
+    squares: Doubles,
+    *,
+    step: Doubles | float = 1.0,
+    ends: tuple[float, float] = (-np.inf, np.inf),
+) -> tuple[Doubles, float]:
     """Whole numbers beside the weights, and their error as a share of nearest rounding's.
 
     weights: (groups, k, n), in steps. squares: (groups, k, k), the mean of products of inputs.
+    step: (groups, k, n), where not one step serves a whole output. ends: the lowest and the highest
+    number there is.
 
     >>> whole, left = rounded(np.array([[[0.4], [0.4]]]), np.ones((1, 2, 2)))
     >>> whole.ravel().tolist(), round(left, 2)
-    ([1.0, 0.0], 0.06)
+    ([1.0, 0.0], 0.07)
     """
     k = weights.shape[1]
     inner = squares + _DAMPING * np.einsum("gkk->g", squares)[:, None, None] / k * np.eye(k)
     # the largest weight is a whole number of steps, whatever a quotient of floats says
-    low, high = np.floor(weights + _NEAR), np.ceil(weights - _NEAR)
-    whole = np.rint(weights)
+    low = np.clip(np.floor(weights + _NEAR), *ends)
+    high = np.clip(np.ceil(weights - _NEAR), *ends)
+    step = np.broadcast_to(step, weights.shape)
+    whole = np.clip(np.rint(weights), *ends)
     strength = np.maximum(np.einsum("gkk->gk", inner), 1e-30)
-    error = whole - weights
-    before = _error(error, inner)
+    before = _error(step * (whole - weights), inner)
     # pull = inner @ error, kept up to date: what each weight would gain by a move
-    pull = inner @ error
+    pull = inner @ (step * (whole - weights))
     for _ in range(_SWEEPS):
         moves = 0
         for at in range(k):
-            wanted = whole[:, at] - pull[:, at] / strength[:, at, None]
+            wanted = whole[:, at] - pull[:, at] / (strength[:, at, None] * step[:, at])
             new = np.clip(np.rint(wanted), low[:, at], high[:, at])
             change = new - whole[:, at]
             if change.any():
                 moves += int(np.count_nonzero(change))
                 whole[:, at] = new
-                pull += inner[:, :, at, None] * change[:, None, :]
+                pull += inner[:, :, at, None] * (step[:, at] * change)[:, None, :]
         if not moves:
             break
-    after = _error(whole - weights, inner)
+    after = _error(step * (whole - weights), inner)
     return whole, after / before if before > 0 else 1.0
 
 
@@ -133,7 +142,7 @@ def _error(error: Doubles, inner: Doubles) -> float:
     return float(np.einsum("gkn,gkl,gln->", error, inner, error, optimize=True))
 
 
-def _moments(
+def moments(
     ready: Any, layers: list[Any], x: Floats
 ) -> tuple[dict[str, Doubles], dict[str, Doubles]]:
     """For each layer the mean products (groups, k, k) and the mean (groups, k) of its inputs."""
@@ -162,6 +171,7 @@ def _products(seen: NDArray[Any]) -> Doubles:
     return np.asarray(np.matmul(np.swapaxes(seen, 1, 2), seen), np.float64)
 
 
-def _shape(ready: Any) -> tuple[int | None, ...]:
+def shape_of(ready: Any) -> tuple[int | None, ...]:
+    """The shape of one row that a graph takes, None for what it leaves open."""
     dims = ready.graph.input[0].type.tensor_type.shape.dim
     return tuple(d.dim_value or None for d in list(dims)[1:])

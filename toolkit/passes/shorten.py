@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import itertools
 import string
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
 from toolkit.glossary import Fit, Stage, Step
 from toolkit.passes.base import Pass
+from toolkit.passes.joining import CAST, halved, join
 
 _CONVOLUTIONS = ("Conv", "ConvInteger", "QLinearConv")
-_CAST = 28
-"""Bytes that a Cast takes in a file, about."""
-_LETTERS = string.ascii_letters + string.digits
+_LETTERS = string.ascii_letters + string.digits + "!#$%&()*+-./:;<=>?@[]^_{|}~"
+"""What tensors are called; exporters use signs too, so that every tool reads them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +56,10 @@ class Shorten(Pass):
                 node.ClearField("domain")
             _say_less(node, versions)
         if not inner:
-            _narrow(graph)
             _share(graph)
+            _rename(graph, _short_names(graph))
+            join(graph, versions.get("", versions.get("ai.onnx", 0)), _more_names(graph))
+            _narrow(graph)
             _rename(graph, _short_names(graph))
         return Step(short, {"bytes_before": model.ByteSize(), "bytes_after": short.ByteSize()})
 
@@ -108,17 +110,12 @@ def _say_less(node: Any, versions: dict[str, int]) -> None:
 
 def _narrow(graph: Any) -> None:
     """Biases and steps that 16 bits hold exactly take these; a runtime widens them as it loads."""
-    from onnx import TensorProto, helper, numpy_helper
+    from onnx import helper, numpy_helper
 
-    halves = {TensorProto.INT32: np.int16, TensorProto.FLOAT: np.float16}
     casts = []
     for tensor in graph.initializer:
-        values = numpy_helper.to_array(tensor)
-        if tensor.data_type not in halves or 2 * values.size <= _CAST:
-            continue
-        with np.errstate(over="ignore"):
-            half = values.astype(halves[tensor.data_type])
-        if not np.array_equal(half.astype(values.dtype), values):
+        half = halved(numpy_helper.to_array(tensor))
+        if half is None or half.nbytes <= CAST:
             continue
         name, wide = tensor.name, tensor.data_type
         tensor.CopyFrom(numpy_helper.from_array(half, f"{name}/16"))
@@ -148,11 +145,20 @@ def _share(graph: Any) -> None:
 
 
 def _short_names(graph: Any) -> dict[str, str]:
+    """Of inner tensors, the more often one is named the shorter."""
     ends = {v.name for v in (*graph.input, *graph.output)}
-    inside = [t.name for t in graph.initializer] + [o for n in graph.node for o in n.output]
-    long = [name for name in inside if name and name not in ends]
+    named = Counter(t.name for t in graph.initializer)
+    named.update(name for node in graph.node for name in (*node.output, *node.input))
+    long = [name for name, _ in named.most_common() if name and name not in ends]
     fresh = (name for name in map(_letters, itertools.count()) if name not in ends)
     return dict(zip(long, fresh, strict=False))
+
+
+def _more_names(graph: Any) -> Iterator[str]:
+    """Names that nothing bears yet."""
+    taken = {v.name for v in (*graph.input, *graph.output)}
+    taken |= {name for node in graph.node for name in (*node.output, *node.input)}
+    return (name for name in map(_letters, itertools.count()) if name not in taken)
 
 
 def _rename(graph: Any, names: dict[str, str]) -> None:
@@ -167,7 +173,7 @@ def _rename(graph: Any, names: dict[str, str]) -> None:
 def _letters(number: int) -> str:
     """Short distinct names.
 
-    >>> _letters(0), _letters(61), _letters(62)
+    >>> _letters(0), _letters(61), _letters(len(_LETTERS))
     ('a', '9', 'aa')
     """
     number, rest = divmod(number, len(_LETTERS))

@@ -16,6 +16,7 @@ from toolkit.quality.agreement import agreements
 from toolkit.quality.complexity import complexities
 from toolkit.quality.infidelity import infidelities
 from toolkit.quality.randomisation import randomisations
+from toolkit.quality.segmentation import segmentations
 from toolkit.quality.sensitivity import sensitivities
 from toolkit.quality.surrogates import surrogates
 
@@ -36,6 +37,9 @@ FIGURES: dict[str, _Judge] = {
     "complexity": lambda _, __, ours, ___, ____: complexities(ours),
     "agreement": lambda _, __, ours, ___, ____: agreements(ours),
     "surrogate": lambda _, __, ours, ___, ____: surrogates(ours),
+    "segmentation": lambda predict, ways, ours, players, _: segmentations(
+        predict, ways, ours, players
+    ),
     "sensitivity": lambda predict, ways, ours, players, seed: sensitivities(
         predict, ways, ours, players, seed=seed
     ),

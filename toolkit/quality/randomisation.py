@@ -21,7 +21,7 @@ def likeness(one: Doubles, other: Doubles) -> float:
     >>> likeness(np.array([0.3, -0.2, 0.1]), np.array([3.0, 2.0, -1.0]))
     1.0
     """
-    from scipy.stats import rankdata  # type: ignore[import-untyped]
+    from scipy.stats import rankdata
 
     a, b = (rankdata(np.round(np.abs(v), 12)) for v in (one, other))
     a, b = a - a.mean(), b - b.mean()

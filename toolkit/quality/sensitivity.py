@@ -63,7 +63,7 @@ def sensitivities(
     found: dict[str, list[float]] = {}
     for done, a in enumerate(attributions):
         own = players[a.row]
-        if own.segments is None and not own.columns:
+        if own.segments is None and own.table is None:
             continue
         rng = np.random.default_rng([seed, a.row])
         moved = [replace(own, x=around(own, rng)) for _ in range(NEARBY)]

@@ -1,4 +1,6 @@
-"""How well a linear model stands for the model around a row, and how stable it is: LIME's facts."""
+"""What methods say of themselves: how well a linear model fits and how stable it is (LIME), and how
+far values are from summing to what they explain (gradients, deep).
+"""
 
 from __future__ import annotations
 
@@ -7,11 +9,11 @@ from collections.abc import Sequence
 from toolkit.glossary import Attribution, Measurement
 from toolkit.metrics import averaged
 
-FACTS = ("r2", "stability")
+FACTS = ("r2", "stability", "gap")
 
 
 def surrogates(attributions: Sequence[Attribution]) -> tuple[Measurement, ...]:
-    """Means of "r2 lime" and "stability lime" over rows with 95 % intervals, of each model."""
+    """Means of "r2 lime", "stability lime", "gap integrated" over rows with 95 % intervals."""
     found: dict[tuple[str, str], list[float]] = {}
     for a in attributions:
         for fact in FACTS:

@@ -32,6 +32,7 @@ from toolkit.run import Run, to_json
 __all__ = [
     "pages",
     "render",
+    "sections",
     "shown",
     "title_of",
     "verdict",
@@ -101,6 +102,16 @@ def render(run: Run, page: Page, *, beside: Sequence[Page] = (), lang: str = "en
         )
         data = embedded(to_json(slim(run)))
         return framed(say(heading), run.title, meta, found, links=links, data=data)
+
+
+def sections(run: Run, *, lang: str = "en") -> dict[str, list[str]]:
+    """Anchor -> the HTML of that section, as each page that has it shows it."""
+    found: dict[str, list[str]] = {}
+    with speaking(lang):
+        for _, made in _PAGES.values():
+            for section in filter(None, (make(run) for make in made)):
+                found.setdefault(section[0], []).append(str(section[2]))
+    return found
 
 
 def framed(

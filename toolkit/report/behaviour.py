@@ -10,7 +10,7 @@ from markupsafe import Markup
 from toolkit.glossary import Confusion, Measurement
 from toolkit.metrics import share
 from toolkit.report import charts
-from toolkit.report.quantities import number
+from toolkit.report.quantities import interval, number
 from toolkit.report.strings import say
 from toolkit.report.templates import figure, rendered
 from toolkit.run import Run
@@ -106,6 +106,44 @@ def devices(run: Run) -> Part:
 
 
 _TOLD = ("latency_p50", "latency_p95", "load", "peak_memory", "replay_difference")
+
+
+def calibration(run: Run) -> Part:
+    """How often answers of each confidence are right, of the base and of the chosen candidate."""
+    subjects = [name for name in (run.base, run.chosen) if name]
+    series = {name: bins for name in subjects if (bins := _bins(run, name))}
+    if not series:
+        return None
+    title = say("Is it as often right as it is sure?")
+    rows = [
+        (
+            name,
+            number(b.sure, 1),
+            number(b.right, 1),
+            interval(b.low, b.high, 1),
+            number(b.n, 0),
+        )
+        for name, bins in series.items()
+        for b in bins
+    ]
+    columns = (say("Model"), say("how sure, %"), say("right, %"), "95 %", say("Answers"))
+    caption = say(
+        "Answers in ten bins by their probability. On the diagonal a model is right as often as "
+        "it is sure; below it, it is too sure, and a threshold lets more mistakes through than it "
+        "says. Whiskers: 95 % interval."
+    )
+    drawing = charts.reliability(series, title)
+    return "calibration", title, figure(drawing, title, caption, columns, rows)
+
+
+def _bins(run: Run, subject: str) -> list[charts.Bin]:
+    found = []
+    for m in run.measurements:
+        sure = run.measured(subject, m.name.replace("right ", "sure "))
+        if m.subject == subject and m.name.startswith("right bin:") and sure is not None:
+            ends = (m.value if m.low is None else m.low, m.value if m.high is None else m.high)
+            found.append(charts.Bin(sure.value, m.value, *ends, m.n))
+    return found
 
 
 def confusions(run: Run) -> Part:

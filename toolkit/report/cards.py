@@ -9,9 +9,9 @@ import numpy as np
 from markupsafe import Markup, escape
 
 from toolkit.fidelity import compare
-from toolkit.glossary import Attribution, Decision
+from toolkit.glossary import Attribution, Cut, Decision, Doubles, Flip
 from toolkit.report import charts, pictures
-from toolkit.report.quantities import number, plain, signed, similarity
+from toolkit.report.quantities import listed, number, plain, signed, similarity
 from toolkit.report.strings import say
 from toolkit.report.templates import rendered
 from toolkit.report.words import name_of
@@ -21,7 +21,7 @@ SHOWN = 10
 """Classes whose probability is shown; the others are counted."""
 
 _FOREMOST = 12
-_WIDTH, _LEAST = 150, 32
+_WIDTH, _SMALL, _LEAST = 150, 76, 32
 _BYTES = 550_000
 """All pictures of a page together: they are shown with as many pixels as fit into it."""
 
@@ -68,9 +68,46 @@ def card(
         methods=[(m, _column(run, decision, ours, m, order)) for m in methods],
         wide=decision.segments is None,
         agreement=_agreement(run, ours),
+        turns=[
+            (turn(run, decision, f), _without(run, decision, f))
+            for f in run.flips
+            if f.row == decision.row
+        ],
         columns=[f"{name_of(a.method)}, {a.subject}" for a in ours],
         figures=[(decision.players[i], [(a.values[i], a.stderr[i]) for a in ours]) for i in order],
     )
+
+
+def turn(run: Run, decision: Decision, f: Flip) -> str:
+    """What would change a model's mind, in a sentence; "no fewer" is said where that is known."""
+    if not f.players:
+        if f.tried == len(decision.players):
+            return say("{name}: hiding any of it, or all, changes nothing.", name=f.subject)
+        return say(
+            "{name}: no {n} of them hidden change it, nor do the foremost one after another.",
+            name=f.subject,
+            n=f.tried,
+        )
+    names = named(run, decision)
+    shown = listed(f"“{names[i]}”" for i in f.players)
+    answer = str(run.data["classes"][f.answer])
+    told = {"name": f.subject, "players": shown, "answer": answer}
+    if len(f.players) == 1:
+        return say("{name}: without {players} alone it says {answer}.", **told)
+    if len(f.players) <= f.tried + 1:
+        return say("{name}: without {players} it says {answer}; no fewer do.", **told)
+    return say(
+        "{name}: without {players} it says {answer}; whether fewer do was not tried.", **told
+    )
+
+
+def _without(run: Run, decision: Decision, f: Flip) -> Markup | None:
+    """The picture without the players that are hidden, where a player is a part of a picture."""
+    if decision.segments is None or not f.players:
+        return None
+    shown = pictures.without(decision.x, decision.segments, f.players)
+    label = say("row {row} without what would have to be hidden", row=decision.row)
+    return pictures.image(pictures.shrunk(shown, _side(run)), label, _SMALL)
 
 
 def table(run: Run, decision: Decision) -> list[tuple[str, str]]:
@@ -101,8 +138,9 @@ def _side(run: Run) -> int:
     """How many pixels wide pictures are kept, from how many there are: 4 bytes a pixel of noise."""
     models = len(run.decisions[0].probabilities)
     methods = len({a.method for a in run.attributions})
-    # a card each, and base, small model and difference of the ten that are least alike
-    count = len(run.decisions) * (1 + models * methods) + 4 * min(len(run.decisions), 10)
+    # a card each, and base, small model and difference, twice, of the ten that are least alike
+    one = 1 + models * methods + models * bool(run.flips)
+    count = len(run.decisions) * one + (7 if run.cuts else 4) * min(len(run.decisions), 10)
     return int(np.clip((_BYTES / (4 * count)) ** 0.5, _LEAST, _WIDTH))
 
 
@@ -139,6 +177,18 @@ def drawn(
     return charts.bars(
         [names[i] for i in first], values, errors, most, label, order=range(len(first))
     )
+
+
+def recut(  # noqa: PLR0917
+    run: Run, decision: Decision, cut: Cut, name: str, values: Doubles, most: float
+) -> Markup:
+    """Values of the players of another cut as a picture."""
+    label = say("{name}, row {row}, {n} patches", name=name, row=cut.row, n=len(values))
+    if decision.x.size:
+        shown = pictures.overlay(decision.x, cut.segments, values, most)
+    else:
+        shown = pictures.diverging(values[cut.segments], most)
+    return pictures.image(pictures.shrunk(shown, _side(run)), label, _WIDTH)
 
 
 def adds_up(a: Attribution) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from toolkit.report import cards, charts
-from toolkit.report.behaviour import classes, confusions, devices, slices, targets
+from toolkit.report.behaviour import calibration, classes, confusions, devices, slices, targets
 from toolkit.report.faults import layer_errors
 from toolkit.report.origin import findings, provenance
 from toolkit.report.quantities import interval, number, with_unit
@@ -205,6 +205,7 @@ SECTIONS = (
     targets,
     devices,
     confusions,
+    calibration,
     gallery,
     layer_errors,
     passes,

@@ -28,8 +28,15 @@ def slim(run: Run) -> Run:
         for d in run.decisions
     )
     attributions = tuple(a for a in run.attributions if a.row in rows)
+    flips = tuple(f for f in run.flips if f.row in rows)
     # where files lay on the machine that made them is nobody else's business
     artifacts = tuple(replace(a, path=Path(a.path.name)) for a in run.artifacts)
     return replace(
-        run, layers=(), artifacts=artifacts, decisions=decisions, attributions=attributions
+        run,
+        layers=(),
+        cuts=(),
+        artifacts=artifacts,
+        decisions=decisions,
+        attributions=attributions,
+        flips=flips,
     )

@@ -47,6 +47,7 @@ def decided(run: Run) -> Part:
             classes=[(i, str(name)) for i, name in enumerate(run.data["classes"])],
             total=len(run.decisions),
             models=list(run.decisions[0].probabilities),
+            hidden=_hidden(ours),
             methods=list(dict.fromkeys(a.method for several in ours.values() for a in several)),
             listed=[_line(run, d, ours.get(d.row, []), d.row in rows) for d in run.decisions]
             if len(run.decisions) >= _LISTED
@@ -74,6 +75,30 @@ def quality(run: Run) -> Part:
     )
 
 
+def _hidden(ours: dict[int, list[Attribution]]) -> str:
+    """What stood in for hidden values, of each method: "SHAP: the mean picture; LIME: ..."."""
+    told: dict[str, list[str]] = {}
+    for a in (a for several in ours.values() for a in several):
+        said = str(a.facts.get("hidden", ""))
+        many, _, rest = said.partition(" ")
+        if rest == "rows of the background":
+            said = say("{n} rows of the background", n=many)
+        if said:
+            told.setdefault(say(said), []).append(name_of(a.method))
+    each = (f"{', '.join(dict.fromkeys(names))}: {said}" for said, names in told.items())
+    return "; ".join(each)
+
+
+HIDDEN = (
+    "the mean row",
+    "the mean picture",
+    "the blurred picture",
+    "one colour",
+    "the unknown word",
+    "nothing",
+)
+"""What stands in for hidden values, in words of `Players.hidden`."""
+
 _QUALITY = {
     "gain_deletion": "Deletion: better than random order by",
     "gain_insertion": "Insertion: better than random order by",
@@ -84,6 +109,8 @@ _QUALITY = {
     "method_agreement": "Agreement of the methods (1 is the same)",
     "stability": "Stability over seeds (1 is the same)",
     "r2": "R² of the surrogate",
+    "segmentation": "Likeness under another cut of the pictures (1 is the same)",
+    "gap": "Completeness gap: values are so far from adding up (0 is none)",
 }
 _AGREED = {"feature": "which", "rank": "in which order", "sign": "in which direction"}
 

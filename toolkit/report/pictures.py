@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import struct
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 from markupsafe import Markup
@@ -71,6 +72,13 @@ def overlay(x: Floats, segments: Ints, values: Doubles, most: float) -> Colours:
     # the strokes stay visible as a darker tone of the player's colour
     mixed = colour * (1 - 0.3 * (shade / 255))
     return np.asarray(np.round(mixed), np.uint8)
+
+
+def without(x: Floats, segments: Ints, hidden: Sequence[int]) -> Colours:
+    """A picture with some players greyed; these alone, dark on white, where x is empty."""
+    gone = np.isin(segments, hidden)[..., None]
+    shown = grey(x) if x.size else np.full((*segments.shape, 3), 255, np.uint8)
+    return np.where(gone, np.uint8(128 if x.size else 70), shown)
 
 
 def shrunk(pixels: Colours, most: int) -> Colours:

@@ -32,6 +32,11 @@ def number(value: float, places: int) -> str:
     text = f"{value:,.{places}f}"
     if text.startswith("-") and not text.strip("-0.,"):
         text = text[1:]
+    return marked(text)
+
+
+def marked(text: str) -> str:
+    """A number as Python writes it, with the marks of the language of this page."""
     return text.translate(_MARKS.get(language(), _MINUS))
 
 

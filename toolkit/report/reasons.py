@@ -63,6 +63,12 @@ def place(run: Run) -> Part:
             charts.Place(f"{m.subject}, {name_of(m.name.split()[1])}", m.value, m.low, m.high)
             for m in found
         ]
+        places += [
+            charts.Place(_recut(m), m.value, m.low, m.high)
+            for m in run.measurements
+            if m.name.startswith("reason_place ") and " cut:" in m.name
+            if not STAGE.match(m.subject)
+        ]
         marks = {say("random"): 0.0, say("noise floor"): 1.0}
         caption = say(
             "0: no more alike than reasons at random. 1: as alike as the base is to itself under "
@@ -95,6 +101,13 @@ def place(run: Run) -> Part:
     )
     marks = {say("the same"): 1.0}
     return _ruled("place", say("How alike the reasons are"), places, marks, caption)
+
+
+def _recut(m: Measurement) -> str:
+    """A figure over patches of another cut, by its name "reason_place METHOD cut:9"."""
+    _, method, cut = m.name.split(" ")
+    patches = cut.removeprefix("cut:")
+    return say("{name}, {method}, {n} patches", name=m.subject, method=name_of(method), n=patches)
 
 
 def _on_scale(run: Run, cosine: float, method: str) -> float | None:
@@ -260,7 +273,8 @@ def worst(run: Run) -> Part:
         ]
         silent = (p.small.subject, p.small.method, p.base.row) in drifted
         picture = cards.picture_of(run, p.decision)
-        drawn.append((p, p.decision, similarity(p.cosine), silent, picture, drawings))
+        recut = _drawn_again(run, p.decision, p)
+        drawn.append((p, p.decision, similarity(p.cosine), silent, picture, drawings, recut))
     if not drawn:
         return None
     classes = [str(name) for name in run.data["classes"]]
@@ -269,6 +283,22 @@ def worst(run: Run) -> Part:
         say("The least alike"),
         rendered("worst.html", drawn=drawn, classes=classes),
     )
+
+
+def _drawn_again(run: Run, decision: Decision, p: Pair) -> list[tuple[str, Markup]]:
+    """The same three over patches of another cut, where the picture was cut again."""
+    for cut in run.cuts:
+        small = cut.values.get(p.small.subject)
+        if (cut.row, cut.method) == (decision.row, p.base.method) and small is not None:
+            base = cut.values[p.base.subject]
+            most = float(np.abs([base, small]).max())
+            three = ((p.base.subject, base), (p.small.subject, small))
+            apart = (f"{p.base.subject} - {p.small.subject}", base - small)
+            return [
+                (name, cards.recut(run, decision, cut, name, values, most))
+                for name, values in (*three, apart)
+            ]
+    return []
 
 
 def _difference(run: Run, p: Pair) -> Attribution:

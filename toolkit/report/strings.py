@@ -1,7 +1,7 @@
 """The words of the pages in the languages they are shown in: one table, `page/strings.toml`.
 
-The English text is its own key, so that code and templates read as the page does. What a Run
-holds (names, findings) stays as it was written.
+The English text is its own key, so that code and templates read as the page does; findings, which
+a Run holds as texts and values, have a table of their own, `page/findings.toml`. Names stay.
 """
 
 from __future__ import annotations
@@ -31,6 +31,11 @@ def say(text: str, **values: Any) -> str:
     """
     spoken = _table().get(text, {}).get(_NOW.get(), text)
     return spoken.format(**values) if values else spoken
+
+
+def spoken(text: str) -> bool:
+    """Whether the text can be said in the language of this page."""
+    return language() == "en" or not text or language() in _table().get(text, {})
 
 
 def language() -> str:
@@ -63,5 +68,6 @@ def speaking(language: str) -> Iterator[None]:
 
 @cache
 def _table() -> dict[str, dict[str, str]]:
-    path = Path(__file__).parent / "page" / "strings.toml"
-    return tomllib.loads(path.read_text(encoding="utf-8"))
+    folder = Path(__file__).parent / "page"
+    tables = [folder / name for name in ("strings.toml", "findings.toml")]
+    return {k: v for t in tables for k, v in tomllib.loads(t.read_text(encoding="utf-8")).items()}

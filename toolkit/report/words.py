@@ -81,6 +81,12 @@ def name_of(method: str) -> str:
     names = {
         "shapley": "SHAP",
         "lime": "LIME",
+        "integrated": "Integrated Gradients",
+        "expected": "Expected Gradients",
+        "kernel": "KernelSHAP",
+        "permutation": "PermutationSHAP",
+        "partition": "PartitionSHAP",
+        "deep": "DeepSHAP",
         "random": say("random order"),
         "nothing": say("no reasons"),
     }

@@ -9,12 +9,14 @@ from toolkit.report.charts.beeswarm import beeswarm
 from toolkit.report.charts.confusion import confusion
 from toolkit.report.charts.frontier import Point, frontier
 from toolkit.report.charts.lines import lines
+from toolkit.report.charts.reliability import Bin, reliability
 from toolkit.report.charts.ruler import Place, ruler
 from toolkit.report.charts.scatter import scatter
 from toolkit.report.charts.strip import strip
 from toolkit.report.charts.waterfall import waterfall
 
 __all__ = [
+    "Bin",
     "Place",
     "Point",
     "bars",
@@ -23,6 +25,7 @@ __all__ = [
     "frontier",
     "lines",
     "means",
+    "reliability",
     "ruler",
     "scatter",
     "strip",

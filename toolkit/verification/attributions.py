@@ -1,56 +1,28 @@
-"""Is a page true? What it says of its models and data is checked, and some of it made again."""
+"""The files a page speaks of, found again, and attributions of some rows made again."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from toolkit import provenance
 from toolkit.errors import DataError
 from toolkit.explainers import EXPLAINERS, Explainer
+from toolkit.explainers.choices import Choice
 from toolkit.explanation import explain
 from toolkit.fidelity.difference import Difference
 from toolkit.files import sha256
 from toolkit.glossary import Attribution, Predictor, Splits
-from toolkit.run import Run, from_json
-from toolkit.study import prepared
+from toolkit.run import Run
+from toolkit.studying import prepared
+from toolkit.verification.pages import Checked
 
 CLOSE = 1e-4
 """A difference of an attribution, in probability, that another processor's sums may leave."""
-
-
-@dataclass(frozen=True)
-class Checked:
-    """One thing that a page says, and whether it matches; None where it is only told."""
-
-    about: str
-    matches: bool | None
-    sentence: str
-
-
-def page(path: Path) -> Run:
-    """The Run that a page, or the .json beside it, was made from.
-
-    Raises DataError when there is none.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {path}", "a page or its .json", "give its path") from error
-    if path.suffix in (".html", ".htm"):
-        found = _Script()
-        found.feed(text)
-        text = "".join(found.parts)
-        if not text:
-            raise DataError(
-                f"{path} carries no run", "a page of this version", "give the .json beside it"
-            )
-    return from_json(text)
 
 
 def named(run: Run, paths: Sequence[Path]) -> tuple[dict[str, Path], tuple[Checked, ...]]:
@@ -69,6 +41,11 @@ def named(run: Run, paths: Sequence[Path]) -> tuple[dict[str, Path], tuple[Check
             told.append(Checked(name, True, f"{name} is {found[name].name}"))
         else:
             told.append(Checked(name, False, f"none of the files given is {name} of the page"))
+    told += [
+        Checked(name, None, f"{name} is no file by itself: it is not checked")
+        for name in run.subjects()
+        if name not in wanted and run.measured(name, "accuracy")
+    ]
     return found, tuple(told)
 
 
@@ -96,22 +73,15 @@ def recomputed(
     every = sorted({a.row for a in run.attributions})
     picked = np.random.default_rng(seed).permutation(every)[:rows]
     some = sorted(int(row) for row in picked)
-    order = [run.base, *(name for name in predictors if name != run.base)]
-    alone, _ = prepared([predictors[name] for name in order], splits)
+    alone = asked_as_there(run, predictors, splits)
     asked: list[Predictor] = [*alone]
     asked += [Difference(alone[0], other) for other in alone[1:]]
     stored = {(a.method, a.subject, a.row): a for a in run.attributions}
     own = run.seeds.get("seed", 0)
-    for explainer in _explainers(run):
-        made = explain(
-            asked,
-            explainer,
-            splits.test,
-            some,
-            background=splits.fit.train,
-            size=run.settings.get("background"),
-            seed=own,
-        )
+    how: dict[str, Any] = {"background": splits.fit.train, "seed": own}
+    how["choice"] = Choice.told(run.settings.get("choice", {}))
+    for explainer in explainers_of(run):
+        made = explain(asked, explainer, splits.test, some, **how)
         worst = max(_apart(a, stored.get((a.method, a.subject, a.row))) for a in made)
         told.append(
             Checked(
@@ -131,7 +101,16 @@ def _apart(made: Attribution, told: Attribution | None) -> float:
     return float(np.abs(made.values - told.values).max())
 
 
-def _explainers(run: Run) -> list[Explainer]:
+def asked_as_there(
+    run: Run, predictors: Mapping[str, Predictor], splits: Splits
+) -> tuple[Predictor, ...]:
+    """The models as the page had them explained, its base first."""
+    order = [run.base, *(name for name in predictors if name != run.base)]
+    return prepared([predictors[name] for name in order], splits)[0]
+
+
+def explainers_of(run: Run) -> list[Explainer]:
+    """The methods with the settings that the page tells. Raises DataError where it does not."""
     found = []
     for method, settings in run.settings.get("methods", {}).items():
         if method not in EXPLAINERS:
@@ -149,28 +128,3 @@ def _explainers(run: Run) -> list[Explainer]:
             "the page does not tell how it was made", "a page of explain", "make it again"
         )
     return found
-
-
-class _Script(HTMLParser):
-    """Collects what stands in <script type="application/json" id="run">."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=False)
-        self.parts: list[str] = []
-        self._inside = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Notice where the run begins."""
-        about = dict(attrs)
-        self._inside = (
-            tag == "script" and about.get("id") == "run" and about.get("type") == "application/json"
-        )
-
-    def handle_endtag(self, tag: str) -> None:  # noqa: ARG002  # the parser calls it so
-        """Notice where it ends."""
-        self._inside = False
-
-    def handle_data(self, data: str) -> None:
-        """Keep what stands between."""
-        if self._inside:
-            self.parts.append(data)

@@ -13,12 +13,15 @@ from toolkit import contract, layers, provenance
 from toolkit.alignment import aligned
 from toolkit.errors import BadInput, RecipeError
 from toolkit.explainers import Explainer, Players
+from toolkit.explainers.choices import USUAL, Choice
 from toolkit.explainers.named import named
 from toolkit.explanation import decisions, explain, pick_rows, players_of
 from toolkit.fidelity.comparison import WORST, Asked, compared, groups_of
+from toolkit.fidelity.cuts import cut_again
 from toolkit.fidelity.difference import Difference, Remembered
 from toolkit.fidelity.resolution import resolved
 from toolkit.fidelity.scale import ceiling, scale
+from toolkit.flips import flips
 from toolkit.glossary import Attribution, Drift, Finding, Layer, Predictor, Splits
 from toolkit.measurement import judge
 from toolkit.progress import tell
@@ -43,19 +46,19 @@ def study(
     rows: int | Sequence[int] = 12,
     sample: int = SAMPLE,
     retrained: Predictor | None = None,
-    background: int | None = None,
     figures: Sequence[str] = CHEAP,
+    choice: Choice = USUAL,
     seed: int = 0,
 ) -> Run:
     """Explain decisions of one or more models; the first is the base the others stand beside.
 
     rows: indices into the test part, or how many to pick that are worth showing; then figures that
     compare models are taken over `sample` rows drawn at random, else over `rows`. retrained: the
-    base trained anew, which says how far two equally good models differ. background: how many
-    training rows stand for what is hidden in a row of a table, 100 unless given. The Run holds
-    decisions, attributions of every model and of each one's difference from the base, the likeness
-    of reasons on its scale, the rows that drifted, and `figures` of the quality of the reasons, of
-    which "sensitivity" and "randomisation" explain each row again.
+    base trained anew, which says how far two equally good models differ. choice: who the players
+    are and what stands in for hidden ones. The Run holds decisions, attributions of every model
+    and of each one's difference from the base, what would change its mind about each decision, the
+    likeness of reasons on its scale, the rows that drifted, and `figures` of the quality of the
+    reasons, of which "sensitivity" and "randomisation" explain each row again.
     Raises RecipeError for an unknown method, DataError for a row that is not there, MatchError for
     models that do not answer the same question.
     """
@@ -69,8 +72,11 @@ def study(
     explainers = [m if isinstance(m, Explainer) else named([m])[0] for m in methods]
     if len(every_name) > 1:
         _alike(explainers)
-    test, train = splits.test, splits.fit.train
-    suspected = list(contract.suspected(predictors[0], train))
+    for explainer in explainers:
+        for predict in (*predictors, *_some(retrained)):
+            explainer.suiting(predict)
+    test, background = splits.test, splits.fit.train
+    suspected = list(contract.suspected(predictors[0], background))
     both, mapped = prepared([*predictors, *_some(retrained)], splits)
     predictors = both[: len(names)]
     suspected += mapped
@@ -80,13 +86,11 @@ def study(
         if isinstance(rows, int)
         else tuple(rows)
     )
-    over = picked
-    if isinstance(rows, int) and len(predictors) > 1 and sample:
-        drawn = np.random.default_rng(seed).permutation(len(test))[:sample]
-        over = tuple(sorted(int(row) for row in drawn))
+    drawing = isinstance(rows, int) and len(predictors) > 1 and sample > 0
+    over = _drawn(len(test), sample, seed) if drawing else picked
     every = tuple(sorted({*picked, *over}))
-    players = players_of(test, every, train, seed, background)
-    hidden: dict[str, Any] = {"background": train, "size": background, "seed": seed}
+    players = players_of(test, every, background, seed, choice)
+    how: dict[str, Any] = {"background": background, "seed": seed, "choice": choice}
     asked = [Remembered(p) for p in predictors]
     base, others = asked[0], asked[1:]
     found: list[Attribution] = []
@@ -95,12 +99,12 @@ def study(
     for explainer in explainers:
         beside: list[Predictor] = [*others]
         beside += [Difference(base, other) for other in others]
-        ours = explain([base, *beside], explainer, test, every, **hidden)
+        ours = explain([base, *beside], explainer, test, every, **how)
         found += ours
-        again += _again(base, explainer, [a for a in ours if a.row in over], players, seed)
+        again += again_of(base, explainer, [a for a in ours if a.row in over], players, seed)
         if retrained is not None:
             beside = [base, both[-1]]
-            besides += explain(beside, explainer, test, over, **hidden)
+            besides += explain(beside, explainer, test, over, **how)
     measured = [*judged, *scale(found, again, base.name, rows=over, seed=seed)]
     if retrained is not None:
         measured += ceiling(besides, retrained.name, base.name, seed=seed)
@@ -115,6 +119,8 @@ def study(
     for predict in predictors:
         mine = [a for a in found if a.subject == predict.name]
         measured += quality(predict, explainers, mine, players, figures=judged_by, seed=seed)
+    recut, cuts = cut_again(asked, explainers[0], found, players, rows=over, seed=seed)
+    measured += recut
     shown = sorted({*picked, *_worst(drifts)})
     return Run(
         title=f"{splits.name}: why",
@@ -125,9 +131,11 @@ def study(
         data=provenance.about(splits),
         measurements=tuple(measured),
         confusions=confusions,
-        decisions=decisions(asked, test, shown, background=train, seed=seed),
+        decisions=decisions(asked, test, shown, **how),
         attributions=tuple(found),
         drifts=tuple(drifts),
+        flips=flips(asked, found, players, shown),
+        cuts=tuple(c for c in cuts if c.row in set(shown)),
         findings=tuple(suspected),
         versions=provenance.versions(),
         seeds={"seed": seed},
@@ -136,7 +144,7 @@ def study(
             "methods": {e.method: asdict(e) for e in explainers},
             "rows": list(every),
             "compared": list(over),
-            **({} if background is None else {"background": background}),
+            "choice": asdict(choice),
         },
         machine=provenance.machine(),
     )
@@ -180,6 +188,8 @@ def joined(compressed: Run, explained: Run) -> Run:
         decisions=explained.decisions,
         attributions=explained.attributions,
         drifts=explained.drifts,
+        flips=explained.flips,
+        cuts=explained.cuts,
         settings={**compressed.settings, **explained.settings},
         layers=explained.layers,
     )
@@ -196,19 +206,26 @@ def _alike(explainers: Sequence[Explainer]) -> None:
             )
 
 
+def _drawn(rows: int, sample: int, seed: int) -> tuple[int, ...]:
+    return tuple(sorted(np.random.default_rng(seed).permutation(rows)[:sample].tolist()))
+
+
 def _some(predict: Predictor | None) -> list[Predictor]:
     return [] if predict is None else [predict]
 
 
-def _again(
+def again_of(
     base: Predictor,
     explainer: Explainer,
     ours: Sequence[Attribution],
     players: dict[int, Players],
     seed: int,
 ) -> list[Attribution]:
-    """The base's attributions under another seed; those that are exact stand for themselves."""
-    mine = [a for a in ours if a.subject == base.name]
+    """The base's attributions under another seed; those that are exact stand for themselves.
+
+    ours: attributions of the base among them, by this method among them.
+    """
+    mine = [a for a in ours if (a.subject, a.method) == (base.name, explainer.method)]
     unsure = [a for a in mine if not a.facts.get("exact")]
     found = [a for a in mine if a.facts.get("exact")]
     for i in range(0, len(unsure), _TOGETHER):

@@ -5,7 +5,7 @@ import pytest
 from toolkit.errors import BadInput, RecipeError
 from toolkit.explainers import EXPLAINERS
 from toolkit.predict import predictor
-from toolkit.study import study
+from toolkit.studying import study
 
 
 def test_one_run_holds_all_of_it(full_run):

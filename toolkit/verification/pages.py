@@ -1,0 +1,90 @@
+"""What a page carries, and whether it shows just that."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from pathlib import Path
+
+from toolkit import report
+from toolkit.errors import DataError
+from toolkit.report.strings import LANGUAGES
+from toolkit.run import Run, from_json
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One thing that a page says, and whether it matches; None where it is only told."""
+
+    about: str
+    matches: bool | None
+    sentence: str
+
+
+FROM_FIGURES = ("verdict", "place", "likeness", "parts", "stages", "quality", "findings")
+"""Sections that hold figures and sentences alone, so that what a page carries makes them again."""
+
+
+def page(path: Path) -> Run:
+    """The Run that a page, or the .json beside it, was made from.
+
+    Raises DataError when there is none.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read {path}", "a page or its .json", "give its path") from error
+    if path.suffix in (".html", ".htm"):
+        found = _Script()
+        found.feed(text)
+        text = "".join(found.parts)
+        if not text:
+            raise DataError(
+                f"{path} carries no run", "a page of this version", "give the .json beside it"
+            )
+    return from_json(text)
+
+
+def shown(path: Path, run: Run) -> tuple[Checked, ...]:
+    """Whether the sections of a page that hold figures say what the Run that it carries says.
+
+    Nothing of a .json, which shows nothing. A page of another version may be written otherwise.
+    """
+    if path.suffix not in (".html", ".htm"):
+        return ()
+    text = path.read_text(encoding="utf-8")
+    tag = re.search(r'<html lang="([^"]*)"', text)
+    lang = next((name for name, its in LANGUAGES.items() if tag and its == tag[1]), "en")
+    made = report.sections(run, lang=lang)
+    there = [anchor for anchor in FROM_FIGURES if f'<section id="{anchor}"' in text]
+    other = [anchor for anchor in there if not any(one in text for one in made.get(anchor, ()))]
+    if other:
+        said = f"what the page shows under {', '.join(other)} is not what it carries"
+        return (Checked("shown", False, said),)
+    return (Checked("shown", True, f"{len(there)} sections show the figures that it carries"),)
+
+
+class _Script(HTMLParser):
+    """Collects what stands in <script type="application/json" id="run">."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=False)
+        self.parts: list[str] = []
+        self._inside = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Notice where the run begins."""
+        about = dict(attrs)
+        self._inside = (
+            tag == "script" and about.get("id") == "run" and about.get("type") == "application/json"
+        )
+
+    def handle_endtag(self, tag: str) -> None:  # noqa: ARG002  # the parser calls it so
+        """Notice where it ends."""
+        self._inside = False
+
+    def handle_data(self, data: str) -> None:
+        """Keep what stands between."""
+        if self._inside:
+            self.parts.append(data)
