@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from toolkit import load
+from toolkit import Settings, build, load, train
 from toolkit.exporting import export
 from toolkit.models import open_model
 from toolkit.predict import predictor
@@ -47,3 +47,62 @@ def mobilenet(rows):
     )
     splits = replace(splits, fit=fit, test=large(splits.test, rows))
     return export(keras_model, fit.validation).model, splits
+
+
+def trained(spec, build_net, settings, rows, most=8_000):
+    """A net trained here on at most so many rows of a file, seed 0."""
+    splits = load(spec)
+    fit = replace(splits.fit, train=splits.fit.train.rows(slice(most)))
+    model, _ = train(build_net(fit.train), fit, settings)
+    test = splits.test.rows(slice(rows))
+    return export(model, fit.validation).model, replace(splits, fit=fit, test=test)
+
+
+def depthwise(rows):
+    """Depthwise convolutions with BatchNormalization, as in MobileNet, on MNIST."""
+    import keras
+    from keras import layers
+
+    def net(_):
+        keras.utils.set_random_seed(0)
+        x = first = keras.Input((28, 28, 1))
+        x = layers.Rescaling(1 / 255)(x)
+        x = layers.ReLU(6.0)(
+            layers.BatchNormalization()(layers.Conv2D(16, 3, 2, use_bias=False)(x))
+        )
+        for width, stride in ((32, 1), (64, 2), (64, 1)):
+            x = layers.DepthwiseConv2D(3, stride, padding="same", use_bias=False)(x)
+            x = layers.ReLU(6.0)(layers.BatchNormalization()(x))
+            x = layers.Conv2D(width, 1, use_bias=False)(x)
+            x = layers.ReLU(6.0)(layers.BatchNormalization()(x))
+        x = layers.GlobalAveragePooling2D()(x)
+        return keras.Model(first, layers.Dense(10, activation="softmax")(x))
+
+    return trained(str(DATA / "mnist.npz"), net, Settings(epochs=3, batch=64), rows)
+
+
+def mnist(rows):
+    """The small reference net of convolutions on MNIST."""
+    settings = Settings(epochs=3, batch=64)
+    return trained(str(DATA / "mnist.npz"), lambda data: build("cnn", data), settings, rows)
+
+
+def adult(rows):
+    """The reference net for tables on the census of Adult."""
+    settings = Settings(epochs=3, batch=64)
+    return trained(str(DATA / "adult.data"), lambda data: build("tabular", data), settings, rows)
+
+
+def lstm(rows):
+    """An LSTM over words, on sentences of film reviews."""
+    import keras
+    from keras import layers
+
+    def net(data):
+        keras.utils.set_random_seed(0)
+        words = len(data.words.vocabulary)
+        inside = [layers.Embedding(words, 16), layers.LSTM(32), layers.Dense(2, "softmax")]
+        return keras.Sequential([layers.Input(data.x.shape[1:]), *inside])
+
+    spec = ",".join(str(DATA / f"rt-polarity.{end}") for end in ("pos", "neg"))
+    return trained(spec, net, Settings(epochs=3, batch=64), rows)

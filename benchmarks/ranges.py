@@ -3,9 +3,11 @@
 TOOLKIT_DATA=FOLDER TOOLKIT_MODELS=FOLDER python benchmarks/ranges.py [--quick] [--net NAME ...]
 
 Nets: ResNet-8 on CIFAR-10 and the MobileNet of visual wake words (MLPerf Tiny; on CIFAR-10 pictures
-made larger, right means that it answers as its float does). Peers: quantize_static as it comes, and
-as its documentation recommends (shapes inferred and folded first, a step a channel, U8S8, 7 bits).
-All are given the same 200 rows. right: of the test rows on CPUs whose sums clip (avx2) and on all
+made larger, right means that it answers as its float does), and four that are trained here on
+8,000 rows (nets.py). Peers: quantize_static as it comes, and as its documentation recommends
+(shapes inferred and folded first, a step a channel, U8S8, 7 bits), quantize_dynamic as it comes,
+and the TFLite files of MLPerf Tiny, where ai-edge-litert is installed. All that calibrate are given
+the same 200 rows. right: of the test rows on CPUs whose sums clip (avx2) and on all
 others. near: mean change of a probability on the others. x float: time of one row on one thread
 beside the float file, interleaved, median and 95 % interval. --quick: 200 test rows, not 1,000.
 """
@@ -15,6 +17,7 @@ import os
 import tempfile
 import time
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
@@ -22,8 +25,14 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import numpy as np
 import onnx
 from beside import interleaved, ratio
-from nets import mobilenet, resnet8
-from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+from lite import tflite
+from nets import MODELS, adult, depthwise, lstm, mnist, mobilenet, resnet8
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    QuantType,
+    quantize_dynamic,
+    quantize_static,
+)
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from toolkit import recipe
@@ -31,7 +40,8 @@ from toolkit.passes import PASSES, apply
 from toolkit.predict import predictor, session
 from toolkit.targets import spread
 
-NETS = {"resnet8": resnet8, "mobilenet": mobilenet}
+NETS = {f.__name__: f for f in (resnet8, mobilenet, depthwise, mnist, adult, lstm)}
+LITE = {"resnet8": "pretrainedResnet_quant.tflite", "mobilenet": "vww_96_int8.tflite"}
 asked = argparse.ArgumentParser()
 asked.add_argument("--quick", action="store_true")
 asked.add_argument("--net", action="append", choices=sorted(NETS))
@@ -74,6 +84,15 @@ def peer(*, recommended):
     return run
 
 
+def dynamic(model, fit):
+    """quantize_dynamic as it comes."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, made = (str(Path(folder) / n) for n in ("a.onnx", "b.onnx"))
+        onnx.save(model, source)
+        quantize_dynamic(source, made)
+        return onnx.load(made)
+
+
 def ours(name, *before):
     """The passes of a recipe, with some put before them."""
 
@@ -88,10 +107,15 @@ def ours(name, *before):
 WAYS = {
     "quantize_static": peer(recommended=False),
     "quantize_static, recommended": peer(recommended=True),
+    "quantize_dynamic": dynamic,
     "int8": ours("int8"),
     "round_weights, int8": ours("int8", PASSES["round_weights"]()),
     "int8-repair": ours("int8-repair"),
+    "int8-dynamic": ours("int8-dynamic"),
+    "int4-weights": ours("int4-weights"),
 }
+DENSE = ("quantize_dynamic", "int8-dynamic", "int4-weights")
+"""Ways for nets that are not mostly convolutions."""
 for net in args.net or NETS:
     model, splits = NETS[net](200 if args.quick else 1000)
     float_answers = predictor(model.SerializeToString())(splits.test.x)
@@ -102,7 +126,10 @@ for net in args.net or NETS:
     )
     row = splits.test.x[:1]
     made, figures = {"float": model}, {}
+    convolves = any(n.op_type == "Conv" for n in model.graph.node)
     for name, way in WAYS.items():
+        if convolves and name in DENSE:
+            continue
         start = time.perf_counter()
         small = way(model, splits.fit)
         seconds = time.perf_counter() - start
@@ -110,7 +137,7 @@ for net in args.net or NETS:
         answers = predictor(small.SerializeToString())(splits.test.x)
         near = float(np.abs(answers - float_answers).mean())
         figures[name] = (
-            f"{small.ByteSize():8,} {found['accuracy target:avx2']:10.2f} "
+            f"{small.ByteSize():8,} {found.get('accuracy target:avx2', np.nan):10.2f} "
             f"{found['accuracy target:vnni']:7.2f} {near:7.4f} {seconds:8.1f}"
         )
         made[name] = small
@@ -118,7 +145,14 @@ for net in args.net or NETS:
     for name, small in made.items():
         opened = session(small.SerializeToString(), threads=1)
         runs[name] = partial(opened.run, None, {opened.get_inputs()[0].name: row})
-    times = interleaved(runs)
+    if net in LITE and find_spec("ai_edge_litert"):
+        answer, runs["TFLite int8"] = tflite(MODELS / LITE[net], row)
+        answers = answer(splits.test.x)
+        right = 100 * float((answers.argmax(axis=1) == splits.test.y).mean())
+        near = float(np.abs(answers - float_answers).mean())
+        size = (MODELS / LITE[net]).stat().st_size
+        figures["TFLite int8"] = f"{size:8,} {right:10.2f} {right:7.2f} {near:7.4f} {'-':>8}"
+    times = interleaved(runs, rounds=20)
     for name, text in figures.items():
         value, low, high = ratio(times[name], times["float"])
         print(f"{name:30} {text}  {value:.2f} ({low:.2f} to {high:.2f})", flush=True)

@@ -21,6 +21,7 @@ names the input a model has come to lean on.
 
 import argparse
 import os
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -150,6 +151,8 @@ def power(kind, job, mark, planted, trials):
             told = [f.sentence for f in run.findings if f.code == "G1"]
             named = any(f"'{planted}'" in sentence for sentence in told)
             seen[other].append((verdict.passed, named, verdict.value, verdict.low, *figures))
+            told = "passed" if verdict.passed else "caught"
+            print(f"{kind} {trial + 1}/{trials}: {other} {told}", file=sys.stderr, flush=True)
     print(
         f"{kind}: points lost on clean rows {np.mean(lost):+.2f}, "
         f"{np.min(lost):+.2f} to {np.max(lost):+.2f}"

@@ -1,6 +1,6 @@
 """How much of what trying every recipe finds is found in a quarter of the trials.
 
-python benchmarks/search.py [--quick] [--cache FOLDER]
+python benchmarks/search.py [--quick] [--drawn] [--cache FOLDER]
 
 Every recipe of `space.useful()` is made once from nets for scikit-learn's digits, seed 0. Then the
 search is replayed on what each came to, and stopped after a quarter: eight seeds of its draws.
@@ -8,6 +8,9 @@ Beside it, in the same run, the peer: as many recipes drawn at random, 1,000 tim
 Room: the hypervolume of (log bytes, points lost on validation rows) below (the base, 5 points), as
 a share of that of all recipes. Bytes: the smallest file that loses at most one point on validation
 rows, beside the smallest of all recipes. --quick: one net and the recipes that train at most once.
+--drawn: no nets, but 30 landscapes that are drawn: effects of beginnings and endings that add up,
+and chance of 3 % of the bytes and 0.15 points; in every second one endings also hurt what has lost
+already, and the file has a part that nothing makes smaller. One seed each.
 --cache: a folder in which a run that was stopped goes on.
 """
 
@@ -70,15 +73,55 @@ def smallest(trials):
     return min((t.nbytes for t in trials if t.drop <= LOST), default=np.inf)
 
 
+def drawn(seed):
+    """What each recipe comes to in a drawn landscape, and the bytes of its base."""
+    rng = np.random.default_rng(seed)
+    base, fixed = rng.choice([20_000, 80_000, 300_000]), 0
+    worse = seed % 2 * 0.5
+    if worse:
+        fixed = rng.choice([300, 2_000, 6_000])
+    harm = {"int8": 0.6, "int8-dynamic": 0.3, "int8-qat": 0.2, "int4-qat": 1.0, "int4-weights": 0.8}
+    harm = {name: rng.exponential(mean) for name, mean in harm.items()} | {"float16": 0.0, "": 0.0}
+    left = {"": 1, "float16": 0.5, "int8": 0.27, "int8-dynamic": 0.3, "int8-qat": 0.26}
+    left |= {"int4-qat": 0.15, "int4-weights": 0.17}
+    steep, begun, trials = rng.exponential(2.5), {}, []
+    for recipe in useful():
+        ends = [e for e in left if e and f"-{recipe.name}".endswith(f"-{e}")]
+        end = max(ends, key=len, default="")
+        start = recipe.name.removesuffix(end).rstrip("-")
+        if start not in begun:
+            width = {"25": 0.25, "50": 0.5, "75": 0.75}.get(start.split("-")[-1], 1.0)
+            share = width**2 if start.startswith("distil") else width
+            begun[start] = (share, steep * (1 - width) ** 2 + bool(start) * rng.normal(0, 0.3))
+        share, lost = begun[start]
+        nbytes = fixed + base * share * left[end] * rng.uniform(0.97, 1.03)
+        lost += harm[end] * (1 + worse * max(lost, 0)) + rng.normal(0, 0.15)
+        trials.append(Trial(recipe, int(nbytes), float(lost), 1.0))
+    return trials, int(base + fixed)
+
+
 def spread(values):
     low, middle, high = np.quantile(values, [0.05, 0.5, 0.95])
     return f"{middle:.3f} ({low:.3f} to {high:.3f})"
 
 
 start = time.perf_counter()
-splits = load("digits")
 print("| net | recipes | trials | | room, share of all | smallest within 1 point, x all |")
 print("|---|---|---|---|---|---|")
+if "--drawn" in sys.argv:
+    found = {"search": [], "random": []}
+    for seed in range(30):
+        trials, nbytes = drawn(seed)
+        worst, count, rng = (float(nbytes), REACH), len(trials) // 4, np.random.default_rng(seed)
+        whole, least = room(trials, worst), smallest(trials)
+        random = [[trials[i] for i in rng.permutation(len(trials))[:count]] for _ in range(30)]
+        for name, many in (("search", [replayed(trials, worst, count, seed)]), ("random", random)):
+            found[name] += [(room(m, worst) / whole, smallest(m) / least) for m in many]
+    for name, pairs in found.items():
+        shares, sizes = (spread(values) for values in zip(*pairs, strict=True))
+        print(f"| drawn | {len(trials)} | {count} | {name} | {shares} | {sizes} |", flush=True)
+    sys.exit()
+splits = load("digits")
 for net in ("mlp",) if QUICK else ("mlp", "cnn"):
     recipes = [r for r in useful() if not QUICK or sum(p.stage == "keras" for p in r.passes) < 2]
     trials, nbytes = tried(net, splits, recipes)

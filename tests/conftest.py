@@ -90,6 +90,36 @@ def sparse(residual: Any, digits: Any) -> Any:
 
 
 @pytest.fixture(scope="session")
+def dense_onnx(tmp_path_factory: Any, digits: Any) -> Path:
+    """A classifier of digits with a hidden layer that no TensorFlow made."""
+    import numpy as np
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+    from sklearn.neural_network import MLPClassifier
+
+    x = digits.fit.train.x.reshape(len(digits.fit.train), -1)
+    net = MLPClassifier((24,), max_iter=60, random_state=0, tol=0.1).fit(x, digits.fit.train.y)
+    held = {"shape": np.array([-1, 64])}
+    for i, (w, b) in enumerate(zip(net.coefs_, net.intercepts_, strict=True)):
+        held |= {f"w{i}": w.astype(np.float32), f"b{i}": b.astype(np.float32)}
+    nodes = [
+        helper.make_node("Reshape", ["x", "shape"], ["flat"]),
+        helper.make_node("Gemm", ["flat", "w0", "b0"], ["h"]),
+        helper.make_node("Relu", ["h"], ["r"]),
+        helper.make_node("Gemm", ["r", "w1", "b1"], ["z"]),
+        helper.make_node("Softmax", ["z"], ["y"]),
+    ]
+    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, shape) for n, shape in
+            (("x", ["n", 8, 8, 1]), ("y", ["n", 10]))]  # fmt: skip
+    tensors = [numpy_helper.from_array(v, n) for n, v in held.items()]
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], tensors)
+    path = tmp_path_factory.mktemp("base") / "base.onnx"
+    opsets = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), path)
+    return path
+
+
+@pytest.fixture(scope="session")
 def clustered(sparse: Any, digits: Any) -> Any:
     """The step that clustered what was pruned."""
     from toolkit.passes import PASSES, apply

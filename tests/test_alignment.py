@@ -55,6 +55,21 @@ def test_classes_in_another_order_without_names_are_refused(base, digits):
         aligned(base, [Other(base, order=ORDER)], digits.fit.train)
 
 
+def test_two_classes_that_changed_places_are_refused(base, digits):
+    swapped = [1, 0, *range(2, 10)]
+    with pytest.raises(MatchError, match="output 1 of other answers where base says '0'"):
+        aligned(base, [Other(base, order=swapped)], digits.fit.train)
+
+
+def test_a_model_that_guesses_is_not_taken_for_one_in_another_order(base, digits):
+    class Guess(Other):
+        def __call__(self, x):
+            return np.random.default_rng(0).dirichlet(np.ones(10), len(x)).astype(np.float32)
+
+    guess = Guess(base)
+    assert aligned(base, [guess], digits.fit.train) == ((guess,), ())
+
+
 def test_other_classes_are_refused(base, digits):
     names = (*digits.test.classes[:9], "dog")
     with pytest.raises(MatchError, match="'dog'"):

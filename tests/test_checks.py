@@ -110,3 +110,11 @@ def test_few_rows_of_calibration_are_told_with_their_number(facts, said):
     found = [f for f in checked(replace(made(), artifacts=(artifact,))).findings if f.code == "Q2"]
     assert len(found) == (said is not None)
     assert all(said in f.sentence for f in found)
+
+
+def test_values_that_do_not_add_up_are_told():
+    run = made(Measurement("s", "gap integrated", 0.05, "", 12, 0.03, 0.07))
+    (said,) = checked(run).findings
+    assert (said.code, said.severity) == ("G2", "warning")
+    assert "By integrated values are 0.050 from adding up" in said.sentence
+    assert codes(made(Measurement("s", "gap integrated", 0.01, "", 12, 0.0, 0.02))) == []

@@ -44,6 +44,20 @@ def test_what_cannot_be_told_does_not_pass():
     assert "no scale" in none.sentence
 
 
+@pytest.mark.parametrize("who", ["base", "good"])
+def test_a_guess_does_not_pass_however_alike_its_reasons_are(who):
+    found = run(("good", 0.99, 0.98, 24))
+    right = [Measurement(s, "accuracy", 90, "%", 400, 87, 92) for s in ("base", "good") if s != who]
+    chance = Measurement(who, "accuracy", 52, "%", 400, 47, 57)
+    measured = (*found.measurements, *right, chance)
+    found = replace(found, measurements=measured, data={"classes": ["a", "b"]})
+    (verdict,) = verdicts(found, 0.9)
+    assert not verdict.passed
+    assert f"{who} is not clearly better than guessing" in verdict.sentence
+    (verdict,) = verdicts(replace(found, data={"classes": list("abc")}), 0.9)
+    assert verdict.passed
+
+
 def test_junit_is_what_a_build_server_reads(tmp_path):
     names = '<script>"&'
     found = verdicts(run((names, 0.9, 0.85, 24), ("short", 0.82, 0.7, 24)), 0.8)

@@ -8,7 +8,7 @@ import pytest
 from toolkit.alignment import Mapped
 from toolkit.errors import ModelError, RecipeError
 from toolkit.explainers import EXPLAINERS, players_for
-from toolkit.explainers.gradients import Expected, Integrated
+from toolkit.explainers.gradients import Expected, Integrated, points
 from toolkit.fidelity.difference import Difference, Remembered
 from toolkit.fidelity.resolution import FromLogits
 from toolkit.glossary import Data
@@ -44,14 +44,30 @@ class Quadratic:
 
 
 def test_integrated_gradients_of_a_quadratic_are_those_by_hand():
+    """A gradient moves evenly along the line; a point in each of n parts leaves n^-1.5 of that."""
     net, players = Quadratic(), players_for(TABLE.x[0], TABLE)
-    found = Integrated(samples=64)(net, players, 1)
+    found = Integrated(samples=4000)(net, players, 1)
     mean = TABLE.x.mean(axis=0, dtype=np.float64).astype(np.float32)
-    assert np.allclose(found.values, net.by_hand(TABLE.x[0], mean), atol=1e-7)
-    assert found.facts["gap"] < 1e-7
+    by_hand = net.by_hand(TABLE.x[0], mean)
+    moves = np.abs((TABLE.x[0] - mean) * 2 * ((TABLE.x[0] - mean) @ net.a))
+    # four groups of 1,000 points: the standard error is moves / (12^0.5 1000^1.5 4^0.5)
+    assert (np.abs(found.values - by_hand) < 5 * moves / (12 * 4) ** 0.5 / 1000**1.5 + 1e-8).all()
+    assert found.facts["gap"] < 1e-5
+    assert found.facts["samples"] == 4000
     assert found.base == pytest.approx(net(mean[None])[0, 1])
-    other = Integrated(samples=64)(net, players, 0)
+    other = Integrated(samples=4000)(net, players, 0)
     assert np.allclose(other.values, -found.values, atol=1e-9)
+
+
+def test_points_are_shared_out_evenly():
+    line, far = points(10, 47, np.random.default_rng(0))
+    assert np.bincount(line).tolist() == [4] * 10
+    # one in each of forty parts of the way, and of each line one in each of four
+    assert np.sort((40 * far).astype(int)).tolist() == list(range(40))
+    for one in range(10):
+        assert sorted((4 * far[line == one]).astype(int)) == [0, 1, 2, 3]
+    few, there = points(10, 3, np.random.default_rng(0))
+    assert len(set(few.tolist())) == len(there) == 3
 
 
 def test_intervals_of_expected_gradients_hold_the_values_by_hand():

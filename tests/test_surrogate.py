@@ -12,13 +12,15 @@ WORST = (100_000.0, 5.0)
 def landscape(seed):
     """Bytes and drops of every recipe, as nets behave: effects of passes that nearly add up."""
     rng = np.random.default_rng(seed)
-    bits = {"float16": 0.5, "int8": 0.27, "int8-dynamic": 0.3, "int8-qat": 0.27, "int4-qat": 0.15}
-    loss = {"float16": 0, "int8": 0.4, "int8-dynamic": 0.3, "int8-qat": 0.1, "int4-qat": 0.6}
+    bits = {"float16": 0.5, "int8": 0.27, "int8-dynamic": 0.3, "int8-qat": 0.27,
+            "int4-qat": 0.15, "int4-weights": 0.17}  # fmt: skip
+    loss = {"float16": 0, "int8": 0.4, "int8-dynamic": 0.3, "int8-qat": 0.1,
+            "int4-qat": 0.6, "int4-weights": 0.7}  # fmt: skip
     size = {"25": 0.3, "50": 0.5, "75": 0.8, "rank": 0.7}
     found = {}
     for r in SPACE:
-        ending = next((e for e in ("int8-dynamic", "int8-qat", "int4-qat", "float16", "int8")
-                       if r.name.endswith(e)), "")  # fmt: skip
+        endings = ("int8-dynamic", "int8-qat", "int4-qat", "int4-weights", "float16", "int8")
+        ending = next((e for e in endings if r.name.endswith(e)), "")
         part = next((s for s in size if s in r.name), "")
         nbytes = 80_000 * bits.get(ending, 1) * size.get(part, 1) * rng.uniform(0.95, 1.05)
         drop = loss.get(ending, 0) + {"25": 2.5, "50": 0.8, "75": 0.2}.get(part, 0.1)

@@ -328,14 +328,16 @@ def incomplete(run: Run) -> Iterator[Finding]:
     for m in run.measurements:
         kind, _, method = m.name.partition(" ")
         if kind == "gap" and m.value > GAP:
-            yield Finding(
+            yield Finding.of(
                 "G2",
                 "warning",
                 m.subject,
-                f"By {method} values are {m.value:.3f} from adding up to what they explain: "
+                "By {method} values are {gap:.3f} from adding up to what they explain: "
                 "gradients miss what happens in steps, as in columns of categories, or were too "
                 "few.",
                 "Use more samples, or explain by shapley.",
+                method=method,
+                gap=m.value,
             )
 
 

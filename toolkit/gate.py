@@ -40,7 +40,11 @@ def verdicts(run: Run, least: float) -> tuple[Verdict, ...]:
             continue
         place = run.measured(m.subject, f"reason_place {method}")
         value = low = None
-        if place is None:
+        guess = next((s for s in (run.base, m.subject) if _guesses(run, s)), None)
+        if guess is not None:
+            value = None if place is None else place.value
+            said = f"{guess} is not clearly better than guessing, and a guess has no reasons"
+        elif place is None:
             said = "random attributions are as alike as the base's own: there is no scale"
         elif place.low is None or place.n < ROWS:
             value, said = place.value, f"{place.n} rows are too few for an interval"
@@ -55,6 +59,12 @@ def verdicts(run: Run, least: float) -> tuple[Verdict, ...]:
         sentence = f"{m.subject} beside {run.base} by {method}: {said}."
         found.append(Verdict(m.subject, method, passed, value, low, least, sentence))
     return tuple(found)
+
+
+def _guesses(run: Run, subject: str) -> bool:
+    """Whether a model is not clearly better than guessing, where that was measured."""
+    right, classes = run.measured(subject, "accuracy"), len(run.data.get("classes", ()))
+    return bool(right and classes and right.low is not None and right.low <= 100 / classes)
 
 
 def checked(least: float, rows: int) -> None:

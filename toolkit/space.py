@@ -1,4 +1,7 @@
-"""The recipes that a search may try when nobody names any: each beginning with each ending."""
+"""The recipes that a search may try when nobody names any: each beginning with each ending.
+
+Beside them four bits a weight without training, which serves dense nets alone.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import itertools
 from typing import Any
 
 from toolkit.passes import PASSES, Pass
-from toolkit.recipe import Recipe
+from toolkit.recipe import Recipe, load
 
 Passes = tuple[Pass, ...]
 
@@ -48,7 +51,7 @@ def useful() -> tuple[Recipe, ...]:
     """All of them, the quickest to make first: 50 and more.
 
     >>> len(useful()), [r.name for r in useful()[:3]]
-    (54, ['float16', 'int8-dynamic', 'int8'])
+    (55, ['float16', 'int8-dynamic', 'int8'])
     """
     found = []
     for (begun, first), (ended, last) in itertools.product(
@@ -63,6 +66,7 @@ def useful() -> tuple[Recipe, ...]:
         name = "-".join(part for part in (begun, ended) if part)
         passes = (*first, *last, *packed, _pass("shorten"))
         found.append(Recipe(name, passes, "Tried by the search."))
+    found.append(load("int4-weights"))
     return tuple(sorted(found, key=_trainings))
 
 

@@ -166,6 +166,23 @@ def test_a_mark_tells_its_value(opened):
     assert page.locator("#tip").inner_text() == title
 
 
+def test_a_drawing_can_be_seen_large(opened):
+    page = opened("explanation", viewport={"width": 1000, "height": 800})
+    wide = "document.querySelector('dialog > *').getBoundingClientRect().width"
+    for selector in ("#decisions .method .pixels", "#overall figure svg, #overall .pixels"):
+        drawing = page.locator(selector).first
+        drawing.scroll_into_view_if_needed()
+        before = drawing.bounding_box()["width"]
+        drawing.click()
+        assert page.evaluate(wide) > 1.2 * before
+        assert (
+            page.evaluate("document.querySelector('dialog').getBoundingClientRect().bottom") <= 800
+        )
+        assert page.get_attribute("dialog", "aria-label")
+        page.keyboard.press("Escape")
+        assert not page.locator("dialog").is_visible()
+
+
 def test_the_data_can_be_saved(opened, full_run):
     page = opened("compression")
     with page.expect_download() as download:

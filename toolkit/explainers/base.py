@@ -189,8 +189,8 @@ class _Counted:
         """Those of the model, counted as rows."""
         self.rows += len(x)
         predict: Any = self.predict
-        found: Floats = predict.gradients(x, target)
-        return found
+        found: Floats = predict.gradients(in_shape(x, self.shape), target)
+        return found.reshape(x.shape)
 
     def contributions(self, x: Floats, background: Floats, target: int) -> Doubles:
         """Those of the model; each row of the background is asked beside the row."""

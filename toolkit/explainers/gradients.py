@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 
 from toolkit.errors import RecipeError
 from toolkit.explainers.base import Estimate, Explainer, derived
 from toolkit.explainers.players import Players
-from toolkit.glossary import Doubles, Floats, Ints, Predictor
+from toolkit.glossary import Differentiable, Doubles, Floats, Ints, Predictor
 
 _VALUES = 2**22
 
@@ -21,23 +21,24 @@ class Paths(Explainer):
     """What the two methods share: gradients at points of straight lines, in independent groups.
 
     samples: gradients in all; 0 is `DEFAULT` of the method. repeats: groups of points whose spread
-    gives the standard error. A group has a point in each half of each of equal parts of the way,
-    mirrored at its middle, so that it errs little even where it is small. Facts: `gap`, how far the
-    values are from summing to the prediction less the base.
+    gives the standard error; few and large, since a group's error falls faster than its size grows.
+    In a group every line has as many points as any other, one in each of equal parts of the way,
+    and the points of a part are spread over it. Facts: `gap`, how far the values are from summing
+    to the prediction less the base.
     """
 
     needs: ClassVar[str] = "gradients"
     DEFAULT: ClassVar[int]
     samples: int = 0
-    repeats: int = 8
+    repeats: int = 4
 
     def __post_init__(self) -> None:
         """Refuse settings with which nothing can be estimated."""
         super().__post_init__()
-        if self.repeats < 2 or 0 < self.samples < 2 * self.repeats:
+        if self.repeats < 2 or 0 < self.samples < self.repeats:
             raise RecipeError(
                 f"{self.method} with {self.samples} samples in {self.repeats} repeats",
-                "at least 2 repeats of 2 samples",
+                "at least 2 repeats of a sample",
                 "ask for more samples",
             )
 
@@ -48,28 +49,23 @@ class Paths(Explainer):
     def estimate(self, predict: Predictor, players: Players, target: int, seed: int) -> Estimate:
         """The mean over lines of the integral of the gradient along each, times its length."""
         starts, said = self.starts(players)
+        model = cast("Differentiable", predict)
         ends = predict(np.concatenate([players.x[None], starts])).astype(np.float64)[:, target]
         base = float(ends[1:].mean())
-        pairs = (self.samples or self.DEFAULT) // (2 * self.repeats)
-        # every start as often as any other, where there are enough
-        pairs -= pairs % len(starts) if pairs > len(starts) else 0
-        values = np.stack(
-            [
-                _along(
-                    predict,
-                    players,
-                    target,
-                    (starts, *_points(len(starts), pairs, np.random.default_rng(derived(seed, i)))),
-                )
-                for i in range(self.repeats)
-            ]
-        )
+        size = (self.samples or self.DEFAULT) // self.repeats
+        values, asked = [], 0
+        for number in range(self.repeats):
+            rng = np.random.default_rng(derived(seed, number))
+            line, far = points(len(starts), size, rng)
+            values.append(_along(model, players, target, (starts, line, far)))
+            asked += len(line)
+        found = np.stack(values)
         facts = {
-            "gap": abs(float(values.mean(axis=0).sum()) - (float(ends[0]) - base)),
-            "samples": 2 * pairs * self.repeats,
+            "gap": abs(float(found.mean(axis=0).sum()) - (float(ends[0]) - base)),
+            "samples": asked,
             "hidden": said,
         }
-        return Estimate(values, base, facts)
+        return Estimate(found, base, facts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,17 +103,22 @@ class Expected(Paths):
         return players.rows()
 
 
-def _points(b: int, pairs: int, rng: np.random.Generator) -> tuple[Ints, Doubles]:
-    """The line of each point, i64 (2 pairs,), and how far along it lies, f64 (2 pairs,)."""
-    shuffles = [rng.permutation(b) for _ in range(-(-pairs // b))]
-    line = np.concatenate(shuffles)[:pairs]
-    part, inside = rng.permutation(pairs), rng.random(pairs)
-    far = np.concatenate([part + inside, part + 1 - inside]) / pairs
-    return np.concatenate([line, line]), far
+def points(b: int, size: int, rng: np.random.Generator) -> tuple[Ints, Doubles]:
+    """The line of each of at most `size` points, i64 (n,), and how far along it lies, f64 (n,).
+
+    >>> line, far = points(2, 4, np.random.default_rng(0))
+    >>> sorted(line.tolist()), np.sort((4 * far).astype(int)).tolist()
+    ([0, 0, 1, 1], [0, 1, 2, 3])
+    """
+    parts, many = max(size // b, 1), min(size, b)
+    lines = rng.permutation(b)[:many]
+    inside = [(rng.permutation(many) + rng.random(many)) / many for _ in range(parts)]
+    far = np.concatenate([(part + one) / parts for part, one in enumerate(inside)])
+    return np.tile(lines, parts), far
 
 
 def _along(
-    predict: Any, players: Players, target: int, points: tuple[Floats, Ints, Doubles]
+    predict: Differentiable, players: Players, target: int, points: tuple[Floats, Ints, Doubles]
 ) -> Doubles:
     """What each player gets, f64 (p,), by the gradients at these points of these lines."""
     starts, line, far = points

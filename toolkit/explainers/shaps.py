@@ -9,14 +9,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
 from toolkit.errors import RecipeError
 from toolkit.explainers.base import Estimate, Explainer, derived
 from toolkit.explainers.players import Players
-from toolkit.glossary import Doubles, Predictor
+from toolkit.glossary import Differentiable, Doubles, Predictor
 from toolkit.seeding import seeded_numpy
 
 Game = Callable[[Any], Doubles]
@@ -156,7 +156,7 @@ class Deep(Explainer):
         """Contributions of values beside the background, summed to players."""
         starts, said = players.rows()
         ends = predict(np.concatenate([players.x[None], starts])).astype(np.float64)[:, target]
-        model: Any = predict
+        model = cast("Differentiable", predict)
         by_value = model.contributions(players.x, starts, target).reshape(-1)
         values = players.summed(by_value)
         base = float(ends[1:].mean())

@@ -16,6 +16,7 @@ from toolkit.glossary import Facts, Fit, Floats, Stage, Step
 from toolkit.passes import ranges
 from toolkit.passes.base import Pass, positive
 from toolkit.passes.dynamic_int8 import integers, prepared, seven_or_eight
+from toolkit.passes.mending import mended
 
 _FLOAT = ("Softmax", "Sigmoid", "Sub", "Mul", "Div")
 """Kept float: probabilities need fine steps, and the scaling of raw input costs next to nothing."""
@@ -114,7 +115,7 @@ class StaticInt8(Pass):
                     calibrate_method=getattr(CalibrationMethod, method),
                     extra_options=extra if given else {},
                 )
-            return onnx.load(path)
+            return mended(onnx.load(path), ready, _FLOAT)
 
 
 def _measured(ready: Any, rounded: Any) -> list[str]:

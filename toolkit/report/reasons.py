@@ -21,7 +21,7 @@ from toolkit.run import Run
 
 Part = tuple[str, str, Markup] | None
 
-_WORST, _FOREMOST, _FEW = 10, 12, 3
+_WORST, _FOREMOST, _FEW, _DOTS = 10, 12, 3, 200
 _NOTHING = 5e-4
 """A change that rounds to 0.000."""
 
@@ -202,10 +202,16 @@ def distribution(run: Run) -> Part:
             n=len(mine),
             low=similarity(low),
         )
-        dots = [say("row {row}", row=p.base.row) for p in mine]
-        drawing = charts.strip([p.cosine for p in mine], dots, marks, label)
+        # of very many the least alike, and others spread over the rest
         ordered = sorted(mine, key=lambda p: p.cosine)
-        rows = [(str(p.base.row), similarity(p.cosine)) for p in ordered]
+        places = np.arange(len(ordered))
+        if len(ordered) > _DOTS:
+            rest = np.linspace(_DOTS // 2, len(ordered) - 1, _DOTS // 2).astype(int)
+            places = np.union1d(places[: _DOTS // 2], rest)
+        drawn = [ordered[i] for i in places]
+        dots = [say("row {row}", row=p.base.row) for p in drawn]
+        drawing = charts.strip([p.cosine for p in drawn], dots, marks, label)
+        rows = [(str(p.base.row), similarity(p.cosine)) for p in ordered[:_DOTS]]
         caption = say(
             "{name}: a dot is a decision; to the right the reasons are the same.", name=name
         )

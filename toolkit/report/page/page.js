@@ -48,6 +48,21 @@
   });
   document.addEventListener('pointerleave', () => { tip.hidden = true; });
 
+  // a drawing is shown as large as the window when it is clicked; Escape or a click closes it
+  const large = document.body.appendChild(document.createElement('dialog'));
+  large.onclick = () => large.close();
+  document.querySelector('main').addEventListener('click', (event) => {
+    const drawing = event.target.closest('figure svg, .pixels');
+    if (!drawing || event.target.closest('a, button, summary')) return;
+    const copy = drawing.cloneNode(true);
+    const [w, h] = drawing.matches('svg') ? [drawing.viewBox.baseVal.width, drawing.viewBox.baseVal.height] : [drawing.width, drawing.height];
+    const times = Math.min(0.92 * innerWidth / w, 0.85 * innerHeight / h);
+    copy.setAttribute('style', `width:${w * times}px;height:${h * times}px;max-width:none;min-width:0`);
+    large.setAttribute('aria-label', drawing.getAttribute('aria-label') || drawing.alt || '');
+    large.replaceChildren(copy);
+    large.showModal();
+  });
+
   // tables that can be sorted: a button in each head
   const value = (row, i) => {
     const cell = row.cells[i], raw = cell ? cell.dataset.v : undefined;
