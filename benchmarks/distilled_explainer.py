@@ -25,6 +25,7 @@ from games import made_once
 
 from toolkit import explainer_net
 from toolkit.explainer_labels import asked, exact, labels_of, rows_of
+from toolkit.explainers.choices import USUAL
 from toolkit.predict import OnnxPredictor
 from toolkit.quick_explainer import SETTINGS, _trained, distil_explainer, error_of
 from toolkit.training import Settings
@@ -96,7 +97,7 @@ def beside(name):
         count, tested, epochs, steps = 256, 3, (2,), (5,)
     predict = OnnxPredictor(onnx._model, name, 1)
     train = splits.fit.train
-    players = asked(train, None, args.seed)
+    players = asked(train, USUAL, args.seed)
     base = predict(players.background).mean(axis=0, dtype=np.float64)
     front = explainer_net.front_of(train, predict.shape, base, len(players))
     x = rows_of(train, count, args.seed)

@@ -169,7 +169,7 @@ def test_a_model_without_a_twin_is_converted_itself(monkeypatch, mlp, digits):
     def none(model):
         raise ValueError("no twin")
 
-    monkeypatch.setattr("toolkit.export.to_tf_keras", none)
+    monkeypatch.setattr("toolkit.exporting.to_tf_keras", none)
     assert bridge.to_tf_keras is not none
     alone = export(mlp, digits.fit.validation)
     assert alone.facts["through"] == "keras"

@@ -33,7 +33,9 @@ FLOORS = [
         "report.templates", "report.tiles",
     },
     {"exporting", "passes", "quality", "report.sections"},
-    {"diagnosis", "explainer_labels", "many_rows", "recipe", "report", "saturation", "studying"},
+    {
+        "diagnosis", "explainer_labels", "many_rows", "recipe", "report", "saturation", "studying",
+    },
     {"making", "quick_explainer", "space", "targets", "traits", "verification"},
     {"bundle", "mixing", "stages", "surrogate"},
     {"exploring"},

@@ -6,6 +6,7 @@ import pytest
 
 from toolkit.cli import run
 from toolkit.errors import RecipeError
+from toolkit.explainers.choices import Choice
 from toolkit.explainers.named import named
 from toolkit.explanation import players_of
 
@@ -24,12 +25,12 @@ def test_what_no_method_has_is_refused():
 
 
 def test_a_size_of_the_background(wine, digits):
-    one = players_of(wine.test, [3], wine.fit.train, 0, 20)[3]
+    one = players_of(wine.test, [3], wine.fit.train, 0, Choice(rows=20))[3]
     assert len(one.background) == 20
     assert one.hidden == "20 rows of the background"
-    for data, size in ((wine, 0), (wine, 999), (digits, 5)):
+    for data, size in ((wine, 999), (digits, 5)):
         with pytest.raises(RecipeError, match="background rows"):
-            players_of(data.test, [0], data.fit.train, 0, size)
+            players_of(data.test, [0], data.fit.train, 0, Choice(rows=size))
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def test_the_command_says_and_verifies_its_settings(onnx, tmp_path, capsys):
     command += ["--background", 20, "--tolerance", 0.02, "--samples", 3000, "--stable"]
     assert run(["explain"], [str(c) for c in command[1:]], "explain") == 0
     settings = json.loads(page.with_suffix(".json").read_text())["settings"]
-    assert settings["background"] == 20
+    assert settings["choice"]["rows"] == 20
     assert settings["methods"]["shapley"]["tolerance"] == 0.02
     assert settings["methods"]["lime"]["stable"] is True
     assert settings["methods"]["lime"]["samples"] == 3000

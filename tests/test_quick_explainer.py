@@ -10,6 +10,7 @@ from toolkit import explainer_net, quick_explainer
 from toolkit.cli import run
 from toolkit.errors import MatchError, ModelError, RecipeError
 from toolkit.explainer_labels import asked, exact, labels_of, rows_of
+from toolkit.explainers.choices import USUAL, Choice
 from toolkit.exporting import export
 from toolkit.glossary import Data
 from toolkit.quick_explainer import distil_explainer, error_of, together
@@ -35,7 +36,7 @@ def table():
 
 def test_labels_of_a_linear_model_are_exact(table):
     """Every walk gives slope times (row - background), whatever the order."""
-    players = asked(table, None, 0)
+    players = asked(table, USUAL, 0)
     found = labels_of(Linear(), players, table.x, None, 3)
     slopes = np.vstack([Linear.slopes, -Linear.slopes.sum(axis=0)])
     target = Linear()(table.x).argmax(axis=1)
@@ -56,7 +57,7 @@ def test_labels_are_right_on_average(model, wine):
     from toolkit.predict import OnnxPredictor
 
     predict = OnnxPredictor(model, "wine", 1)
-    players = asked(wine.fit.train, 8, 0)
+    players = asked(wine.fit.train, Choice(rows=8), 0)
     x = wine.test.x[:2]
     truth, surely = exact(predict, players, x, 0)
     assert surely
@@ -76,9 +77,10 @@ def test_more_rows_are_made_of_a_small_table_alone(wine, digits):
     few = rows_of(digits.fit.train, 50, 0)
     assert len(np.unique(few.reshape(50, -1), axis=0)) == 50
     with pytest.raises(RecipeError, match="text"):
-        asked(Data(wine.test.x, wine.test.y, wine.test.classes, kind="text"), None, 0)
-    with pytest.raises(RecipeError, match="20 background rows"):
-        asked(digits.fit.train, 20, 0)
+        asked(Data(wine.test.x, wine.test.y, wine.test.classes, kind="text"), USUAL, 0)
+    for choice in (Choice(rows=20), Choice(players="superpixels"), Choice(hidden="blur")):
+        with pytest.raises(RecipeError):
+            asked(digits.fit.train, choice, 0)
 
 
 @pytest.mark.parametrize("kind", ["two classes", "categories", "picture"])
@@ -119,7 +121,7 @@ BRIEF = Settings(epochs=40, batch=128, learning_rate=4e-3)
 
 @pytest.fixture(scope="module")
 def made(model, wine):
-    return distil_explainer(model, wine, rows=2048, background=10, settings=BRIEF)
+    return distil_explainer(model, wine, rows=2048, choice=Choice(rows=10), settings=BRIEF)
 
 
 def test_it_learns_and_says_what_it_is_of(made, model, wine, tmp_path):
@@ -139,7 +141,9 @@ def test_it_learns_and_says_what_it_is_of(made, model, wine, tmp_path):
     # the error that is told is that of this very file
     from toolkit.predict import OnnxPredictor
 
-    truth, _ = exact(OnnxPredictor(model, "m", 1), asked(wine.fit.train, 10, 0), wine.test.x, 0)
+    truth, _ = exact(
+        OnnxPredictor(model, "m", 1), asked(wine.fit.train, Choice(rows=10), 0), wine.test.x, 0
+    )
     assert error_of(found, truth)[0] == pytest.approx(judged.error, rel=1e-3)
 
 
@@ -154,7 +158,9 @@ def test_an_explainer_of_another_model_is_refused(made, model, frontier, tmp_pat
 def test_the_same_seed_gives_the_same_file(model, wine):
     brief = Settings(epochs=2)
     one, two = (
-        distil_explainer(model, wine, rows=128, background=3, settings=brief, seed=1).content
+        distil_explainer(
+            model, wine, rows=128, choice=Choice(rows=3), settings=brief, seed=1
+        ).content
         for _ in range(2)
     )
     assert one == two
@@ -189,6 +195,7 @@ def test_the_command_keeps_and_refuses(model, tmp_path, capsys, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["why.onnx"]
     for more, wrong in (
         (["--out", tmp_path / "o.html"], "leave --out out"),
+        (["--stable"], "--stable with --distil-explainer"),
         (["--quality", "all"], "--quality with --distil-explainer"),
         (["--max-error", -1], "--max-error -1"),
     ):

@@ -12,9 +12,9 @@ import numpy as np
 
 from toolkit.errors import RecipeError
 from toolkit.explainers import Players
-from toolkit.explainers.players import ROWS, features, grid
+from toolkit.explainers.choices import Choice
 from toolkit.explainers.shapley import Shapley
-from toolkit.explanation import few_pictures
+from toolkit.explanation import players_of
 from toolkit.glossary import Data, Doubles, Floats, Predictor
 from toolkit.progress import tell
 
@@ -27,22 +27,24 @@ PAIRS = 16
 _MIXED = 0.3
 
 
-def asked(train: Data, size: int | None, seed: int) -> Players:
-    """The players of any row: the columns of a table, or 16 patches of a picture.
+def asked(train: Data, choice: Choice, seed: int) -> Players:
+    """The players of any row: columns of a table or their groups, or a picture cut in a grid.
 
-    Raises RecipeError for texts, whose players are others in each row, and for a size of no table.
+    Raises RecipeError for players or hidden values that are others in each row.
     """
-    if train.kind == "text" or (size is not None and train.kind == "image"):
+    choice.fitting(train.kind)
+    kind, named = train.kind, {choice.players, choice.hidden}
+    if kind == "text" or named & {"superpixels", "blur"}:
         raise RecipeError(
-            f"an explainer net of {train.kind} data"
-            + (f" with {size} background rows" if size else ""),
-            "tables, and pictures without a number of rows",
-            "explain texts by explain itself" if train.kind == "text" else "leave it out",
+            f"an explainer net of {kind} data" + "".join(f", {n}" for n in sorted(named) if n),
+            "the same players in every row, and the same that hides them",
+            "explain such rows by explain itself",
         )
-    first = np.asarray(train.x[:1], np.float32)[0]
-    if train.kind == "image":
-        return grid(first, few_pictures(train))
-    return features(first, train, rows=size or ROWS, seed=seed)
+    if kind == "image" and not choice.players:
+        choice = replace(choice, players="grid")
+    first = replace(train.rows(slice(1)), texts=None)
+    first = replace(first, x=np.asarray(first.x, np.float32))
+    return players_of(first, [0], train, seed, choice)[0]
 
 
 def rows_of(train: Data, count: int, seed: int) -> Floats:

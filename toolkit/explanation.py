@@ -127,7 +127,11 @@ def players_of(
         if not 0 <= row < len(data):
             raise DataError(f"row {row}", f"0 to {len(data) - 1}", "pick a row that is there")
     if background.kind == "image":
-        background = few_pictures(background)
+        # some rows, spread over a file that may be sorted, give the mean picture
+        most = max(min(_VALUES // math.prod(background.x.shape[1:]), 1000), 50)
+        spread = np.linspace(0, len(background) - 1, min(len(background), most))
+        some = background.rows(spread.astype(int))
+        background = replace(some, x=np.asarray(some.x))
     found: dict[int, Players] = {}
     for row in rows:
         if found and background.kind == "tabular":
@@ -137,11 +141,3 @@ def players_of(
         else:
             found[row] = chosen(data.x[row], background, choice, seed=seed)
     return found
-
-
-def few_pictures(background: Data) -> Data:
-    """Some pictures, in memory, spread over a file that may be sorted: they give the mean one."""
-    most = max(min(_VALUES // math.prod(background.x.shape[1:]), 1000), 50)
-    spread = np.linspace(0, len(background) - 1, min(len(background), most))
-    some = background.rows(spread.astype(int))
-    return replace(some, x=np.asarray(some.x))

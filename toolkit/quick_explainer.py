@@ -20,6 +20,7 @@ from toolkit.errors import MatchError, ModelError
 from toolkit.explainer_labels import asked, exact, labels_of, reference, rows_of
 from toolkit.explainer_net import Front, answers
 from toolkit.explainers import Players
+from toolkit.explainers.choices import USUAL, Choice
 from toolkit.fidelity.resolution import resolved
 from toolkit.files import sha256, write_bytes
 from toolkit.glossary import Doubles, Facts, Floats, History, Predictor, Splits
@@ -85,23 +86,24 @@ def distil_explainer(
     *,
     rows: int = ROWS,
     evaluations: int | None = None,
-    background: int | None = None,
+    choice: Choice = USUAL,
     settings: Settings = SETTINGS,
     seed: int = 0,
 ) -> Distilled:
     """Train a net that gives the Shapley values of the foremost class of any row in one pass.
 
-    model: an `.onnx` as a path or bytes, or a keras.Model, which is exported first. Players are the
-    columns of a table, hidden by `background` training rows (100 if None), or 16 patches of a
-    picture, hidden by the mean picture. evaluations: rows the model is asked for each of the labels
-    of `rows` training rows; None is what costs least for what it tells. Raises RecipeError for
-    texts, whose players are others in each row.
+    model: an `.onnx` as a path or bytes, or a keras.Model, which is exported first. choice: who the
+    players are and what hides them; by default the columns of a table and 100 training rows, or 16
+    patches of a picture and the mean picture. evaluations: rows the model is asked for each of the
+    labels of `rows` training rows; None is what costs least for what it tells. Raises RecipeError
+    for texts and others whose players differ from row to row.
 
     >>> from toolkit import data, models
     >>> wine = data.load("wine")
     >>> net = models.build("tabular", wine.fit.train)
     >>> brief = Settings(epochs=1)
-    >>> made = distil_explainer(net, wine, rows=64, background=3, settings=brief)
+    >>> few = Choice(rows=3)
+    >>> made = distil_explainer(net, wine, rows=64, choice=few, settings=brief)
     >>> made.judged.rows, made.judged.exact
     (45, True)
     """
@@ -109,7 +111,7 @@ def distil_explainer(
     whole = OnnxPredictor(content, "classifier", 1)
     fitting(whole, splits.test)
     test = splits.test
-    players = asked(splits.fit.train, background, seed)
+    players = asked(splits.fit.train, choice, seed)
     predict, _ = resolved(whole, in_shape(test.x[:200], whole.shape))
     base = predict(players.background).mean(axis=0, dtype=np.float64)
     front = explainer_net.front_of(splits.fit.train, whole.shape, base, len(players))

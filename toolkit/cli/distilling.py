@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from toolkit.cli import screen
 
 if TYPE_CHECKING:
+    from toolkit.explainers.choices import Choice
     from toolkit.glossary import Splits
     from toolkit.quick_explainer import Distilled
 
@@ -20,7 +21,7 @@ def distilled(
     *,
     most: float | None,
     evaluations: int | None,
-    background: int | None,
+    choice: Choice,
     seed: int,
     as_json: bool,
 ) -> int:
@@ -35,9 +36,7 @@ def distilled(
         raise RecipeError(f"--max-error {most}", "above 0; 1 is as far off as saying nothing", "")
     writable_folder(out.parent)
     with screen.progress():
-        made = distil_explainer(
-            model, splits, evaluations=evaluations, background=background, seed=seed
-        )
+        made = distil_explainer(model, splits, evaluations=evaluations, choice=choice, seed=seed)
     kept = most is None or made.judged.within(most)
     if kept:
         made.save(out)

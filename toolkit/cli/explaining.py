@@ -21,7 +21,7 @@ def explain(
     model: Annotated[Path, typer.Argument(help="A .onnx, .keras or .h5 classifier.")],
     data: options.Data,
     out: Annotated[
-        Path | None, typer.Option("--out", help="A .html page; of --rows all a .parquet.")
+        Path | None, typer.Option("--out", help=".html; of --rows all .parquet, folder.")
     ] = None,
     *,
     against: Annotated[
@@ -42,11 +42,11 @@ def explain(
         float | None, typer.Option(help="Least agreement, 0 to 1, by its 95 % bound.")
     ] = None,
     junit: Annotated[Path | None, typer.Option(help="The verdicts as JUnit XML.")] = None,
-    players: Annotated[str, typer.Option(help="features, groups; grid, superpixels, ...")] = "",
+    players: Annotated[str, typer.Option(help="features, groups, grid, superpixels, pixels.")] = "",
     group: Annotated[
         list[str] | None, typer.Option(help="NAME=COLUMN,COLUMN: one player; repeatable.")
     ] = None,
-    hidden: Annotated[str, typer.Option(help="background, mean, blur, colour=R,G,B, mask.")] = "",
+    hidden: Annotated[str, typer.Option(help="background, mean, blur, mask, colour[=R,G,B].")] = "",
     patches: Annotated[int, typer.Option(help="Parts of a picture.", min=1)] = 16,
     quality: Annotated[
         list[str] | None, typer.Option(help="Figures: infidelity, complexity, ... or all.")
@@ -79,12 +79,12 @@ def explain(
     lang: options.Lang = "en",
     as_json: options.AsJson = False,
 ) -> int:
-    """Explain decisions with SHAP and LIME; exit code 1 below --min-agreement.
+    """Explain decisions by SHAP and LIME. Exit code 1: over a limit that was set.
 
     Example: explain base.onnx --against int8.onnx --data digits --out why.html
     """
-    from toolkit import gate, report, run
     from toolkit.checks import checked
+    from toolkit.errors import RecipeError
     from toolkit.explainers.named import named
     from toolkit.files import sha256, writable_folder
     from toolkit.jobs import working
@@ -95,23 +95,21 @@ def explain(
 
     others = against or []
     whole = streaming.asked(rows)
-    pages: dict[str, Any] = {
+    given = {
         "--against": others,
         "--stages": stages,
         "--ceiling": ceiling,
         "--min-agreement": min_agreement is not None,
         "--junit": junit,
         "--quality": quality,
+        "--method": method,
+        "--samples": samples is not None,
+        "--tolerance": tolerance is not None,
+        "--stable": stable,
+        "--jobs": jobs > 1 or scheduler or backend != "processes",
+        "--max-error": max_error is not None,
     }
-    if distil_explainer is not None:
-        ways: tuple[Any, ...] = (players, group, hidden, method, samples, tolerance, stable)
-        pages |= dict(zip(_OF_METHODS, ways, strict=True))
-    place = _place(out, distil_explainer, rows if whole else "", pages)
-    _check_apart(
-        workers=not whole and (jobs > 1 or bool(scheduler) or backend != "processes"),
-        limit=max_error is not None and distil_explainer is None,
-        other=not others and not stages and bool(ceiling or junit or min_agreement is not None),
-    )
+    place = _place(out, distil_explainer, rows if whole else "", given)
     picked, judged_by = 0 if whole else _rows(rows), chosen(quality or CHEAP)
     explainers = named(
         method or (["shapley"] if whole else METHODS),
@@ -121,6 +119,12 @@ def explain(
         stable=stable,
     )
     choice = options.choice(players, group, hidden, patches, background)
+    if not others and not stages and (ceiling or junit or min_agreement is not None):
+        raise RecipeError(
+            "--ceiling, --junit and --min-agreement without another model",
+            "--against OTHER or --stages RECIPE",
+            "name one",
+        )
     _check_gate(min_agreement, junit, len(picked) if isinstance(picked, list) else sample or picked)
     paths = [model, *others, *([ceiling] if ceiling else [])]
     kinds = [kind_of(path) for path in paths]
@@ -161,7 +165,7 @@ def explain(
             place,
             most=max_error,
             evaluations=evaluations,
-            background=background,
+            choice=choice,
             seed=seed,
             as_json=as_json,
         )
@@ -185,31 +189,44 @@ def explain(
     files = {f"model {p.name}": sha256(path) for p, path in each if path.is_file()}
     found = replace(found, hashes={**found.hashes, **files})
     found = checked(_layered(found, model, first, splits))
-    told = () if min_agreement is None else gate.verdicts(found, min_agreement)
-    run.save(found, place.with_suffix(".json"))
-    report.write_page(found, "explanation", place, lang=lang)
-    if junit is not None:
-        gate.junit(told, junit)
+    told = _written(found, place, min_agreement, junit, lang)
     _say(found, told, place, as_json=as_json)
     return 0 if all(v.passed for v in told) else 1
 
 
-_OF_METHODS = (
-    *("--players", "--group", "--hidden", "--method", "--samples", "--tolerance", "--stable"),
-)
+def _written(
+    found: Run, page: Path, least: float | None, junit: Path | None, lang: str
+) -> tuple[Verdict, ...]:
+    """Write the run, its page and the verdicts, and give these."""
+    from toolkit import gate, report, run
+
+    told = () if least is None else gate.verdicts(found, least)
+    run.save(found, page.with_suffix(".json"))
+    report.write_page(found, "explanation", page, lang=lang)
+    if junit is not None:
+        gate.junit(told, junit)
+    return told
 
 
-def _place(out: Path | None, explainer: Path | None, rows: str, pages: dict[str, Any]) -> Path:
-    """Where the one job writes that is asked for. Raises for none, two, and options of a page."""
+_OF_PAGES = ("--against", "--stages", "--ceiling", "--min-agreement", "--junit", "--quality")
+
+
+def _place(out: Path | None, explainer: Path | None, rows: str, given: dict[str, Any]) -> Path:
+    """Where the one job writes that is asked for. Raises for none, two, and others' options."""
     from toolkit.errors import OutputError, RecipeError
 
-    if explainer is not None and out is not None:
-        raise RecipeError("--distil-explainer with --out", "one of them", "leave --out out")
     place = explainer or out
     if place is None:
         raise OutputError("nowhere to write", "--out or --distil-explainer", "name one")
-    if rows or explainer:
-        streaming.alone(f"--rows {rows}" if rows else "--distil-explainer", pages)
+    if explainer:
+        rest = {name: value for name, value in given.items() if name != "--max-error"}
+        streaming.alone("--distil-explainer", {**rest, "--out": out, "--rows all": rows})
+    elif given["--max-error"]:
+        raise RecipeError("--max-error alone", "--distil-explainer OUT.onnx", "add it")
+    elif rows:
+        streaming.alone(f"--rows {rows}", {name: given[name] for name in _OF_PAGES})
+    elif given["--jobs"]:
+        raise RecipeError("several workers for a page", "--rows all", "leave --jobs and such out")
     elif place.suffix not in (".html", ".htm"):
         raise OutputError(f"cannot write {place}", "a name that ends in .html", "rename it")
     return place
@@ -246,22 +263,6 @@ def _along(
     from toolkit.stages import stages
 
     return stages(recipe, model, splits.fit, out.parent / ".cache", seed=seed)[1:]
-
-
-def _check_apart(*, workers: bool, limit: bool, other: bool) -> None:
-    """Raise RecipeError for an option without the one that it belongs to."""
-    from toolkit.errors import RecipeError
-
-    if workers:
-        raise RecipeError("several workers", "--rows all", "leave --jobs and such out")
-    if limit:
-        raise RecipeError("--max-error alone", "--distil-explainer OUT.onnx", "add it")
-    if other:
-        raise RecipeError(
-            "--ceiling, --junit and --min-agreement without another model",
-            "--against OTHER or --stages RECIPE",
-            "name one",
-        )
 
 
 def _check_gate(least: float | None, junit: Path | None, rows: int) -> None:
