@@ -144,7 +144,10 @@ def study(
             "methods": {e.method: asdict(e) for e in explainers},
             "rows": list(every),
             "compared": list(over),
-            "choice": asdict(choice),
+            # lists, as they come back from JSON
+            "choice": {
+                k: list(v) if isinstance(v, tuple) else v for k, v in asdict(choice).items()
+            },
         },
         machine=provenance.machine(),
     )
