@@ -6,13 +6,15 @@ import subprocess
 import sys
 import time
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
-from toolkit.cli import run
+from toolkit.cli import run, screen
+from toolkit.progress import tell
 
 BIN = Path(sys.executable).parent
 
@@ -389,6 +391,17 @@ def test_an_interrupt_leaves_no_broken_file(saved, tmp_path):
             continue
         assert path.suffix == ".onnx", path
         onnx.checker.check_model(onnx.load(path))
+
+
+def test_an_interrupt_that_native_code_swallows_is_not_forgotten():
+    with screen.interrupts(), screen.progress():
+        tell("work", 1, 3)
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            tell("work", 2, 3)
+    with screen.progress():
+        tell("work", 3, 3)
 
 
 def test_no_bar_in_a_pipe(saved, tmp_path):

@@ -19,6 +19,7 @@ from toolkit.cli import (
     explaining,
     measuring,
     reporting,
+    screen,
     training,
     verifying,
 )
@@ -74,7 +75,8 @@ def run(names: list[str], arguments: list[str], program: str) -> int:
         app.command(name, no_args_is_help=name != "demo")(_COMMANDS[name])
     command = typer.main.get_command(app)
     try:
-        code: Any = command.main(arguments, prog_name=program, standalone_mode=False)
+        with screen.interrupts():
+            code: Any = command.main(arguments, prog_name=program, standalone_mode=False)
         sys.stdout.flush()
         if code == INTERRUPTED:  # typer has caught it
             raise KeyboardInterrupt

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 from toolkit.progress import listening
@@ -14,11 +17,43 @@ RECENT = 6
 """Finished bars that stay on the screen, so that the running one is never below its edge."""
 
 
+_heard = threading.Event()
+
+
+@contextmanager
+def interrupts() -> Iterator[None]:
+    """Remember Ctrl-C: one that arrives inside a callback of native code would be lost there.
+
+    What shows progress raises KeyboardInterrupt again when work next tells of itself.
+    """
+
+    def hear(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        _heard.set()
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, hear)
+    _heard.clear()
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        _heard.clear()
+
+
+def _going_on(*_: object) -> None:
+    if _heard.is_set():
+        raise KeyboardInterrupt
+
+
 @contextmanager
 def progress() -> Iterator[None]:
     """Draw what long work tells on stderr when that is a terminal; in a pipe draw nothing."""
     if not sys.stderr.isatty():
-        yield
+        with listening(_going_on):
+            yield
         return
     from rich.console import Console
     from rich.progress import (
@@ -43,6 +78,7 @@ def progress() -> Iterator[None]:
     tasks: dict[str, TaskID] = {}
 
     def show(name: str, done: int, total: int) -> None:
+        _going_on()
         if name not in tasks or bar.tasks[tasks[name]].total != total:
             # what was done before the bar began says nothing of the speed
             tasks[name] = bar.add_task(name, total=total, completed=done)
