@@ -253,3 +253,16 @@ def test_summary_counts_rows_and_not_lines(go, tmp_path):
     go(tmp_path / "why.parquet")
     parts = sorted((tmp_path / "folder").glob("part-*"))
     assert parquet.summary(parts, 45) == parquet.summary([tmp_path / "why.parquet"], 45)
+
+
+def test_without_pyarrow_nothing_is_claimed(wine, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(DataError, match="pip install pyarrow"):
+        explain_rows(b"", of_splits(wine), tmp_path / "why.parquet", background=wine.fit.train)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_of_rows_that_is_not_there_is_what_is_said(tmp_path, capsys):
+    given = ["none.onnx", "--data", "wine", "--rows", str(tmp_path / "none.csv")]
+    assert run(["explain"], [*given, "--out", str(tmp_path / "why.parquet")], "explain") == 2
+    assert "none.csv; how many, rows such as 3,17,42, all, or a file" in capsys.readouterr().err

@@ -116,6 +116,7 @@ def explain_rows(
     >>> told.rows, out.is_file()
     (45, True)
     """
+    parquet.arrow()  # before anything is claimed
     explainer = explainer or EXPLAINERS["shapley"]()
     content, known = model_bytes(model, background)
     name = name or (model.stem if isinstance(model, Path) else "model")

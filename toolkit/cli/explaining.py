@@ -109,8 +109,8 @@ def explain(
         "--jobs": jobs > 1 or scheduler or backend != "processes",
         "--max-error": max_error is not None,
     }
-    place = _place(out, distil_explainer, rows if whole else "", given)
     picked, judged_by = 0 if whole else _rows(rows), chosen(quality or CHEAP)
+    place = _place(out, distil_explainer, rows if whole else "", given)
     explainers = named(
         method or (["shapley"] if whole else METHODS),
         samples=samples,

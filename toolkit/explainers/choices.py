@@ -93,7 +93,8 @@ class Choice:
             )
         if self.rows is not None and (kind != "tabular" or self.hidden == "mean"):
             raise RecipeError(
-                f"{self.rows} background rows for {kind} data hidden by {self.hidden or 'default'}",
+                f"{self.rows} background rows for {kind} data"
+                + (f" hidden by {self.hidden}" if self.hidden else ""),
                 "a table hidden by its background",
                 "leave it out",
             )
