@@ -54,3 +54,23 @@ def listening(listener: Listener) -> Iterator[None]:
         yield
     finally:
         _listener.reset(token)
+
+
+@contextmanager
+def also(listener: Listener) -> Iterator[None]:
+    """Send every `tell` made inside the block to `listener`, then to who listens already.
+
+    >>> with listening(lambda *told: print(told)), also(lambda *told: print("first")):
+    ...     tell("training", 1, 10)
+    first
+    ('training', 1, 10)
+    """
+    outer = _listener.get()
+
+    def both(task: str, done: int, total: int) -> None:
+        listener(task, done, total)
+        if outer is not None:
+            outer(task, done, total)
+
+    with listening(both):
+        yield

@@ -3,10 +3,28 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
+
+_shared_randint = random.randint
+_lock = threading.Lock()
+_blocks = 0
+
+
+class _Own(threading.local):
+    """The generator of a thread that is inside `seeded`."""
+
+    dice: random.Random | None = None
+
+
+_own = _Own()
+
+
+def _randint(a: int, b: int) -> int:
+    return _shared_randint(a, b) if _own.dice is None else _own.dice.randint(a, b)
 
 
 @contextmanager
@@ -36,10 +54,29 @@ def seeded_numpy(seed: int) -> Iterator[None]:
 def seeded(seed: int) -> Iterator[None]:
     """Seed Python, numpy and TensorFlow (through Keras) inside the block.
 
-    TensorFlow's global seed has no public getter, so it stays at `seed` afterwards.
+    TensorFlow's global seed has no public getter, so it stays at `seed` afterwards. Keras takes the
+    seed of every layer from `random.randint`, which other threads (those of a Dask worker, for one)
+    draw from too: inside the block this thread has a generator of its own there.
     """
     import keras
 
-    with seeded_numpy(seed):
+    with seeded_numpy(seed), _own_dice(seed):
         keras.utils.set_random_seed(seed)
         yield
+
+
+@contextmanager
+def _own_dice(seed: int) -> Iterator[None]:
+    global _blocks  # noqa: PLW0603
+    before, _own.dice = _own.dice, random.Random(seed)  # noqa: S311  # no secret
+    with _lock:
+        _blocks += 1
+        random.randint = _randint
+    try:
+        yield
+    finally:
+        _own.dice = before
+        with _lock:
+            _blocks -= 1
+            if not _blocks:
+                random.randint = _shared_randint

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from toolkit.progress import listening
+from toolkit.progress import also, listening
 
 RECENT = 6
 """Finished bars that stay on the screen, so that the running one is never below its edge."""
@@ -52,7 +52,7 @@ def _going_on(*_: object) -> None:
 def progress() -> Iterator[None]:
     """Draw what long work tells on stderr when that is a terminal; in a pipe draw nothing."""
     if not sys.stderr.isatty():
-        with listening(_going_on):
+        with also(_going_on):
             yield
         return
     from rich.console import Console

@@ -42,7 +42,8 @@ def compare(one: Attribution, other: Attribution) -> dict[str, float]:
     a, b = one.values, other.values
     size = np.abs(a)
     nothing = float(not np.any(b))
-    signs = float(size[np.sign(a) == np.sign(b)].sum() / size.sum()) if size.any() else nothing
+    alike = float(size[np.sign(a) == np.sign(b)].sum())
+    signs = min(alike / float(size.sum()), 1.0) if size.any() else nothing
     ours, theirs = _top(a), _top(b)
     most = max(len(ours), len(theirs))
     shared = set(ours) & set(theirs)
@@ -55,7 +56,7 @@ def compare(one: Attribution, other: Attribution) -> dict[str, float]:
         "rank3": places / most if most else 1.0,
         "signed_top3": sum(a[i] * b[i] > 0 for i in shared) / most if most else 1.0,
         "sign": signs,
-        "moved": float(np.abs(a - b).sum()) / total if total > _NOTHING else 0.0,
+        "moved": min(float(np.abs(a - b).sum()) / total, 1.0) if total > _NOTHING else 0.0,
         "shift": abs(other.prediction - one.prediction),
     }
 

@@ -1,0 +1,40 @@
+import random
+import threading
+
+from toolkit import models
+from toolkit.seeding import seeded
+
+
+def test_other_threads_that_draw_do_not_change_what_a_seed_gives(wine):
+    alone = models.build("tabular", wine.fit.train, seed=3).get_weights()
+    done = threading.Event()
+
+    def draw():
+        while not done.is_set():
+            random.random()
+            random.randint(1, 9)
+
+    others = [threading.Thread(target=draw) for _ in range(3)]
+    for other in others:
+        other.start()
+    try:
+        beside = [models.build("tabular", wine.fit.train, seed=3).get_weights() for _ in range(3)]
+    finally:
+        done.set()
+        for other in others:
+            other.join()
+    for found in beside:
+        assert [w.tobytes() for w in found] == [w.tobytes() for w in alone]
+
+
+def test_a_block_gives_back_what_it_took():
+    before = random.randint
+    with seeded(1):
+        first = random.randint(1, 10**9)
+        with seeded(2):
+            random.randint(1, 10**9)
+        second = random.randint(1, 10**9)
+        assert random.Random(1).randint(1, 10**9) == first
+    assert random.randint is before
+    with seeded(1):
+        assert [random.randint(1, 10**9) for _ in range(2)] == [first, second]
