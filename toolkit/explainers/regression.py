@@ -1,21 +1,26 @@
 """Shapley values and their standard errors from the answers to a design: two linear smoothers.
 
 Least squares is KernelSHAP over pairs (Covert and Lee 2021). Kriging takes the game to be a draw
-from a Gaussian process, a sum of products of 1, 3, ... 9 players' signs (the odd part), and gives
-the expected Shapley values: where coalitions are scarce, what three players do together is no
-longer mistaken for what one does. Both give the values of a linear game without error and sum to
-prediction less base. Standard errors are those of leaving out one shuffle after another.
+from a Gaussian process, a sum of products of 1, 3, ... 9 players' signs (the odd part): where
+coalitions are scarce, what three players do together is no longer mistaken for what one does. What
+it expects is wrong in the same direction in every game of a model, so its mistakes do not average
+out over a background. They are taken off by the difference estimator of survey sampling (Saerndal,
+Swensson and Wretman 1992): asked pairs stand for those of their size that were not asked with how
+far they lie from what is expected of them without their own shuffle. Both give the values of a
+linear game without error and sum to prediction less base. Standard errors are those of leaving out
+one shuffle after another.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from math import comb
 
 import numpy as np
 
-from toolkit.explainers.designs import Design, drawn
+from toolkit.explainers.designs import Design, drawn, sizes
 from toolkit.explainers.players import Coalitions
 from toolkit.glossary import Doubles, Ints
 
@@ -30,16 +35,18 @@ NOISE = 0.02
 class Smoother:
     """Values are linear in the answers: gain f64 (k, m) of the pairs, share f64 (k,) of the sum.
 
-    inverse: f64 (m + 1, m + 1), of the covariance less what single signs explain, where it is
-    kriging, else None; levers: f64 (m,), how far each answer determines its own fit.
+    influence: f64 (k, m), how far each value moves with how far an answer is off. others: f64
+    (m, m + 1), which gives that from all answers and the sum; None where it is what the fit leaves,
+    divided by what each answer does not determine of its own fit, rest f64 (m,).
     """
 
     design: Design
     signs: Doubles
     gain: Doubles
     share: Doubles
-    levers: Doubles
-    inverse: Doubles | None = None
+    influence: Doubles
+    rest: Doubles
+    others: Doubles | None = None
 
     @property
     def shown(self) -> Coalitions:
@@ -65,7 +72,7 @@ class Smoother:
         first = np.searchsorted(design.strata, np.arange(len(count)))
         variance = np.empty_like(found)
         for j in range(k):
-            sums = np.add.reduceat(self.gain[j] * left, design.bunches, axis=1)
+            sums = np.add.reduceat(self.influence[j] * left, design.bunches, axis=1)
             squares = np.add.reduceat(sums**2, first, axis=1)
             mean = np.add.reduceat(sums, first, axis=1) ** 2 / count
             variance[:, j] = (finite * (squares - np.where(alone, 0.0, mean))).sum(axis=1)
@@ -73,15 +80,13 @@ class Smoother:
 
     def _left_out(self, pairs: Doubles, total: Doubles, found: Doubles) -> Doubles:
         """How far each answer lies from what the others say of it: f64 (r, m)."""
-        if self.inverse is not None:
-            m = pairs.shape[1]
+        if self.others is not None:
             both = np.concatenate([pairs, total[:, None]], axis=1)
-            weights = np.stack([(self.inverse[:m] * one).sum(axis=1) for one in both])
-            return weights / np.diag(self.inverse)[:m]
+            return np.stack([(self.others * one).sum(axis=1) for one in both])
         fit = np.zeros_like(pairs)
         for j in range(found.shape[1]):
             fit += found[:, j, None] * self.signs[:, j]
-        return (pairs - fit) / np.maximum(1 - self.levers, 1e-3)
+        return (pairs - fit) / self.rest
 
 
 @lru_cache(maxsize=64)
@@ -104,11 +109,12 @@ def _least_squares(design: Design, signs: Doubles) -> Smoother:
     one = inverse.sum(axis=1)
     share = one / one.sum()
     gain = free - np.outer(share, free.sum(axis=0))
-    return Smoother(design, signs, gain, share, (signs.T * gain).sum(axis=0))
+    rest = np.maximum(1 - (signs.T * gain).sum(axis=0), 1e-3)
+    return Smoother(design, signs, gain, share, gain, rest)
 
 
 def _kriging(design: Design, signs: Doubles) -> Smoother:
-    """The mean of the Shapley values given the answers, then moved to sum to the total."""
+    """The mean of the Shapley values given the answers, corrected by what the answers differ."""
     m, k = signs.shape
     ends = np.concatenate([signs, np.ones((1, k))])
     apart = np.rint((k - ends @ ends.T) / 2).astype(np.int64)
@@ -134,7 +140,28 @@ def _kriging(design: Design, signs: Doubles) -> Smoother:
     gain, share = weights[:, :m], weights[:, m]
     gain = gain - gain.sum(axis=0) / k
     share = share + (1 - share.sum()) / k
-    return Smoother(design, signs, gain, share, np.zeros(m), inverse)
+    # what a process with noise leaves of each answer, and what it leaves without its shuffle
+    fitted = 4 * NOISE * inverse[:m]
+    others = np.empty((m, m + 1))
+    for begin, end in pairwise([*design.bunches.tolist(), m]):
+        own = slice(begin, end)
+        others[own] = np.linalg.solve(inverse[own, own], inverse[own])
+    part, times = _shares(design)
+    more = part @ (fitted + (times - 1)[:, None] * others)
+    influence = (gain + part * times) / 2
+    rest = np.ones(m)
+    return Smoother(design, signs, gain + more[:, :m], share + more[:, m], influence, rest, others)
+
+
+def _shares(design: Design) -> tuple[Doubles, Doubles]:
+    """What a pair adds to each value by Shapley's formula, f64 (k, m), and how many of its size
+    each pair asked stands for, f64 (m,).
+    """
+    k = design.shown.shape[1]
+    size = design.shown.sum(axis=1)
+    ways = np.array([comb(k, int(s)) for s in size], np.float64)
+    part = np.where(design.shown.T, 1 / (size * ways), -1 / ((k - size) * ways))
+    return part, sizes(k)[size - 1] / np.bincount(size)[size]
 
 
 def _products(k: int, degree: int) -> Doubles:
