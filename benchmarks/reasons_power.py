@@ -260,6 +260,13 @@ LADDERS = {
 }
 
 
+def interval(verdict, run):
+    """Of a place on the scale; the gate has none of a model that only guesses."""
+    if verdict.low is None:
+        return "guesses"
+    return f"{verdict.low:.3f} to {run.measured(verdict.subject, 'reason_place shapley').high:.3f}"
+
+
 def monotone(name, splits, model):
     for steps in LADDERS.values():
         small = [predictor(damaged(model, change), step) for step, change in steps.items()]
@@ -267,8 +274,7 @@ def monotone(name, splits, model):
         places = [v.value for v in told]
         floor = run.measured("base", "reason_floor shapley").value
         row = ", ".join(
-            f"{v.subject} {v.value:.3f} ({v.low:.3f} to "
-            f"{run.measured(v.subject, 'reason_place shapley').high:.3f}; "
+            f"{v.subject} {v.value:.3f} ({interval(v, run)}; "
             f"{run.measured(v.subject, 'accuracy').value:.1f} % right)"
             for v in told
         )

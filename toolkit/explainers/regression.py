@@ -24,7 +24,7 @@ from toolkit.explainers.designs import Design, drawn, sizes
 from toolkit.explainers.players import Coalitions
 from toolkit.glossary import Doubles, Ints
 
-PRIOR = {3: 1.0, 5: 0.3, 7: 0.1, 9: 0.05}
+PRIOR = {3: 1.0, 5: 0.1, 7: 0.02, 9: 0.005}
 """How much products of so many signs vary, each degree as a whole; single signs as they like."""
 
 NOISE = 0.02
