@@ -6,9 +6,10 @@ Nets: ResNet-8 on CIFAR-10 and the MobileNet of visual wake words (MLPerf Tiny; 
 made larger, right means that it answers as its float does), and four that are trained here on
 8,000 rows (nets.py). Peers: quantize_static as it comes, and as its documentation recommends
 (shapes inferred and folded first, a step a channel, U8S8, 7 bits), quantize_dynamic as it comes,
-and the TFLite files of MLPerf Tiny, where ai-edge-litert is installed. All that calibrate are given
-the same 200 rows. right: of the test rows on CPUs whose sums clip (avx2) and on all
-others. near: mean change of a probability on the others. x float: time of one row on one thread
+and, where they are installed, onnxsim before the recommended way, Intel's onnx-neural-compressor
+(which wants transformers), and ai-edge-litert with the TFLite files of MLPerf Tiny. All that
+calibrate are given the same 200 rows. right: of the test rows on CPUs whose sums clip (avx2) and on
+all others. near: mean change of a probability on the others. x float: time of one row on one thread
 beside the float file, interleaved, median and 95 % interval. --quick: 200 test rows, not 1,000.
 """
 
@@ -93,6 +94,32 @@ def dynamic(model, fit):
         return onnx.load(made)
 
 
+def simplified(model, fit):
+    """Simplified by onnxsim, then quantize_static as recommended."""
+    import onnxsim
+
+    return peer(recommended=True)(onnxsim.simplify(model)[0], fit)
+
+
+def neural_compressor(model, fit):
+    """Intel's quantiser of ONNX files, a step a channel and, as it recommends, 7 bits."""
+    from onnx_neural_compressor import data_reader, quantization
+    from onnx_neural_compressor.quantization.config import StaticQuantConfig
+
+    class Again(Rows, data_reader.CalibrationDataReader):
+        def rewind(self):
+            self.__init__(model.graph.input[0].name, fit.calibration.x[:200])
+
+    reader = Again(model.graph.input[0].name, fit.calibration.x[:200])
+    settings = StaticQuantConfig(reader, per_channel=True, reduce_range=True)
+    settings.calibration_sampling_size = 200
+    with tempfile.TemporaryDirectory() as folder:
+        source, made = (str(Path(folder) / n) for n in ("a.onnx", "b.onnx"))
+        onnx.save(model, source)
+        quantization.quantize(source, made, settings)
+        return onnx.load(made)
+
+
 def ours(name, *before):
     """The passes of a recipe, with some put before them."""
 
@@ -107,6 +134,8 @@ def ours(name, *before):
 WAYS = {
     "quantize_static": peer(recommended=False),
     "quantize_static, recommended": peer(recommended=True),
+    **({"onnxsim, quantize_static": simplified} if find_spec("onnxsim") else {}),
+    **({"neural compressor": neural_compressor} if find_spec("onnx_neural_compressor") else {}),
     "quantize_dynamic": dynamic,
     "int8": ours("int8"),
     "round_weights, int8": ours("int8", PASSES["round_weights"]()),

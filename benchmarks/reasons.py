@@ -46,7 +46,7 @@ began = time.time()
 
 
 def pruned(part):
-    return Recipe(f"prune {100 * part:.0f} %", (PASSES["prune"](sparsity=part),))
+    return Recipe(f"prune-{100 * part:.0f}", (PASSES["prune"](sparsity=part),))
 
 
 AFTER = [named("float16"), named("int8"), named("int8-dynamic"), pruned(0.5), pruned(0.8)]
