@@ -27,7 +27,7 @@ MOST = 20
 """Against more differing players all coalitions would not fit into memory."""
 
 _VALUES = 2**20
-_KRIGED = 2**24
+_KRIGED, _PAIRS = 2**26, 2**12
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +86,8 @@ def solve(ask: Ask, table: Table, evaluations: Ints, seed: int) -> Solved:
     pairs = _allotted(plays, evaluations)
     sampled = pairs < whole(plays)
     # weighing answers by their likeness to all others is worth its time where they are few
-    kriged = sampled & (sampled.sum(axis=1)[:, None] * pairs**2 <= _KRIGED)
+    work = sampled.sum(axis=1)[:, None] * pairs**2
+    kriged = sampled & (work <= _KRIGED) & (pairs <= _PAIRS)
     values, variance = np.zeros((2, r, table.players))
     # games of one kind are asked together: as many players, as many pairs, the same way
     kinds = ((plays << 24) + pairs << 1) + kriged

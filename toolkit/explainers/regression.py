@@ -82,7 +82,7 @@ class Smoother:
         """How far each answer lies from what the others say of it: f64 (r, m)."""
         if self.others is not None:
             both = np.concatenate([pairs, total[:, None]], axis=1)
-            return np.stack([(self.others * one).sum(axis=1) for one in both])
+            return np.stack([np.einsum("ij,j->i", self.others, one) for one in both])
         fit = np.zeros_like(pairs)
         for j in range(found.shape[1]):
             fit += found[:, j, None] * self.signs[:, j]
