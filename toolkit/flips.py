@@ -15,8 +15,6 @@ from toolkit.progress import tell
 QUESTIONS = 4096
 """Sets of players that are tried at most, one size after another: SHAP asks as many."""
 
-_VALUES = 2**22
-
 
 def flips(
     predictors: Sequence[Predictor],
@@ -70,14 +68,14 @@ def flip(
     Flip(subject='either', row=0, players=(0, 1), answer=0, tried=2)
     """
     p = len(players)
-    own = int(_answers(predict, players, np.ones((1, p), bool))[0].argmax())
+    own = int(players.answers(predict, np.ones((1, p), bool))[0].argmax())
     asked = tried = 0
     for size in range(1, p + 1):
         asked += math.comb(p, size)
         if asked > questions:
             break
         hidden = np.array(list(itertools.combinations(range(p), size)))
-        said = _answers(predict, players, _without(hidden, p))
+        said = players.answers(predict, _without(hidden, p))
         tried = size
         lead = _lead(said, own)
         if lead.max() > 0:
@@ -88,7 +86,7 @@ def flip(
         return Flip(predict.name, row, (), own, tried)
     order = np.argsort(-values, kind="stable").tolist()
     needed = _one_by_one(predict, players, order, own)
-    answer = int(_answers(predict, players, _without(np.array([needed], int), p))[0].argmax())
+    answer = int(players.answers(predict, _without(np.array([needed], int), p))[0].argmax())
     return Flip(predict.name, row, tuple(sorted(needed)), answer, tried)
 
 
@@ -98,14 +96,14 @@ def _one_by_one(predict: Predictor, players: Players, order: list[int], own: int
     leaving = np.tril(np.ones((p, p), bool))
     there = np.ones((p, p), bool)
     there[:, order] = ~leaving
-    leads = _lead(_answers(predict, players, there), own)
+    leads = _lead(players.answers(predict, there), own)
     if leads.max() <= 0:
         return []
     them = order[: int(np.flatnonzero(leads > 0)[0]) + 1]
     while len(them) > 1:
         # without one of them each; the last to go counts least
         fewer = [[i for i in them if i != one] for one in reversed(them)]
-        leads = _lead(_answers(predict, players, _without(np.array(fewer), p)), own)
+        leads = _lead(players.answers(predict, _without(np.array(fewer), p)), own)
         if leads.max() <= 0:
             break
         them = fewer[int(np.flatnonzero(leads > 0)[0])]
@@ -124,15 +122,3 @@ def _without(hidden: np.ndarray, p: int) -> Coalitions:
     there = np.ones((len(hidden), p), bool)
     np.put_along_axis(there, hidden, values=False, axis=1)
     return there
-
-
-def _answers(predict: Predictor, players: Players, coalitions: Coalitions) -> Doubles:
-    """Mean probabilities over the background: f64 (m, k), in bounded memory."""
-    step = max(_VALUES // max(players.background.size, 1), 1)
-    parts = []
-    for i in range(0, len(coalitions), step):
-        shown = players.hide(coalitions[i : i + step])
-        m, b = shown.shape[:2]
-        p = predict(shown.reshape(m * b, *players.x.shape)).astype(np.float64)
-        parts.append(p.reshape(m, b, -1).mean(axis=1))
-    return np.concatenate(parts)

@@ -33,7 +33,9 @@ def distilled(
     if out.suffix != ".onnx":
         raise OutputError(f"cannot write {out}", "a name that ends in .onnx", "rename it")
     if most is not None and not most > 0:
-        raise RecipeError(f"--max-error {most}", "above 0; 1 is as far off as saying nothing", "")
+        raise RecipeError(
+            f"--max-error {most:g}", "above 0; 1 is as far off as saying nothing", "try 0.1"
+        )
     writable_folder(out.parent)
     with screen.progress():
         made = distil_explainer(model, splits, evaluations=evaluations, choice=choice, seed=seed)

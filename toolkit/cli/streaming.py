@@ -53,7 +53,11 @@ def explained(
     from toolkit.many_rows import explain_rows
 
     if out.suffix not in ("", ".parquet"):
-        raise OutputError(f"cannot write {out}", "a folder or a name that ends in .parquet", "")
+        raise OutputError(
+            f"cannot write {out}",
+            "a folder or a name that ends in .parquet",
+            f"write {out.with_suffix('.parquet').name}, or name rows one by one for a page",
+        )
     if len(explainers) != 1:
         raise RecipeError(f"{len(explainers)} methods over all rows", "one", "--method shapley")
     scale, offset = values

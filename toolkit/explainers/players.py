@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -80,14 +80,21 @@ class Players:
 
     def value(self, predict: Predictor, coalitions: Coalitions, target: int) -> Doubles:
         """The mean probability of `target` over the background: f64 (m,), in bounded memory."""
+        parts = [p[:, :, target].mean(axis=1) for p in self._asked(predict, coalitions)]
+        return np.concatenate(parts) if parts else np.zeros(0)
+
+    def answers(self, predict: Predictor, coalitions: Coalitions) -> Doubles:
+        """Mean probabilities of all classes: f64 (m, k), m not 0."""
+        return np.concatenate([p.mean(axis=1) for p in self._asked(predict, coalitions)])
+
+    def _asked(self, predict: Predictor, coalitions: Coalitions) -> Iterator[Doubles]:
+        """Probabilities beside each background row: f64 (some, b, k) at a time."""
         step = max(_VALUES // max(self.background.size, 1), 1)
-        parts = []
         for i in range(0, len(coalitions), step):
             shown = self.hide(coalitions[i : i + step])
             m, b = shown.shape[:2]
-            p = predict(shown.reshape(m * b, *self.x.shape))[:, target]
-            parts.append(p.astype(np.float64).reshape(m, b).mean(axis=1))
-        return np.concatenate(parts) if parts else np.zeros(0)
+            p = predict(shown.reshape(m * b, *self.x.shape))
+            yield p.astype(np.float64).reshape(m, b, -1)
 
 
 def features(x: Floats, background: Data, *, rows: int = ROWS, seed: int = 0) -> Players:
