@@ -3,7 +3,8 @@
 TOOLKIT_DATA=FOLDER_WITH_CIFAR10_NPZ python benchmarks/cifar_teacher.py [--quick] [--out FILE.keras]
 
 All 50,000 training images, 16 epochs, seed 0; the learning rate rises and falls once (Smith 2018).
---quick: 2,000 images, one epoch. Prints the accuracy on the 1,000 test images after each epoch.
+--quick: 2,000 images, one epoch. Prints the accuracy on the 1,000 test images after each epoch. A
+run that was stopped goes on with the epoch it was in; its images come in another order then.
 """
 
 import argparse
@@ -97,7 +98,7 @@ teacher.fit(
     batches(),
     steps_per_epoch=len(x) // BATCH,
     epochs=epochs,
-    callbacks=[Decay()],
+    callbacks=[Decay(), keras.callbacks.BackupAndRestore(args.out.with_suffix(".going"))],
     shuffle=False,
     verbose=0,
 )
