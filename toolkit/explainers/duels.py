@@ -8,7 +8,7 @@ columns there are.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -23,10 +23,13 @@ from toolkit.glossary import Doubles, Floats, Ints
 Ask = Callable[[Floats], Floats]
 """f32 (n, values) -> f32 (n, k): the probabilities of the rows of a table."""
 
+Bits = NDArray[np.uint32]
+"""Floats by their bits."""
+
 MOST = 20
 """Against more differing players all coalitions would not fit into memory."""
 
-_VALUES = 2**20
+_VALUES = 2**18
 _KRIGED, _PAIRS = 2**26, 2**12
 
 
@@ -109,7 +112,10 @@ def solve(ask: Ask, table: Table, evaluations: Ints, seed: int) -> Solved:
         for i in range(0, len(row), step):
             part = slice(i, i + step)
             a, b, them = row[part], rival[part], who[part]
-            said = _answers(ask, table, (a, b), them, shown)
+            rows = (
+                _every(table, (a, b), them) if method is None else _some(table, (a, b), them, shown)
+            )
+            said = _answers(ask, rows, table.targets[a], len(shown))
             share = table.shares[b, None]
             if method is None:
                 both = nobody[a, b][:, None], said, prediction[a][:, None]
@@ -184,32 +190,65 @@ def _differing(table: Table) -> NDArray[np.bool_]:
     return np.asarray(np.logical_or.reduceat(apart[:, :, order], starts, axis=2), bool)
 
 
-def _answers(
-    ask: Ask, table: Table, pair: tuple[Ints, Ints], who: Ints, shown: Coalitions
-) -> Doubles:
-    """What every coalition gets in each game: f64 (games, m).
+def _answers(ask: Ask, rows: Iterator[Bits], targets: Ints, m: int) -> Doubles:
+    """What each of m coalitions gets in each game: f64 (games, m). targets: i64 (games,)."""
+    games = np.arange(len(targets))
+    out = np.empty((len(targets), m))
+    begin = 0
+    for some in rows:
+        said = ask(some.view(np.float32).reshape(-1, some.shape[2]))
+        end = begin + len(some)
+        out[:, begin:end] = said.reshape(-1, len(games), said.shape[1])[:, games, targets].T
+        begin = end
+    return out
 
-    pair: the row and the background row of each. who: i64 (games, k), its players.
+
+def _every(table: Table, pair: tuple[Ints, Ints], who: Ints) -> Iterator[Bits]:
+    """The rows of all coalitions but nobody and everybody, in order: u32 (some, games, values).
+
+    pair: the row and the background row of each game. who: i64 (games, k), its players. Each row
+    is one before it with one player more, so that it is made in one pass.
     """
-    row, rival = pair
-    games, k = who.shape
-    # the place of each value's player among those of the game; one who does not play is last
-    place = np.full((games, table.players), k)
-    np.put_along_axis(place, who, np.arange(k)[None], axis=1)
-    place = place[:, table.groups]
+    place, apart, other = _players(table, pair, who)
+    k = who.shape[1]
+    joins = [np.where(place == j, apart, np.uint32(0)) for j in range(k)]
+    low = min(k, max((_VALUES // other.size).bit_length() - 1, 0))
+    for high in range(2 ** (k - low)):
+        rows = np.empty((2**low, *other.shape), np.uint32)
+        rows[0] = other
+        for j in range(low, k):
+            if high >> (j - low) & 1:
+                rows[0] ^= joins[j]
+        for j in range(low):
+            np.bitwise_xor(rows[: 2**j], joins[j], out=rows[2**j : 2 ** (j + 1)])
+        first = 1 if high == 0 else 0
+        last = 1 if high == 2 ** (k - low) - 1 else 0
+        if len(rows) > first + last:
+            yield rows[first : len(rows) - last]
+
+
+def _some(table: Table, pair: tuple[Ints, Ints], who: Ints, shown: Coalitions) -> Iterator[Bits]:
+    """The rows of the coalitions `shown`, bool (m, k): u32 (some, games, values)."""
+    place, apart, other = _players(table, pair, who)
     # chosen bit by bit, which is exact and takes half the time of a choice of floats
     there = np.concatenate([shown, np.zeros((len(shown), 1), bool)], axis=1)
     bits = np.where(there, np.uint32(2**32 - 1), np.uint32(0))
-    other = table.background[rival].view(np.uint32)
-    apart = table.x[row].view(np.uint32) ^ other
-    out = np.empty((games, len(shown)))
-    index, target = np.arange(games), table.targets[row]
     step = max(_VALUES // other.size, 1)
     for i in range(0, len(shown), step):
         # taken, and not picked by an index, which would lay them out so that they are copied again
         rows = np.take(bits[i : i + step], place, axis=1)
         rows &= apart
         rows ^= other
-        said = ask(rows.view(np.float32).reshape(-1, table.x.shape[1]))
-        out[:, i : i + step] = said.reshape(-1, games, said.shape[1])[:, index, target].T
-    return out
+        yield rows
+
+
+def _players(table: Table, pair: tuple[Ints, Ints], who: Ints) -> tuple[Ints, Bits, Bits]:
+    """Of each game and value the place of its player in `who`, k for one who does not play; the
+    bits in which its two rows differ; and those of the background row: (games, values) each.
+    """
+    row, rival = pair
+    games, k = who.shape
+    place = np.full((games, table.players), k)
+    np.put_along_axis(place, who, np.arange(k)[None], axis=1)
+    other = table.background[rival].view(np.uint32)
+    return place[:, table.groups], table.x[row].view(np.uint32) ^ other, other
