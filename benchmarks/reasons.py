@@ -3,10 +3,11 @@
 [TOOLKIT_DATA=FOLDER] [TOOLKIT_MODELS=FOLDER] python benchmarks/reasons.py [--out DIR]
     [--data digits,breast_cancer,mnist.npz,adult.data,cifar10.npz] [--rows 40] [--samples 1024]
 
-Each recipe is run from one trained base; all models and the base trained again with another seed
-(the ceiling) answer the same questions of the same rows, drawn at random. cifar10.npz: the ResNet-8
-of MLPerf Tiny out of TOOLKIT_MODELS, without distillation and without a ceiling. Intervals are
-bootstrap ones over rows. The pages hold figures and attributions, and nothing of any row.
+Each recipe is run from one trained base; distil has a larger teacher if there is one, distil-half
+and distil-reasons the base, and half its width. All models and the base trained again with another
+seed (the ceiling) answer the same questions of the same rows, drawn at random. cifar10.npz: the
+ResNet-8 of MLPerf Tiny out of TOOLKIT_MODELS, without distillation and without a ceiling. Intervals
+are bootstrap ones over rows. Pages hold figures and attributions, and nothing of any row.
 --quick is digits and breast_cancer over 24 rows.
 """
 
@@ -52,7 +53,8 @@ def pruned(part):
 
 
 AFTER = [named("float16"), named("int8"), named("int8-dynamic"), pruned(0.5), pruned(0.8)]
-TAUGHT = [named("distil"), named("distil-reasons")]
+HALF = Recipe("distil-half", (PASSES["distil"](teacher="base", student="base*0.5"),))
+TAUGHT = [named("distil"), HALF, named("distil-reasons")]
 SETS = {
     "digits": ("cnn", Settings(epochs=30, batch=32)),
     "breast_cancer": ("tabular", Settings(epochs=20, batch=16)),
@@ -67,7 +69,7 @@ def job(name):
     fit = replace(splits.fit, train=splits.fit.train.rows(slice(10_000)))
     splits = replace(splits, fit=fit, test=splits.test.rows(slice(3_000)))
     if name == "cifar10.npz":
-        net = models.open_model(REFERENCE / "mlperf-tiny" / "pretrainedResnet.h5")
+        net = models.open_model(REFERENCE / "pretrainedResnet.h5")
         return splits, net, AFTER[:3], None
     kind, settings = SETS[name]
     nets = [

@@ -17,7 +17,7 @@ QUICK = {
     "channels": {"steps": 1, "epochs": 1},
     "distil": {"epochs": 2, "teacher": "base"},
     "distil_features": {"epochs": 2, "teacher": "base"},
-    "distil_reasons": {"epochs": 2, "teacher": "base"},
+    "distil_reasons": {"epochs": 2},
     "low_rank": {"energy": 0.6, "epochs": 1},
     "prune": {"epochs": 1},
     "quantise_aware": {"epochs": 1},

@@ -29,11 +29,12 @@ class DistilReasons(Pass):
     """Distil, and match the teacher's attributions: of some rows a part is hidden as SHAP hides it.
 
     hidden: the share of such rows in each batch; they have no label, and the teacher answers them.
-    The rest as in `Distil`.
+    The teacher is the base, whose reasons are to be kept; another would hand down its own. The rest
+    as in `Distil`.
     """
 
     stage: ClassVar[Stage] = "keras"
-    teacher: str = "auto"
+    teacher: str = "base"
     student: str = "auto"
     temperature: float = TEMPERATURE
     weight: float = WEIGHT
