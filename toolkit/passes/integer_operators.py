@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,6 +15,9 @@ from toolkit.passes.base import Pass
 
 MICROSOFT = "com.microsoft"
 """onnxruntime's own operators; the file then runs on onnxruntime alone."""
+
+EARNS = 8
+"""Filters, divided by the strides, from which on a fourth input channel is worth making."""
 
 _BOTH = {"Add": "QLinearAdd", "Mul": "QLinearMul"}
 _POOLS = {"AveragePool": "QLinearAveragePool", "GlobalAveragePool": "QLinearGlobalAveragePool"}
@@ -85,12 +89,16 @@ def _by_fours(work: Graph, node: Any, ins: list[list[str]]) -> list[str]:
     """The input and the kernel of a convolution, with a channel more where that makes four.
 
     onnxruntime's quick kernels take input channels by fours. The channel is the first one again,
-    and its weights are 0.
+    and its weights are 0. Making it costs two passes over the input, which few filters or large
+    strides do not earn back: ResNet-8 (16, 1) runs in 0.95 of the time, MobileNet (8, 2) in 1.08.
     """
     given, kernel = ins[0], _kernel(work, ins[1])
     weights = work.value(kernel[0])
     alone = all(a.i == 1 for a in node.attribute if a.name == "group")
+    strides = next((a.ints for a in node.attribute if a.name == "strides"), ())
     if weights is None or weights.ndim != 4 or weights.shape[1] % 4 != 3 or not alone:
+        return [*given, *kernel]
+    if len(weights) / math.prod(strides) < EARNS:
         return [*given, *kernel]
     channels = weights.shape[1]
     picked = work.constant(np.append(np.arange(channels), 0).astype(np.int32), "channels")
