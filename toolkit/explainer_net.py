@@ -22,7 +22,7 @@ OPSET = 17
 TOLERANCE = 1e-5
 """The largest difference of a value between Keras and the file."""
 
-_FILTERS, _UNITS, _DEPTH = (16, 32, 64), 128, 3
+_FILTERS, _UNITS, _DEPTH = (16, 32, 16), 128, 3
 _SMALL = 1e-6
 _CODES = 64
 """A column of more categories than these is taken as a number."""
@@ -138,6 +138,11 @@ def loss_of(front: Front, scale: float) -> Any:
 def targets_of(front: Front, values: Doubles, p: Floats) -> Floats:
     """What the loss is given beside the raw heads: f32 (n, p + heads + 1)."""
     return np.concatenate([values, front.chosen(p), front.total(p)], axis=1).astype(np.float32)
+
+
+def halve(net: Any) -> None:
+    """Round the weights to what 16 bits hold, so that the file may keep them in as many."""
+    net.set_weights([w.astype(np.float16).astype(np.float32) for w in net.get_weights()])
 
 
 def corrected(front: Front, raw: Floats, p: Floats) -> Doubles:

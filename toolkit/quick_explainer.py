@@ -23,9 +23,10 @@ from toolkit.explainers import Players
 from toolkit.explainers.choices import USUAL, Choice
 from toolkit.fidelity.resolution import resolved
 from toolkit.files import sha256, write_bytes
-from toolkit.glossary import Doubles, Facts, Floats, History, Predictor, Splits
+from toolkit.glossary import Doubles, Facts, Fit, Floats, History, Predictor, Splits
 from toolkit.many_rows import model_bytes
 from toolkit.metrics import median_ranks
+from toolkit.passes import PASSES
 from toolkit.predict import OnnxPredictor, fitting, session
 from toolkit.shapes import in_shape
 from toolkit.training import Settings, fitted
@@ -121,6 +122,7 @@ def distil_explainer(
     net, history = _trained(
         front, (x, labels, predict(x)), (held, more, predict(held)), settings, seed
     )
+    explainer_net.halve(net)
     about = {
         "explains": known,
         "says": "Shapley values of the foremost class, in probability",
@@ -134,7 +136,7 @@ def distil_explainer(
     picked = np.sort(np.random.default_rng([seed, 3]).permutation(len(test))[:HELD])
     tested = np.asarray(test.rows(picked).x, np.float32)
     p = predict(tested)
-    made = explainer_net.written(net, front, whole.shape, about)
+    made = _short(explainer_net.written(net, front, whole.shape, about), splits.fit)
     difference = explainer_net.proven(made, net, front, tested, p)
     truth, surely = exact(predict, players, tested, seed)
     ranked = predict(x).argmax(axis=1)
@@ -155,7 +157,7 @@ def distil_explainer(
         _quicker((content, made), predict, players, tested),
     )
     told = {**about, "error": f"{error:.4f}, {low:.4f} to {high:.4f} on {len(tested)} rows"}
-    made = explainer_net.written(net, front, whole.shape, told)
+    made = _short(explainer_net.written(net, front, whole.shape, told), splits.fit)
     facts = {
         **told,
         **history.facts,
@@ -206,6 +208,16 @@ def together(model: Path, explainer: Path) -> Any:
         return p, answers(opened, x, p)
 
     return both
+
+
+def _short(content: bytes, fit: Fit) -> bytes:
+    """The same file with weights in 16 bits, which they fit, and nothing that only people read."""
+    import onnx
+
+    model = onnx.load_from_string(content)
+    for kind in ("float16", "shorten"):
+        model = PASSES[kind]()(model, fit).model
+    return bytes(model.SerializeToString())
 
 
 def _trained(
