@@ -16,13 +16,14 @@ import sys
 import tempfile
 import time
 from dataclasses import replace
-from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 import numpy as np
 from beside import interleaved, ratio
+from lite import tflite
 
 from toolkit import compress, load, predictor
 from toolkit.metrics import accuracy
@@ -92,41 +93,15 @@ for name, path in files.items():
     runs[name] = lambda opened=opened: opened.run(None, {"input": row})
     sizes[name] = path.stat().st_size
 
-try:
-    from ai_edge_litert.interpreter import Interpreter
-except ImportError:
-    print("ai-edge-litert is not installed: the peers are left out")
-else:
-
-    def tflite(path):
-        """A TFLite file as a function of rows, and one run of it on one row."""
-        peer = Interpreter(str(path), num_threads=1)
-        peer.allocate_tensors()
-        first, last = peer.get_input_details()[0], peer.get_output_details()[0]
-        whole = first["dtype"] == np.int8
-
-        def ready(x):
-            return (x - 128).astype(np.int8) if whole else x
-
-        def run(given):
-            peer.set_tensor(first["index"], given)
-            peer.invoke()
-
-        def answer(x):
-            out = []
-            for i in range(len(x)):
-                run(ready(x[i : i + 1]))
-                out.append(peer.get_tensor(last["index"])[0])
-            return np.array(out, np.float32)
-
-        return answer, partial(run, ready(row))
-
+if find_spec("ai_edge_litert"):
     for name, file in (
         ("TFLite float", "pretrainedResnet.tflite"),
         ("TFLite int8", "pretrainedResnet_quant.tflite"),
     ):
-        answers[name], runs[name] = tflite(MODELS / file)
+        answers[name], runs[name] = tflite(MODELS / file, row)
         sizes[name] = (MODELS / file).stat().st_size
+else:
+    print("ai-edge-litert is not installed: the peers are left out")
 
 times = interleaved(runs)
 quicker = min((n for n in runs if "TFLite" in n), key=lambda n: np.median(times[n]), default="base")
