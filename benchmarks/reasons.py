@@ -6,8 +6,8 @@
 Each recipe is run from one trained base; distil has a larger teacher if there is one, distil-half
 and distil-reasons the base, and half its width. All models and the base trained again with another
 seed (the ceiling) answer the same questions of the same rows, drawn at random. cifar10.npz: the
-ResNet-8 of MLPerf Tiny out of TOOLKIT_MODELS, without distillation and without a ceiling. Intervals
-are bootstrap ones over rows. Pages hold figures and attributions, and nothing of any row.
+ResNet-8 of MLPerf Tiny out of TOOLKIT_MODELS, without a larger teacher and without a ceiling.
+Intervals are bootstrap ones over rows. Pages hold figures and attributions, and nothing of any row.
 --quick is digits and breast_cancer over 24 rows.
 """
 
@@ -70,7 +70,7 @@ def job(name):
     splits = replace(splits, fit=fit, test=splits.test.rows(slice(3_000)))
     if name == "cifar10.npz":
         net = models.open_model(REFERENCE / "pretrainedResnet.h5")
-        return splits, net, AFTER[:3], None
+        return splits, net, [*AFTER, *TAUGHT[1:]], None
     kind, settings = SETS[name]
     nets = [
         train(models.build(kind, fit.train, seed=seed), fit, settings, seed=seed)[0]
