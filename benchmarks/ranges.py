@@ -8,15 +8,18 @@ made larger, right means that it answers as its float does), and four that are t
 (shapes inferred and folded first, a step a channel, U8S8, 7 bits), quantize_dynamic as it comes,
 and, where they are installed, onnxsim before the recommended way, Intel's onnx-neural-compressor
 (which wants transformers), and ai-edge-litert with the TFLite files of MLPerf Tiny. All that
-calibrate are given the same 200 rows. right: of the test rows on CPUs whose sums clip (avx2) and on
-all others. near: mean change of a probability on the others. x float: time of one row on one thread
-beside the float file, interleaved, median and 95 % interval. --quick: 200 test rows, not 1,000.
+calibrate are given the same 200 rows. --never-slower: the mix of float and integer layers that is
+found, or the float file where there is none. right: of the test rows on CPUs whose sums clip (avx2)
+and on all others. near: mean change of a probability on the others. x float: time of one row on one
+thread beside the float file, interleaved, median and 95 % interval. --quick: 200 test rows, not
+1,000.
 """
 
 import argparse
 import os
 import tempfile
 import time
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -36,7 +39,7 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from toolkit import recipe
+from toolkit import Budget, compress, recipe
 from toolkit.passes import PASSES, apply
 from toolkit.predict import predictor, session
 from toolkit.targets import spread
@@ -131,6 +134,16 @@ def ours(name, *before):
     return run
 
 
+def never_slower(model, fit):
+    """`compress --recipe int8 --never-slower`: its mix with layers in float, or int8 as it is."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "float.onnx"
+        onnx.save(model, source)
+        parts = replace(splits, fit=fit)
+        found = compress(source, parts, ["int8"], budget=Budget(never_slower=True), out=folder)
+        return onnx.load({a.name: a.path for a in found.candidates}.get("int8-quick", source))
+
+
 WAYS = {
     "quantize_static": peer(recommended=False),
     "quantize_static, recommended": peer(recommended=True),
@@ -140,6 +153,7 @@ WAYS = {
     "int8": ours("int8"),
     "round_weights, int8": ours("int8", PASSES["round_weights"]()),
     "int8-repair": ours("int8-repair"),
+    "int8, --never-slower": never_slower,
     "int8-dynamic": ours("int8-dynamic"),
     "int4-weights": ours("int4-weights"),
 }
