@@ -1,6 +1,9 @@
 """The commands as people type them: what they say, what they leave behind, how they end."""
 
+import html
 import json
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,6 +17,8 @@ import numpy as np
 import pytest
 
 from toolkit.cli import run, screen
+from toolkit.data import load
+from toolkit.predict import predictor
 from toolkit.progress import tell
 
 BIN = Path(sys.executable).parent
@@ -88,6 +93,26 @@ def test_a_gate_that_fails_ends_in_1_with_the_page_written(saved, tmp_path, caps
     assert code == 1
     assert "more than 10" in out
     assert (tmp_path / "compression.html").is_file()
+
+
+def test_the_command_on_the_page_does_it_again(saved, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "first"
+    code, _, _ = called(
+        capsys, "compress", saved, "--data", "digits", "--recipe", "float16", "--max-drop", "2.5",
+        "--never-slower", "--require", "flips <= 500", "--seed", "3", f"--out={out}",
+    )  # fmt: skip
+    page = (out / "compression.html").read_text()
+    said = html.unescape(re.search(r"<pre tabindex=.0.>toolkit (.*?)</pre>", page)[1])
+    assert str(tmp_path) not in said
+    assert str(saved.parent) not in said
+    monkeypatch.chdir(saved.parent)
+    again, _, _ = called(capsys, *shlex.split(said))
+    assert again == code
+    # names of nodes count up in a process, so the files are compared by what they answer
+    rows = load("digits").test.x
+    for name in ("base.onnx", "float16.onnx"):
+        answers = [predictor(folder / name)(rows) for folder in (out, saved.parent / "first")]
+        assert answers[0].tobytes() == answers[1].tobytes()
 
 
 def test_to_a_device_and_back(saved, tmp_path, capsys):

@@ -22,6 +22,8 @@ def test_what_no_method_has_is_refused():
         named(["shapley"], stable=True)
     with pytest.raises(RecipeError, match="did you mean lime"):
         named(["lime2"])
+    with pytest.raises(RecipeError, match="0 samples; at least 20"):
+        named(["shapley"], samples=0)
 
 
 def test_a_size_of_the_background(wine, digits):

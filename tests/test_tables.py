@@ -47,7 +47,10 @@ def test_missing_numbers_get_the_median_of_the_training_rows(tmp_path):
 
 def test_a_missing_text_is_a_category(tmp_path):
     text = "c,y\n" + "".join(f"{['a', '?', 'b'][i % 3]},{i % 2}\n" for i in range(90))
-    assert load(written(tmp_path, text)).test.categories == {0: ("a", "b", "missing")}
+    splits = load(written(tmp_path, text))
+    assert splits.test.categories == {0: ("a", "b", "missing")}
+    assert splits.facts["missing_categories"] == {"c": 30}
+    assert "missing" not in splits.facts
 
 
 def test_the_label_is_named_or_guessed_and_said(tmp_path):

@@ -180,3 +180,10 @@ def test_on_the_command_line(told, paths, tmp_path, capsys):
 
     assert command(["verify"], [page], "verify") == 2
     assert "--data" in capsys.readouterr().err
+
+
+def test_a_page_without_explanations_is_refused(told, paths, tmp_path, capsys):
+    save(dataclasses.replace(told, attributions=()), tmp_path / "run.json")
+    arguments = [str(tmp_path / "run.json"), *(str(p) for p in paths), "--data", "digits"]
+    assert command(["verify"], arguments, "verify") == 2
+    assert "is no page of explain" in capsys.readouterr().err

@@ -17,6 +17,7 @@ from toolkit.cli import (
     compressing,
     demonstrating,
     explaining,
+    given,
     measuring,
     reporting,
     screen,
@@ -60,6 +61,7 @@ def explain() -> None:
 def run(names: list[str], arguments: list[str], program: str) -> int:
     """Run one of the commands `names` and give its exit code; every refusal is one line."""
     _quiet()
+    given.keep(program, arguments)
     if (names if len(names) == 1 else arguments)[:1] not in (["train"], ["compress"]):
         # they take --devices; nothing else is worth waking a GPU for
         os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")

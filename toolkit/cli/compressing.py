@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from toolkit.cli import figures, options, screen
+from toolkit.cli.given import noted
 
 if TYPE_CHECKING:
     from toolkit.run import Run
@@ -30,7 +31,7 @@ def compress(
     max_bytes: Annotated[int | None, typer.Option(help="Largest file allowed.")] = None,
     max_latency: Annotated[float | None, typer.Option(help="Most ms a row on one thread.")] = None,
     target: Annotated[str, typer.Option(help="CPU: generic, avx2, vnni or arm64.")] = "",
-    budget: Annotated[str, typer.Option(help="Search so long, such as 10m, in 50 recipes.")] = "",
+    budget: Annotated[str, typer.Option(help="Search so long, such as 10m, in 55 recipes.")] = "",
     never_slower: Annotated[
         bool, typer.Option("--never-slower", help="Than the base; mixes with float are tried.")
     ] = False,
@@ -141,7 +142,7 @@ def compress(
             )
         if not here().chief:
             return 0
-    found = checked(frontier.run)
+    found = noted(checked(frontier.run))
     run.save(found, out / "run.json")
     pages = report.write(found, out, lang=lang)
     if parcel and frontier.chosen:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from toolkit.cli import distilling, figures, options, screen, streaming
+from toolkit.cli.given import noted
 from toolkit.glossary import Predictor, Splits, Words
 from toolkit.run import Run
 
@@ -187,7 +188,7 @@ def explain(
     # the files themselves, so that the page can be verified
     each = zip(predictors, paths, strict=False)
     files = {f"model {p.name}": sha256(path) for p, path in each if path.is_file()}
-    found = replace(found, hashes={**found.hashes, **files})
+    found = noted(replace(found, hashes={**found.hashes, **files}))
     found = checked(_layered(found, model, first, splits))
     told = _written(found, place, min_agreement, junit, lang)
     _say(found, told, place, as_json=as_json)

@@ -57,6 +57,12 @@ def verify(
             f"{file} without what it speaks of", "its model files and --data", "name them"
         )
     run = verification.page(file)
+    if not run.attributions:
+        raise DataError(
+            f"{file} is no page of explain",
+            "a page of explain, or a bundle",
+            "verify the bundle that compress --bundle writes",
+        )
     splits = options.loaded(
         data,
         scale=scale,

@@ -82,10 +82,10 @@ def read(path: Path, label: str = "", text: str = "", drop: Sequence[str] = ()) 
             missing[name] = int(np.isnan(values).sum())
         columns.append(values)
     facts: dict[str, Any] = {"label": target, "label_guessed": guessed, **encoding}
-    if dropped:
-        facts["dropped"] = dropped
-    if missing:
-        facts["missing"] = missing
+    gaps = {features[i]: int(frame[features[i]].isna().sum()) for i in categories}
+    unnamed = {name: n for name, n in gaps.items() if n}
+    told = {"dropped": dropped, "missing": missing, "missing_categories": unnamed}
+    facts |= {name: value for name, value in told.items() if value}
     labels = np.array([str(value).strip() for value in frame[target]])
     if frame[target].dtype.kind in "iufb":
         labels = frame[target].to_numpy()

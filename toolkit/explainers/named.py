@@ -18,7 +18,7 @@ def named(methods: Sequence[str], **settings: Any) -> list[Explainer]:
     >>> [vars(e)["samples"] for e in named(["shapley", "lime"], samples=5000, stable=None)]
     [5000, 5000]
     """
-    given = {name: value for name, value in settings.items() if value not in (None, False)}
+    given = {n: value for n, value in settings.items() if value is not None and value is not False}
     found, used = [], set()
     for method in methods:
         if method not in EXPLAINERS:

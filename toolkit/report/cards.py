@@ -119,10 +119,13 @@ def table(run: Run, decision: Decision) -> list[tuple[str, str]]:
     values = decision.x.reshape(-1).tolist()
     names = names if len(names) == len(values) else [f"{i}" for i in range(len(values))]
     shown = []
+    fill = run.data.get("fill", {})
     for i, value in enumerate(values):
         known = categories.get(str(i), ())
         inside = known and value == int(value) and 0 <= int(value) < len(known)
-        shown.append(str(known[int(value)]) if inside else plain(value))
+        text = str(known[int(value)]) if inside else plain(value)
+        gap = names[i] in fill and value == np.float32(fill[names[i]])
+        shown.append(say("{value}, or a gap so filled", value=text) if gap else text)
     return list(zip(names, shown, strict=True))
 
 

@@ -59,7 +59,7 @@ def _speed(run: Run, subject: str) -> Tile | None:
         known = interval(ratio.low, ratio.high, 2)
         return Tile(number(ratio.value, 2), say("times slower"), f"95 %: {known}")
     surely = ratio.high < 1 / NOTICEABLE
-    about = say("times faster") if surely else say("times as fast, within the noise")
+    about = say("times faster") if surely else say("times as fast, about the same")
     known = interval(1 / ratio.high, 1 / ratio.low, 2)
     return Tile(number(1 / ratio.value, 2), about, f"95 %: {known}")
 

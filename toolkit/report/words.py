@@ -190,7 +190,7 @@ def _speed(run: Run, subject: str) -> str:
             known=known,
         )
     return say(
-        "as fast as the base within the noise (times {value}, 95 %: {known})",
+        "about as fast as the base (times {value}, 95 %: {known})",
         value=value,
         known=known,
     )

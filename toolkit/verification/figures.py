@@ -40,7 +40,12 @@ def figures(run: Run, predictors: Mapping[str, Predictor], splits: Splits) -> tu
     made = [*judged, *_of_reasons(run, models, splits, answers)]
     wanted = {(m.subject, m.name) for m in made}
     mine = [m for m in run.measurements if m.subject in answers and m.name.startswith(_KINDS)]
-    left = [m.name.split(" ")[0] for m in mine if (m.subject, m.name) not in wanted]
+    kinds = {m.name.split(" ")[0] for m in made}
+    left = [
+        m.name if (kind := m.name.split(" ")[0]) in kinds else kind
+        for m in mine
+        if (m.subject, m.name) not in wanted
+    ]
     wrong = [m for m in made if _other(m, run.measured(m.subject, m.name))]
     told = [_told(made, wrong)]
     if left:
