@@ -42,7 +42,7 @@ asked.add_argument("--out", default="")
 asked.add_argument("--quick", action="store_true")
 o = asked.parse_args()
 ROWS = 24 if o.quick else o.rows
-CARRIED = 16
+CARRIED = 12
 """Rows whose attributions a page carries, so that it stays below 1 MB."""
 FOLDER, REFERENCE = (Path(os.environ.get(n, ".")) for n in ("TOOLKIT_DATA", "TOOLKIT_MODELS"))
 began = time.time()

@@ -71,3 +71,13 @@ def test_a_last_bit_is_no_other_reason_where_there_is_no_noise():
     )
     run = Run("t", "now", "explain", "base", "small", {}, measurements=m)
     assert "are those of base" in verdict(run)
+
+
+def test_of_many_models_the_verdict_names_who_keeps_the_reasons():
+    m = [Measurement("base", "reason_floor shapley", 0.99, "", 12, 0.98, 1.0)]
+    for name, cosine, place in (("a", 0.995, 1.0), ("b", 0.8, 0.78), ("c", 0.9, 0.89)):
+        m.append(Measurement(name, "reason_cosine shapley", cosine, "", 12, 0.7, cosine + 0.004))
+        m.append(Measurement(name, "reason_place shapley", place, "", 12))
+    text = verdict(Run("t", "now", "explain", "base", None, {}, measurements=tuple(m)))
+    assert text.startswith("The reasons of a are those of base, as far as can be told. Those of")
+    assert text.endswith("over 12 decisions by SHAP, b 0.78 and c 0.89.")

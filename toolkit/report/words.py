@@ -7,6 +7,9 @@ from toolkit.report.quantities import interval, listed, number, places, similari
 from toolkit.report.strings import say
 from toolkit.run import Run
 
+FEW = 2
+"""Models whose figures fit into one sentence."""
+
 ALIKE = 0.999
 """A cosine from which two drawings of reasons look the same: less than three degrees."""
 
@@ -34,6 +37,8 @@ def reasons(run: Run) -> str:
     found = [m for m in run.measurements if m.name.startswith("reason_cosine ")]
     # by class, by slice and stage by stage have sections of their own
     found = [m for m in found if " " not in m.name.split(" ", 1)[1] and "/" not in m.subject]
+    if len({m.subject for m in found}) > FEW:
+        return _of_many(run, found)
     parts = []
     for m in found:
         method = m.name.split(" ", 1)[1]
@@ -65,6 +70,37 @@ def reasons(run: Run) -> str:
         n=found[0].n,
         figures=listed(parts),
     )
+
+
+def _of_many(run: Run, found: list[Measurement]) -> str:
+    """Which of many models keep the reasons, and how far off the others are, by one method."""
+    subjects = list(dict.fromkeys(m.subject for m in found))
+    other = {m.subject for m in found if _below_noise(run, m)}
+    kept, method = [s for s in subjects if s not in other], found[0].name.split(" ", 1)[1]
+    told = []
+    if kept:
+        told.append(
+            say(
+                "The reasons of {names} are those of {base}, as far as can be told.",
+                names=listed(kept),
+                base=run.base,
+            )
+        )
+    places = [run.measured(s, f"reason_place {method}") for s in subjects if s in other]
+    known = sorted((p for p in places if p is not None), key=lambda p: p.value)
+    if known:
+        figures = listed(f"{p.subject} {similarity(p.value)}" for p in known)
+        told.append(
+            say(
+                "Those of others differ: on a scale from random (0) to {base} beside itself (1), "
+                "over {n} decisions by {method}, {figures}.",
+                base=run.base,
+                n=found[0].n,
+                method=name_of(method),
+                figures=figures,
+            )
+        )
+    return " ".join(told)
 
 
 def _below_noise(run: Run, m: Measurement) -> bool:
