@@ -18,7 +18,7 @@ import numpy as np
 from toolkit.glossary import Doubles
 from toolkit.pareto import improvement
 from toolkit.recipe import Recipe
-from toolkit.traits import features, likely_share
+from toolkit.traits import features, likely_share, likely_work
 
 DRAWS = 256
 
@@ -94,9 +94,11 @@ def ranked(
 
 def expected_seconds(trials: Sequence[Trial], untried: Sequence[Recipe]) -> Doubles:
     """How long each untried recipe would take, f64 (n,)."""
-    likeness = _Likeness.of([*(t.recipe for t in trials), *untried])
+    every = [*(t.recipe for t in trials), *untried]
     took = np.log([max(t.seconds, 0.01) for t in trials])
-    weights, means, _ = _judged(likeness, took, _OF_SECONDS)
+    # as likely as not, training takes long; what was seen says more than that soon
+    beside = [np.zeros(len(every)), np.log([likely_work(r) for r in every])]
+    weights, means, _ = _judged(_Likeness.of(every), took, _OF_SECONDS, beside)
     expected: Doubles = np.exp(weights @ means)
     return expected
 

@@ -70,6 +70,16 @@ def likely_share(recipe: Recipe) -> float:
     return weights * bits / 32
 
 
+def likely_work(recipe: Recipe) -> float:
+    """How much longer than changing a file a recipe should take, by its passes alone.
+
+    >>> from toolkit.recipe import load
+    >>> likely_work(load("int8")), likely_work(load("distil-int8"))
+    (1.0, 31.0)
+    """
+    return 1.0 + 30.0 * sum(step.stage == "keras" for step in recipe.passes)
+
+
 def _told(recipe: Recipe) -> dict[tuple[str, str], float]:
     """The passes of a recipe, each with "" for a setting, and their settings as numbers."""
     found: dict[tuple[str, str], float] = {}
