@@ -82,8 +82,12 @@ def explore(recipes: Sequence[Recipe], bench: Bench, budget: Budget) -> Explored
 
 
 def told(found: Explored) -> Facts:
-    """How much was tried, for the Run."""
-    return {"tried": f"{len(found.made)} of {found.recipes} recipes in {found.seconds:.0f} s"}
+    """How much was tried, and what of it others beat in bytes and accuracy, for the Run."""
+    kept = {one.recipe.name for one in found.frontier()}
+    beaten = [one.recipe.name for one in found.made if one.recipe.name not in kept]
+    more = f"; beaten by others: {', '.join(beaten)}" if beaten else ""
+    tried = f"{len(found.made)} of {found.recipes} recipes in {found.seconds:.0f} s"
+    return {"tried": tried + more}
 
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}

@@ -61,22 +61,22 @@ def _columns(run: Run) -> list[Column]:
     )
     return [
         Column("bytes", say("Size")),
-        Column("zipped", say("Zipped")),
         Column("accuracy", say("Accuracy, %"), 1),
         Column("accuracy_drop", say("Points lost"), 1),
-        Column("mcnemar_p", "p", 2),
-        Column("agreement", say("Agrees with base, %"), 1),
-        Column("calibration_error", say("Calibration error"), 3),
-        Column("ece", say("Calibration error"), 3),
+        Column("latency_ratio", say("Time × base"), 2),
         *(
             Column(
                 f"reason_place {m}", say("Reasons kept ({method}), 0 to 1", method=name_of(m)), 2
             )
             for m in methods
         ),
+        Column("agreement", say("Agrees with base, %"), 1),
+        Column("zipped", say("Zipped")),
         Column("latency_p50", say("A row, p50")),
         Column("latency_p95", say("p95")),
-        Column("latency_ratio", say("Time × base"), 2),
+        Column("mcnemar_p", "p", 2),
+        Column("calibration_error", say("Calibration error"), 3),
+        Column("ece", say("Calibration error"), 3),
         Column("load", say("Load")),
         Column("peak_memory", say("Peak memory, MB"), 0),
     ]
