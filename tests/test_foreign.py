@@ -27,6 +27,7 @@ FILES = {
     "net.json": (b'{"class_name": "Sequential", "config": []}', "--architecture"),
     "other.json": (b'{"a": ', "JSON and no model"),
     "nothing.keras": (b"", "is empty"),
+    "half.keras": (b"PK\x03\x04" + bytes(90), "an archive whose end is missing"),
     "hello.keras": (b"hello", "is not a model; .*model.save"),
 }
 ARCHIVES = {

@@ -36,7 +36,7 @@ def write_with(path: Path, write: Callable[[Path], object]) -> Path:
         raise OutputError(
             f"cannot write {path} ({error.strerror or error})",
             "a file in a writable folder with room on its disk",
-            "choose another --out",
+            "choose another place",
         ) from error
     finally:
         if temporary is not None:

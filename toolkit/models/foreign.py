@@ -72,6 +72,8 @@ def _file(path: Path) -> tuple[str, str]:
         )
     if not start:
         return "empty", "fetch or save it again"
+    if start.startswith(b"PK"):
+        return "an archive whose end is missing", "fetch or save it again"
     return "not a model", "save it with model.save('model.keras')"
 
 
