@@ -39,6 +39,7 @@ def verify(
     """Check a bundle by its hashes and samples, or a page by explaining some rows again.
 
     Example: toolkit verify bundle.zip
+
     Example: toolkit verify why.html small/base.onnx small/int8.onnx --data digits
 
     Nothing in the bundle is run. Exit code 1 when a file was changed or an answer differs.
