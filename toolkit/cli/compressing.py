@@ -102,17 +102,17 @@ def compress(
 
     recipes = [recipe_named(name) for name in (known() if recipe == ["all"] else recipe or ())]
     given = kind_of(model) == "onnx"
+    splits = options.loaded(
+        data,
+        scale=scale,
+        offset=offset,
+        seed=seed,
+        label=label,
+        text=text,
+        size=size,
+        drop=drop,
+    )
     with nullcontext() if given else on(devices, mixed=mixed), working(jobs, backend, scheduler):
-        splits = options.loaded(
-            data,
-            scale=scale,
-            offset=offset,
-            seed=seed,
-            label=label,
-            text=text,
-            size=size,
-            drop=drop,
-        )
         words = options.vocabulary_of(model, vocabulary)
         opened: Any = model
         if given:
