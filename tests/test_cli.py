@@ -268,7 +268,7 @@ def bad(tmp_path_factory, saved):
     [
         (["compress", "missing.keras", "--data", "digits"], "does not exist"),
         (["compress", "{bad}/text.keras", "--data", "digits"], "not a model"),
-        (["compress", "{bad}/cut.keras", "--data", "digits"], "not a model"),
+        (["compress", "{bad}/cut.keras", "--data", "digits"], "an archive whose end is missing"),
         (["compress", "{onnx}", "--data", "wine"], "shape"),
         (["compress", "{onnx}", "--data", "digits", "--recipe", "distil"], "the base is an .onnx"),
         (["compress", "{model}", "--data", "digits", "--slice", "x"], "column of a table"),
