@@ -176,6 +176,7 @@ def test_what_data_do_not_have_is_refused_with_what_they_have():
         ({"hidden": "blurr"}, "did you mean blur"),
         ({"players": "grid", "groups": (("a", ("b",)),)}, "players groups"),
         ({"patches": 0}, "0 patches"),
+        ({"patches": 100_000}, "100000 patches; 1 to 4096"),
         ({"colour": (1.0,)}, "hidden colour"),
     ],
 )

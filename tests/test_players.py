@@ -1,15 +1,8 @@
 import numpy as np
 import pytest
 
-from toolkit.errors import DataError, RecipeError
-from toolkit.explainers.players import (
-    features,
-    grid,
-    players_for,
-    regions,
-    squares,
-    superpixels,
-)
+from toolkit.errors import DataError
+from toolkit.explainers.players import features, grid, players_for, superpixels
 from toolkit.glossary import Data
 
 CLASSES = ("a", "b")
@@ -108,9 +101,3 @@ def test_rows_that_cannot_be_explained():
         players_for(np.float32([1, np.nan, 2]), data)
     with pytest.raises(DataError, match="shape"):
         players_for(np.float32([1, 2]), data)
-
-
-@pytest.mark.parametrize("cut", [squares, regions])
-def test_more_patches_than_anybody_can_wait_for_are_refused(cut):
-    with pytest.raises(RecipeError, match="100000 patches; at most 4096"):
-        cut(np.zeros((28, 28, 1), np.float32), 100_000)

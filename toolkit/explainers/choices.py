@@ -33,7 +33,8 @@ HIDDEN: dict[str, tuple[Kind, ...]] = {
 }
 """What `hidden` may be, and of which data."""
 
-_PIXELS = 4096
+_MOST = 4096
+"""Parts of a picture: nobody can wait for more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +67,8 @@ class Choice:
             raise RecipeError(
                 f"groups of columns and players '{self.players}'", "players groups", "leave one out"
             )
-        if self.patches < 1:
-            raise RecipeError(f"{self.patches} patches", "1 or more", "16 is a fair number")
+        if not 1 <= self.patches <= _MOST:
+            raise RecipeError(f"{self.patches} patches", f"1 to {_MOST}", "16 is a fair number")
         if self.rows is not None and self.rows < 1:
             raise RecipeError(f"{self.rows} background rows", "1 or more", "100 is a fair number")
         if self.colour and self.hidden != "colour":
@@ -133,9 +134,9 @@ def _players(usual: Players, background: Data, choice: Choice) -> Players:
         return usual
     h, w = usual.x.shape[:2]
     if choice.players == "pixels":
-        if h * w > _PIXELS:
+        if h * w > _MOST:
             raise RecipeError(
-                f"{h * w} pixels as players", f"at most {_PIXELS}", "take grid or superpixels"
+                f"{h * w} pixels as players", f"at most {_MOST}", "take grid or superpixels"
             )
         return kinds.recut(usual, np.arange(h * w).reshape(h, w), "pixel")
     way = choice.players or kinds.usual_cut(usual.x)

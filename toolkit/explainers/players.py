@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.errors import DataError, RecipeError
+from toolkit.errors import DataError
 from toolkit.glossary import Data, Doubles, Floats, Ints, Predictor
 
 Coalitions = NDArray[np.bool_]
@@ -19,9 +19,6 @@ ROWS = 100
 
 PATCHES = 16
 """Players of a picture: more of them cannot be told apart reliably on a CPU."""
-
-MOST_PATCHES = 4096
-"""As many as pixels may play: nobody can wait for more."""
 
 _SMALL = 64
 _VALUES = 2**22
@@ -138,17 +135,11 @@ def superpixels(x: Floats, background: Data, *, patches: int = PATCHES) -> Playe
 def squares(x: Floats, patches: int = PATCHES) -> Ints:
     """The player of each pixel of a picture, i64 (h, w), in a grid of about `patches`."""
     h, w = x.shape[:2]
-    _many(patches)
     side = round(patches**0.5)
     down = np.minimum(np.arange(h) * min(side, h) // h, side - 1)
     across = np.minimum(np.arange(w) * min(side, w) // w, side - 1)
     segments: Ints = down[:, None] * min(side, w) + across[None, :]
     return segments.astype(np.int64)
-
-
-def _many(patches: int) -> None:
-    if patches > MOST_PATCHES:
-        raise RecipeError(f"{patches} patches", f"at most {MOST_PATCHES}", "16 is a fair number")
 
 
 def regions(x: Floats, patches: int = PATCHES) -> Ints:
@@ -158,7 +149,6 @@ def regions(x: Floats, patches: int = PATCHES) -> Ints:
     """
     from skimage.segmentation import slic
 
-    _many(patches)
     low, high = float(x.min()), float(x.max())
     shown = (x - low) / (high - low) if high > low else np.zeros_like(x)
     found = slic(shown, n_segments=patches, compactness=20, start_label=0, channel_axis=-1)
