@@ -36,8 +36,7 @@ class Smoother:
     """Values are linear in the answers: gain f64 (k, m) of the pairs, share f64 (k,) of the sum.
 
     influence: f64 (k, m), how far each value moves with how far an answer is off. others: f64
-    (m, m + 1), which gives that from all answers and the sum; None where it is what the fit leaves,
-    divided by what each answer does not determine of its own fit, rest f64 (m,).
+    (m, m + 1), which gives that from all answers and the sum; None where it is what the fit leaves.
     """
 
     design: Design
@@ -45,7 +44,6 @@ class Smoother:
     gain: Doubles
     share: Doubles
     influence: Doubles
-    rest: Doubles
     others: Doubles | None = None
 
     @property
@@ -86,7 +84,7 @@ class Smoother:
         fit = np.zeros_like(pairs)
         for j in range(found.shape[1]):
             fit += found[:, j, None] * self.signs[:, j]
-        return (pairs - fit) / self.rest
+        return pairs - fit
 
 
 @lru_cache(maxsize=64)
@@ -109,8 +107,9 @@ def _least_squares(design: Design, signs: Doubles) -> Smoother:
     one = inverse.sum(axis=1)
     share = one / one.sum()
     gain = free - np.outer(share, free.sum(axis=0))
-    rest = np.maximum(1 - (signs.T * gain).sum(axis=0), 1e-3)
-    return Smoother(design, signs, gain, share, gain, rest)
+    # of what is left, an answer that determines its own fit hides the more
+    hidden = np.maximum(1 - (signs.T * gain).sum(axis=0), 1e-3)
+    return Smoother(design, signs, gain, share, gain / hidden)
 
 
 def _kriging(design: Design, signs: Doubles) -> Smoother:
@@ -149,8 +148,7 @@ def _kriging(design: Design, signs: Doubles) -> Smoother:
     part, times = _shares(design)
     more = part @ (fitted + (times - 1)[:, None] * others)
     influence = (gain + part * times) / 2
-    rest = np.ones(m)
-    return Smoother(design, signs, gain + more[:, :m], share + more[:, m], influence, rest, others)
+    return Smoother(design, signs, gain + more[:, :m], share + more[:, m], influence, others)
 
 
 def _shares(design: Design) -> tuple[Doubles, Doubles]:
