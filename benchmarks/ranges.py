@@ -8,11 +8,11 @@ made larger, right means that it answers as its float does), and four that are t
 (shapes inferred and folded first, a step a channel, U8S8, 7 bits), quantize_dynamic as it comes,
 and, where they are installed, onnxsim before the recommended way, Intel's onnx-neural-compressor
 (which wants transformers), and ai-edge-litert with the TFLite files of MLPerf Tiny. All that
-calibrate are given the same 200 rows. --never-slower: the mix of float and integer layers that is
-found, or the float file where there is none. right: of the test rows on CPUs whose sums clip (avx2)
-and on all others. near: mean change of a probability on the others. x float: time of one row on one
-thread beside the float file, interleaved, median and 95 % interval. --quick: 200 test rows, not
-1,000.
+calibrate are given the same 200 rows. --never-slower: int8 where it is no slower, else the mix of
+float and integer layers that is found, or the float file where there is none. right: of the test
+rows on CPUs whose sums clip (avx2) and on all others. near: mean change of a probability on the
+others. x float: time of one row on one thread beside the float file, interleaved, median and 95 %
+interval. --quick: 200 test rows, not 1,000.
 """
 
 import argparse
@@ -135,13 +135,13 @@ def ours(name, *before):
 
 
 def never_slower(model, fit):
-    """`compress --recipe int8 --never-slower`: its mix with layers in float, or int8 as it is."""
+    """What `compress --recipe int8 --never-slower` takes: int8, its mix, or the float as it was."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "float.onnx"
         onnx.save(model, source)
         parts = replace(splits, fit=fit)
         found = compress(source, parts, ["int8"], budget=Budget(never_slower=True), out=folder)
-        return onnx.load({a.name: a.path for a in found.candidates}.get("int8-quick", source))
+        return onnx.load(found.chosen.path if found.chosen else source)
 
 
 WAYS = {
