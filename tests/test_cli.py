@@ -450,6 +450,10 @@ def test_the_demo_from_end_to_end(tmp_path, capsys):
     )
     assert code == 0
     assert "page: " in out
+    assert (
+        f"toolkit demo --data wine --epochs 20 --rows 2 --out {tmp_path.name}<"
+        in (tmp_path / "compression.html").read_text()
+    )
     pages = {p.name for p in tmp_path.glob("*.html")}
     assert pages == {"compression.html", "explanation.html", "reasons.html"}
     from toolkit.recipe import USUAL

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from toolkit import report, run
@@ -40,11 +40,12 @@ def demonstrate(
     rows: int = 12,
     seed: int = 0,
     lang: str = "en",
+    command: str = "",
 ) -> Demonstration:
     """Train the reference classifier, compress it, explain base and choice, write the pages.
 
     epochs None: 10 for many training rows; sets below 5,000 rows, which have few steps an epoch,
-    get 100. lang: of the pages.
+    get 100. lang: of the pages. command: what asked for it, for the page that says how to repeat it.
     """
     steps: dict[str, float] = {}
     folder = writable_folder(out)
@@ -65,6 +66,8 @@ def demonstrate(
         why = with_layers(why, frontier.base.path, splits)
     with _timed(steps, "write pages"):
         found = checked(joined(frontier.run, why))
+        if command:
+            found = replace(found, settings={**found.settings, "command": command})
         run.save(found, folder / "run.json")
         pages = report.write(found, folder, lang=lang)
     return Demonstration(found, pages, steps)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from toolkit.cli import figures, options, screen
+from toolkit.cli.given import command
 
 
 def demo(
@@ -38,7 +39,9 @@ def demo(
         splits = options.loaded(
             data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=size
         )
-        done = demonstrate(splits, out=out, epochs=epochs, rows=rows, seed=seed, lang=lang)
+        done = demonstrate(
+            splits, out=out, epochs=epochs, rows=rows, seed=seed, lang=lang, command=command()
+        )
     if as_json:
         screen.say_json({**figures.plain(done.run), "steps": done.steps})
         return 0

@@ -19,10 +19,14 @@ def keep(program: str, arguments: list[str]) -> None:
     _words.set((program, *arguments))
 
 
+def command() -> str:
+    """The words of this call; where files lie is nobody else's business, so by name alone."""
+    return shlex.join(map(_named, _words.get()))
+
+
 def noted(run: Run) -> Run:
-    """The run with the command; where files lie is nobody else's business, so by name alone."""
-    command = shlex.join(map(_named, _words.get()))
-    return replace(run, settings={**run.settings, "command": command})
+    """The run with the command."""
+    return replace(run, settings={**run.settings, "command": command()})
 
 
 def _named(word: str) -> str:
