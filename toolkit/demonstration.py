@@ -45,7 +45,7 @@ def demonstrate(
     """Train the reference classifier, compress it, explain base and choice, write the pages.
 
     epochs None: 10 for many training rows; sets below 5,000 rows, which have few steps an epoch,
-    get 100. lang: of the pages. command: what asked for it, for the page that says how to repeat it.
+    get 100. lang: of the pages. command: what asked for it, for the page to say how to repeat it.
     """
     steps: dict[str, float] = {}
     folder = writable_folder(out)

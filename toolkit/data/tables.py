@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, nullcontext
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from toolkit.data.frames import frame_of, frames_of, is_number, pieces_of, settings_of
 from toolkit.data.splits import Raw
 from toolkit.errors import DataError, near
 from toolkit.glossary import Data, Floats
@@ -17,7 +18,6 @@ from toolkit.glossary import Data, Floats
 TABLES = (".csv", ".tsv", ".data", ".parquet")
 """Files that are read as tables."""
 
-MOST_COLUMNS = 10_000
 MOST_CATEGORIES = 1_000
 """More distinct texts in a column are names or identifiers, which say nothing about a new row."""
 
@@ -25,15 +25,12 @@ _LABELS = ("label", "class", "target", "y", "outcome", "category", "species", "s
 _NUMBERINGS = ("id", "index", "rownumber", "row", "rowid", "no", "nr", "number", "sno", "sl.no")
 """What people call a column that counts the rows from one to the next."""
 
-_MISSING = ["", "?", "NA", "N/A", "nan", "NaN", "null", "NULL", "None", "-"]
 _DATE = re.compile(
     r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T]\d.*)?"
     r"|\d{1,2}:\d{2}(:\d{2}.*)?"
     r"|[A-Z][a-z]{2,8}\.? \d{1,2},? \d{4}.*|\d{1,2}[ -][A-Z][a-z]{2,8}[ -]\d{2,4}.*"
 )
 _WRITTEN_NUMBER = re.compile(r"[$€£]? ?[-+]?\d[\d.,' ]*(e[-+]?\d+)? ?[%$€£]?", re.IGNORECASE)
-_MARKS = (b"\xff\xfe", b"\xfe\xff")
-_MIXED = re.compile(rb"\xff\xfe|\xfe\xff|[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}")
 _FEW = 20
 """Fewer different texts in a column are categories, whatever they look like."""
 
@@ -48,7 +45,7 @@ def read(path: Path, label: str = "", text: str = "", drop: Sequence[str] = ()) 
     filled by the median of the training rows, missing texts are a category of their own.
     Raises DataError for dates, identifiers, broken text, too many columns.
     """
-    frame, encoding = _frame(path)
+    frame, encoding = frame_of(path)
     frame.columns = [str(name).strip() for name in frame.columns]
     for name in drop:
         if name not in frame.columns:
@@ -120,14 +117,14 @@ def chunks(path: Path, like: Data, size: int) -> Iterator[Floats]:
     Raises DataError for a missing column and for a text that is no category there.
     """
     if path.suffix.lower() == ".parquet":
-        frames: Generator[Any] = _pieces(path, size)
+        frames: Generator[Any] = pieces_of(path, size)
     else:
         texts = [like.features[place] for place in like.categories]
-        settings, names, _ = _settings(path)
+        settings, names, _ = settings_of(path)
         if names is None:
             # a code of a category may look like a number
             settings["dtype"] = dict.fromkeys(texts, str)
-        frames = _read_csv(path, settings, names, size)
+        frames = frames_of(path, settings, names, size)
     with closing(frames):
         for frame in frames:
             frame.columns = [str(name).strip() for name in frame.columns]
@@ -162,31 +159,6 @@ def _as_there(path: Path, frame: Any, like: Data) -> Floats:
     return out
 
 
-def _pieces(path: Path, size: int) -> Generator[Any]:
-    """A .parquet as frames of `size` rows and a shorter last one."""
-    import pandas as pd
-
-    try:
-        from pyarrow import ArrowException  # type: ignore[import-untyped]
-        from pyarrow.parquet import ParquetFile  # type: ignore[import-untyped]
-    except ImportError as error:
-        raise _without_pyarrow(path) from error
-    left: list[Any] = []
-    try:
-        for batch in ParquetFile(path).iter_batches(batch_size=size):
-            frame = batch.to_pandas()
-            left.append(frame if frame.index.names == [None] else frame.reset_index())
-            whole = pd.concat(left, ignore_index=True)
-            while len(whole) >= size:
-                yield whole.iloc[:size]
-                whole = whole.iloc[size:]
-            left = [whole]
-    except (ArrowException, OSError) as error:
-        raise _unreadable(path, error) from error
-    if left and len(left[0]):
-        yield left[0]
-
-
 def _is_prose(values: Any) -> bool:
     """Whether a column holds sentences: texts of several words that hardly repeat."""
     if values.dtype.kind in "biufmM":
@@ -208,135 +180,6 @@ def _prose(path: Path, frame: Any, target: str, text: str, facts: dict[str, Any]
     if labels.dtype.kind not in "iufb":
         labels = np.array([str(value).strip() for value in labels])
     return Raw(path.stem, prose, labels, facts={"label": target, "text": text, **facts})
-
-
-def _frame(path: Path) -> tuple[Any, dict[str, str]]:
-    """The table, and its encoding where it is not UTF-8."""
-    import pandas as pd
-
-    if path.suffix.lower() != ".parquet":
-        settings, names, encoding = _settings(path)
-        (frame,) = _read_csv(path, settings, names)
-        return frame, ({} if encoding[:3] == "utf" else {"encoding": encoding})
-    try:
-        frame = pd.read_parquet(path)
-    except ImportError as error:
-        raise _without_pyarrow(path) from error
-    except (ValueError, OSError) as error:
-        raise _unreadable(path, error) from error
-    return (frame if frame.index.names == [None] else frame.reset_index()), {}
-
-
-def _settings(path: Path) -> tuple[dict[str, Any], list[str] | None, str]:
-    """How pandas must read a table of text, its names where pandas gets them wrong, its encoding.
-
-    Names are "" where the file has none.
-    """
-    try:
-        encoding = _encoding(path)
-        with path.open(encoding=encoding, newline="") as stream:
-            first = stream.readline(MOST_COLUMNS * 100)
-            start = stream.read(2**16)
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path} is not UTF-8 (byte {error.start})", "text in UTF-8", "save it as UTF-8"
-        ) from error
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    separator = max(",;\t|", key=first.count)
-    if first.count(separator) >= MOST_COLUMNS:
-        raise DataError(
-            f"{path} has {first.count(separator) + 1:,} columns or more",
-            f"at most {MOST_COLUMNS:,}",
-            "choose the columns that matter",
-        )
-    spaced = separator not in first and len(first.split()) > 1
-    cells = first.split() if spaced else first.strip().split(separator)
-    # a number among the names of columns means that there are no names
-    headless = any(_is_number(cell) for cell in cells)
-    settings = {
-        "sep": r"\s+" if spaced else separator,
-        "header": None if headless else 0,
-        "skipinitialspace": True,
-        # where commas do not part the values, they may stand before the decimals
-        "decimal": "," if separator != "," and _has_decimal_commas(start) else ".",
-        "na_values": _MISSING,
-        "keep_default_na": False,
-        "encoding": encoding,
-    }
-    cells = [cell.strip().strip('"') for cell in cells]
-    if headless:
-        return settings, [], encoding
-    # pandas would rename the second of two equal names
-    return settings, (cells if len(set(cells)) < len(cells) else None), encoding
-
-
-def _read_csv(
-    path: Path, settings: dict[str, Any], names: list[str] | None, size: int | None = None
-) -> Generator[Any]:
-    """The table as one frame, or in frames of `size` rows."""
-    import pandas as pd
-
-    try:
-        read = pd.read_csv(path, chunksize=size, **settings)
-        with nullcontext([read]) if size is None else read as frames:
-            for frame in frames:
-                if not isinstance(frame.index, pd.RangeIndex):
-                    raise DataError(
-                        f"{path} has more values than names of columns in its rows",
-                        "one name a column",
-                        "correct its first line",
-                    )
-                if names is not None:
-                    numbered = [f"column {i + 1}" for i in range(frame.shape[1])]
-                    frame.columns = names[: frame.shape[1]] or numbered
-                yield frame
-    except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
-        raise _unreadable(path, error) from error
-
-
-def _without_pyarrow(path: Path) -> DataError:
-    return DataError(f"reading {path} needs pyarrow", "a .csv, or pyarrow", "pip install pyarrow")
-
-
-def _unreadable(path: Path, error: Exception) -> DataError:
-    return DataError(
-        f"cannot read {path} ({str(error)[:120]})", "a table with one row a line", "check it"
-    )
-
-
-def _encoding(path: Path) -> str:
-    """UTF-8, or UTF-16 where its mark says so, or what a spreadsheet on Windows writes.
-
-    Raises UnicodeDecodeError for bytes that are text in none of these, and for UTF-8 that is
-    broken: it has letters of several bytes among others, or marks in its middle.
-    """
-    with path.open("rb") as stream:
-        if stream.read(2) in _MARKS:
-            return "utf-16"
-    try:
-        _decoded(path, "utf-8-sig")
-    except UnicodeDecodeError as error:
-        with path.open("rb") as stream:
-            mixed = any(_MIXED.search(line) for line in iter(lambda: stream.readline(2**20), b""))
-        if mixed:
-            raise
-        try:
-            _decoded(path, "cp1252")
-        except UnicodeDecodeError:
-            raise error from None
-        return "cp1252"
-    return "utf-8-sig"
-
-
-def _decoded(path: Path, encoding: str) -> None:
-    with path.open(encoding=encoding, newline="") as stream:
-        while stream.read(2**20):
-            pass
-
-
-def _has_decimal_commas(text: str) -> bool:
-    return bool(re.search(r"\d,\d", text)) and not re.search(r"\d\.\d", text)
 
 
 def _label(frame: Any, wanted: str) -> tuple[str, bool]:
@@ -383,7 +226,7 @@ def _column(values: Any, name: str) -> tuple[Any, tuple[str, ...]]:
     found, codes = np.unique(text, return_inverse=True)
     written = [value for value in found if _WRITTEN_NUMBER.fullmatch(value)]
     if len(found) > _FEW and len(written) > 0.9 * len(found):
-        odd = next((v for v in found if v != "missing" and not _is_number(v)), written[0])
+        odd = next((v for v in found if v != "missing" and not is_number(v)), written[0])
         raise DataError(
             f"column '{name}' holds numbers written as texts ('{odd}')",
             "numbers such as 1234.5",
@@ -405,11 +248,3 @@ def _dated(name: str, value: object) -> DataError:
         "numbers and categories",
         f"make numbers of it, such as a month or an age in days, or leave it out: --drop '{name}'",
     )
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell.strip().strip('"'))
-    except ValueError:
-        return False
-    return True
