@@ -1,0 +1,128 @@
+"""Wrong input at the command line: one line, exit code 2, nothing left behind."""
+
+import numpy as np
+import pytest
+
+from tests.test_cli import called
+
+
+@pytest.fixture(scope="module")
+def bad(tmp_path_factory, saved):
+    """Files that are not what they should be."""
+    folder = tmp_path_factory.mktemp("bad")
+    (folder / "text.keras").write_text("hello")
+    (folder / "cut.keras").write_bytes(saved.read_bytes()[:2000])
+    x, y = np.zeros((300, 4, 4), np.float32), np.arange(300) % 10
+    np.savez(folder / "shape.npz", x_train=x, y_train=y)
+    x, y = np.zeros((60, 8, 8), np.float32), np.arange(60) % 10
+    x[3] = np.nan
+    np.savez(folder / "nan.npz", x_train=x, y_train=y)
+    np.savez(folder / "empty.npz", x_train=x[:0], y_train=y[:0])
+    np.savez(
+        folder / "labels.npz",
+        x_train=np.zeros((60, 8, 8)),
+        y_train=y,
+        x_test=np.zeros((3, 8, 8)),
+        y_test=[0, 1, 77],
+    )
+    np.savez(folder / "classes.npz", x_train=np.zeros((60, 8, 8)), y_train=np.arange(60) % 3)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["compress", "missing.keras", "--data", "digits"], "does not exist"),
+        (["compress", "{bad}/text.keras", "--data", "digits"], "not a model"),
+        (["compress", "{bad}/cut.keras", "--data", "digits"], "an archive whose end is missing"),
+        (["compress", "{onnx}", "--data", "wine"], "shape"),
+        (["compress", "{onnx}", "--data", "digits", "--recipe", "distil"], "the base is an .onnx"),
+        (["compress", "{model}", "--data", "digits", "--slice", "x"], "column of a table"),
+        (["compress", "{model}", "--data", "digits", "--require", "flips class:x < 1"], "class:x"),
+        (["compress", "{model}", "--data", "digit"], "did you mean digits"),
+        (["compress", "{model}", "--data", "no/such.npz"], "no data file"),
+        (["compress", "{model}", "--data", "{bad}/shape.npz"], "shape"),
+        (["compress", "{model}", "--data", "{bad}/nan.npz"], "NaN"),
+        (["compress", "{model}", "--data", "{bad}/empty.npz"], "shape (0, 8, 8)"),
+        (["compress", "{model}", "--data", "{bad}/labels.npz"], "label 77"),
+        (["compress", "{model}", "--data", "{bad}/classes.npz"], "10 classes"),
+        (["compress", "{model}", "--data", "digits", "--recipe", "int-8"], "did you mean int8"),
+        (["compress", "{model}", "--data", "digits", "--max-drop", "-1"], "above 0"),
+        (["compress", "{model}", "--data", "digits", "--max-dorp", "1"], "max-dorp"),
+        (["compress", "{model}"], "--data"),
+        (["explain", "{onnx}", "--data", "digits", "--method", "shap"], "did you mean"),
+        (["explain", "{onnx}", "--data", "digits", "--method", "integrated"], "give the Keras"),
+        (["explain", "{onnx}", "--data", "digits", "--players", "groups"], "grid, superpixels"),
+        (["explain", "{onnx}", "--data", "digits", "--hidden", "mask"], "hidden mask of image"),
+        (["explain", "{onnx}", "--data", "digits", "--rows", "a"], "--rows a"),
+        (["explain", "{onnx}", "--data", "digits", "--rows", "3,9999"], "row 9999"),
+        (["explain", "{onnx}", "--data", "wine"], "shape"),
+        (["explain", "{onnx}", "--data", "digits", "--min-agreement", "0.9"], "--against"),
+        (["explain", "{onnx}", "--data", "digits", "--ceiling", "{onnx}"], "--against"),
+        (["explain", "{onnx}", "--data", "digits", "--junit", "g.xml"], "--against"),
+        (
+            ["explain", "{onnx}", "--against", "{model}", "--data", "digits", "--junit", "g.xml"],
+            "--min-agreement",
+        ),
+        (
+            [
+                "explain",
+                "{onnx}",
+                "--against",
+                "{model}",
+                "--data",
+                "digits",
+                "--rows",
+                "1,2",
+                "--min-agreement",
+                "0.8",
+            ],
+            "at least 8",
+        ),
+        (
+            [
+                "explain",
+                "{onnx}",
+                "--against",
+                "{model}",
+                "--data",
+                "digits",
+                "--min-agreement",
+                "1.5",
+            ],
+            "0 (as random) to 1",
+        ),
+        (["measure", "{model}", "--data", "digits"], "Keras file"),
+        (["measure", "{onnx}"], "--data"),
+        (["measure", "{onnx}", "--data", "wine", "--slice", "hueue"], "did you mean hue"),
+        (["measure", "{onnx}", "--data", "digits", "--require", "flips class:12 < 1"], "class:12"),
+        (["measure", "{onnx}", "--data", "digits", "--require", "speed > 1"], "speed"),
+        (["measure", "{onnx}", "--import", "x.json"], "one folder"),
+        (["verify", "{model}"], "holds"),
+        (["verify", "missing.zip"], "no file at"),
+        (["compress", "{model}", "--data", "digits", "--bundle", "b.tar"], "ends in .zip"),
+        (["train", "--data", "digits", "--model", "mpl"], "did you mean mlp"),
+        (["train", "--data", "digits", "--optimizer", "adm"], "did you mean adam"),
+        (["train", "--data", "digits", "--epochs", "x"], "epochs"),
+        (["nothing"], "nothing"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(  # noqa: PLR0917
+    arguments, said, bad, saved, frontier, tmp_path, capsys
+):
+    names = {"bad": bad, "model": saved, "onnx": frontier.base.path}
+    arguments = [a.format(**names) for a in arguments]
+    command = arguments[0]
+    out = {
+        "compress": tmp_path / "o",
+        "explain": tmp_path / "o.html",
+        "train": tmp_path / "o.keras",
+    }
+    if command in out:
+        arguments += ["--out", str(out[command])]
+    code, printed, error = called(capsys, *arguments)
+    assert code == 2
+    assert printed == ""
+    assert said in error
+    assert len(error.strip().splitlines()) == 1
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
