@@ -13,7 +13,7 @@ def test_a_value_that_fills_gaps_is_marked():
     run = Run("t", "now", "explain", "base", None, data)
     row = decision(0)
     row.x[1] = np.float32(0.1)
-    assert table(run, row) == [("age", "30"), ("pay", "0.100, or a gap so filled")]
+    assert table(run, row) == [("age", "30"), ("pay", "0.100 or gap")]
     row.x[1] = 0.2
     assert table(run, row) == [("age", "30"), ("pay", "0.200")]
     assert table(Run("t", "now", "explain", "base", None, DATA), row)[1] == ("pay", "0.200")

@@ -125,7 +125,7 @@ def table(run: Run, decision: Decision) -> list[tuple[str, str]]:
         inside = known and value == int(value) and 0 <= int(value) < len(known)
         text = str(known[int(value)]) if inside else plain(value)
         gap = names[i] in fill and value == np.float32(fill[names[i]])
-        shown.append(say("{value}, or a gap so filled", value=text) if gap else text)
+        shown.append(say("{value} or gap", value=text) if gap else text)
     return list(zip(names, shown, strict=True))
 
 
