@@ -2,7 +2,7 @@
 
 TOOLKIT_DATA=FOLDER_WITH_CIFAR10_NPZ python benchmarks/cifar_teacher.py [--quick] [--out FILE.keras]
 
-All 50,000 training images, 16 epochs, seed 0; the learning rate rises and falls once (Smith 2018).
+All 50,000 training images, 11 epochs, seed 0; the learning rate rises and falls once (Smith 2018).
 --quick: 2,000 images, one epoch. Prints the accuracy on the 1,000 test images after each epoch. A
 run that was stopped goes on with the epoch it was in; its images come in another order then.
 """
@@ -27,7 +27,7 @@ asked = argparse.ArgumentParser()
 asked.add_argument("--quick", action="store_true")
 asked.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()) / "teacher.keras")
 args = asked.parse_args()
-epochs = 1 if args.quick else 16
+epochs = 1 if args.quick else 11
 keras.utils.set_random_seed(0)
 with np.load(Path(os.environ["TOOLKIT_DATA"]) / "cifar10.npz", allow_pickle=False) as held:
     x, y = held["x_train"], held["y_train"].reshape(-1)
@@ -44,14 +44,13 @@ def block(tensor, filters):
 
 first = keras.Input((32, 32, 3))
 h = block(layers.Rescaling(1 / 64, -2.0)(first), 32)
-h = layers.MaxPooling2D()(block(h, 64))
+h = block(layers.MaxPooling2D()(h), 64)
 h = layers.Add()([h, block(block(h, 64), 64)])
 h = layers.MaxPooling2D()(block(h, 128))
 h = layers.MaxPooling2D()(block(h, 256))
 h = layers.Add()([h, block(block(h, 256), 256)])
 h = layers.Dense(10, use_bias=False)(layers.GlobalMaxPooling2D()(h))
 teacher = keras.Model(first, layers.Softmax()(layers.Rescaling(1 / 8)(h)))
-kernels = [layer.kernel for layer in teacher.layers if hasattr(layer, "kernel")]
 steps = epochs * (len(x) // BATCH)
 
 
@@ -66,13 +65,8 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
         return {}
 
 
-class Decay(keras.callbacks.Callback):
-    """Weight decay of the kernels alone, and the score after each epoch."""
-
-    def on_train_batch_end(self, batch, logs=None):
-        rate = DECAY * float(self.model.optimizer.learning_rate)
-        for kernel in kernels:
-            kernel.assign(kernel * (1 - rate))
+class Score(keras.callbacks.Callback):
+    """The score after each epoch."""
 
     def on_epoch_end(self, epoch, logs=None):
         p = self.model.predict(x_test, batch_size=500, verbose=0)
@@ -92,13 +86,15 @@ def batches():
 
 
 start = time.perf_counter()
-sgd = keras.optimizers.SGD(OneCycle(), momentum=0.9, nesterov=True)
-teacher.compile(sgd, keras.losses.SparseCategoricalCrossentropy())
+sgd = keras.optimizers.SGD(OneCycle(), momentum=0.9, nesterov=True, weight_decay=DECAY)
+sgd.exclude_from_weight_decay(var_names=["gamma", "beta"])
+# compiled it takes two thirds of the time
+teacher.compile(sgd, keras.losses.SparseCategoricalCrossentropy(), jit_compile=True)
 teacher.fit(
     batches(),
     steps_per_epoch=len(x) // BATCH,
     epochs=epochs,
-    callbacks=[Decay(), keras.callbacks.BackupAndRestore(args.out.with_suffix(".going"))],
+    callbacks=[Score(), keras.callbacks.BackupAndRestore(args.out.with_suffix(".going"))],
     shuffle=False,
     verbose=0,
 )

@@ -5,6 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import skimage.color
+import skimage.data
+import skimage.io
+import skimage.transform
 
 from toolkit import Settings, build, load, train
 from toolkit.exporting import export
@@ -22,30 +26,42 @@ def resnet8(rows):
     return model, replace(splits, test=splits.test.rows(slice(rows)))
 
 
-def mobilenet(rows):
-    """The MobileNet of visual wake words on pictures of CIFAR-10 made three times as large.
+PHOTOGRAPHS = ("astronaut", "camera", "coffee", "motorcycle_left")
+"""Files of scikit-image, two with a person and two without."""
 
-    It never learnt these: their labels are the float net's own answers, so that `accuracy` is
+
+def mobilenet(rows):
+    """The MobileNet of visual wake words on random squares of four photographs.
+
+    Nobody labelled these: their labels are the float net's own answers, so that `accuracy` is
     agreement with it.
     """
-    splits = load(str(DATA / "cifar10.npz"))
     keras_model = open_model(MODELS / "vww_96.h5")
     whole = predictor(keras_model)
+    folder = Path(skimage.data.__file__).parent
+    photographs = [skimage.io.imread(folder / f"{name}.png") for name in PHOTOGRAPHS]
+    rng = np.random.default_rng(0)
 
-    def large(part, most):
-        x = part.x[:most] / np.float32(255)
-        x = np.repeat(np.repeat(x, 3, axis=1), 3, axis=2)
+    def square(picture):
+        side = int(rng.uniform(0.25, 1.0) * min(picture.shape[:2]))
+        top, left = (rng.integers(0, most - side + 1) for most in picture.shape[:2])
+        part = picture[top : top + side, left : left + side]
+        part = part if part.ndim == 3 else skimage.color.gray2rgb(part)
+        return skimage.transform.resize(part / 255, (96, 96), anti_aliasing=True)
+
+    def drawn(part, count):
+        x = np.stack([square(photographs[i % 4]) for i in range(count)]).astype(np.float32)
         y = whole(x).argmax(axis=1).astype(np.int64)
         return replace(part, x=x, y=y, classes=("no person", "person"))
 
-    fit = splits.fit
+    splits = load(str(DATA / "cifar10.npz"))
     fit = replace(
-        fit,
-        train=large(fit.train, 64),
-        validation=large(fit.validation, 256),
-        calibration=large(fit.calibration, 256),
+        splits.fit,
+        train=drawn(splits.fit.train, 64),
+        validation=drawn(splits.fit.validation, 256),
+        calibration=drawn(splits.fit.calibration, 256),
     )
-    splits = replace(splits, fit=fit, test=large(splits.test, rows))
+    splits = replace(splits, fit=fit, test=drawn(splits.test, rows))
     return export(keras_model, fit.validation).model, splits
 
 

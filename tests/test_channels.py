@@ -330,20 +330,59 @@ def test_a_channel_without_effect_goes_first(ranking, digits):
     data = type(low)(low.x, low.y, ("0", "1", "2"), kind="image")
     scores = RANKINGS[ranking](net, channels, data)
     ((makers, groups),) = channels.blocks().items()
-    kept = chosen(channels, scores, channels.macs(channels.all()) - 1, {makers: 12})
+    kept = chosen(channels, scores, channels.macs(channels.all()) - 1, {makers: 12}, losses=True)
     assert (kept[groups] == ~dead).all()
 
 
-def test_layers_keep_a_floor_and_whole_blocks(followed):
+@pytest.mark.parametrize("losses", [True, False])
+def test_layers_keep_a_floor_and_whole_blocks(losses, followed):
     for _, channels, _ in followed.values():
         sizes = {makers: len(groups) for makers, groups in channels.blocks().items()}
         scores = np.random.default_rng(0).random(len(channels.group))
-        kept = chosen(channels, scores, 0.0, sizes)
+        kept = chosen(channels, scores, 0.0, sizes, losses=losses)
         for groups in channels.blocks().values():
             left = int(kept[groups].sum())
             assert left >= least(len(groups))
             assert left % unit(len(groups)) == 0
         assert 0 < channels.macs(kept) < channels.macs(channels.all())
+
+
+def wide_and_narrow():
+    """A net whose first hidden layer saves sixteen times less with a channel than its second."""
+    from keras import layers as k
+
+    return flat(
+        stack((8, 8, 1), k.Conv2D(32, 1), k.Conv2D(32, 1), k.Conv2D(64, 3), k.GlobalMaxPooling2D())
+    )
+
+
+def test_the_cheapest_multiplication_goes_first():
+    """A loss is set against the multiplications that it saves."""
+    net = wide_and_narrow()
+    channels = traced(net)
+    sizes = {makers: len(groups) for makers, groups in channels.blocks().items()}
+    first, second = list(channels.blocks().values())[:2]
+    scores = np.ones(len(channels.group))
+    scores[second] = 1.5
+    most = channels.macs(channels.all()) - 1
+    kept = chosen(channels, scores, most, sizes, losses=True)
+    assert kept[first].all()
+    assert kept[second].sum() == 16
+
+
+def test_no_more_goes_than_must():
+    """The cheap channel of one layer stays when another layer's saves enough alone."""
+    net = wide_and_narrow()
+    channels = traced(net)
+    sizes = {makers: len(groups) for makers, groups in channels.blocks().items()}
+    first = next(iter(channels.blocks().values()))
+    scores = np.full(len(channels.group), 100.0)
+    scores[first] = 1.0
+    whole = channels.macs(channels.all())
+    cheap = whole - channels.macs(channels.without(first[:16]))
+    kept = chosen(channels, scores, whole - cheap - 1, sizes, losses=True)
+    assert kept[first].all()
+    assert (~kept).sum() == 16
 
 
 def test_the_pass_reaches_its_share(cnn, digits):

@@ -30,6 +30,8 @@ ROUNDING = "static_int8"
 """The pass that can leave layers in float."""
 ROWS = 200
 """Rows by which the effect of each layer is told."""
+NAMED = 3
+"""So many layers are named in a sentence."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,6 +139,16 @@ def accurate(one: Made, bench: Bench, *, limit: float, n: int) -> Mix:
     return _put_back(one, best, {e.layer: e for e in errors if e.layer in kept}, costs, len(rows))
 
 
+def some_of(names: Sequence[str]) -> str:
+    """The first of many names and the number of the others; facts and recipe hold them all.
+
+    >>> some_of("abcde")
+    'a, b, c and 2 more'
+    """
+    few = ", ".join(names[:NAMED])
+    return few if len(names) <= NAMED else f"{few} and {len(names) - NAMED} more"
+
+
 def _put_back(
     one: Made, best: Made, layers: dict[str, LayerError], costs: dict[str, int], rows: int
 ) -> Mix:
@@ -156,7 +168,7 @@ def _put_back(
         "Allow a larger drop for a smaller file.",
         n=len(layers),
         name=one.recipe.name,
-        layers=", ".join(layers),
+        layers=some_of(list(layers)),
         more=more,
     )
     return Mix(replace(best, facts=(*best.facts, facts)), finding)
@@ -214,7 +226,7 @@ def swift(one: Made, bench: Bench, *, rounds: int = 15) -> Mix | None:
         name=one.recipe.name,
         own=own,
         n=len(layers),
-        layers=", ".join(layers),
+        layers=some_of(list(layers)),
         value=value,
     )
     return Mix(replace(best, recipe=renamed, facts=(*best.facts, facts)), finding)

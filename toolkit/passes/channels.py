@@ -13,7 +13,7 @@ from toolkit.models.channels import ChannelMap, Kept, cut, traced
 from toolkit.models.graph import flat
 from toolkit.passes import teachers
 from toolkit.passes.base import Pass, countable, positive
-from toolkit.passes.ranking import RANKINGS
+from toolkit.passes.ranking import LOSSES, RANKINGS
 from toolkit.passes.tuning import tune, usual_settings
 
 LEAST = 8
@@ -68,7 +68,8 @@ class Channels(Pass):
         for step in range(1, self.steps + 1):
             most = whole * (1 - self.share) ** (step / self.steps)
             scores = RANKINGS[self.ranking](now, before, some)
-            smaller = cut(now, before, chosen(before, scores, most, sizes))
+            kept = chosen(before, scores, most, sizes, losses=self.ranking in LOSSES)
+            smaller = cut(now, before, kept)
             now, history = tune(
                 smaller, fit, settings, teacher=teacher, subject="fewer channels", seed=seed
             )
@@ -94,24 +95,45 @@ class Channels(Pass):
         return Step(now, facts)
 
 
-def chosen(channels: ChannelMap, scores: Doubles, most: float, sizes: dict[Any, int]) -> Kept:
+def chosen(
+    channels: ChannelMap, scores: Doubles, most: float, sizes: dict[Any, int], *, losses: bool
+) -> Kept:
     """Keep the channels that matter, until at most `most` multiplications are left.
 
-    scores: f64 (channels,), by group. They are compared among all layers after each block was
-    divided by its mean: divided by its norm, the widest layers would all but vanish (half of a
-    ResNet-8 by l1). sizes: block -> how many channels it had at first.
+    scores: f64 (channels,), by group. sizes: block -> how many channels it had at first. losses:
+    scores are losses, and the cheapest multiplication goes first. Other scores are compared among
+    all layers after each block was divided by its mean: divided by its norm, the widest layers
+    would all but vanish (half of a ResNet-8 by l1).
     """
     queues = {}
     for makers, groups in channels.blocks().items():
-        worth = scores[groups] / max(float(scores[groups].mean()), 1e-30)
-        queues[makers] = portions(groups, worth, sizes[makers])
-    gone: list[int] = []
-    kept = channels.all()
-    while channels.macs(kept) > most and any(queues.values()):
-        cheapest = min((q for q in queues.values() if q), key=lambda q: q[0][0])
-        gone += cheapest.pop(0)[1].tolist()
-        kept = channels.without(np.asarray(gone))
-    return kept
+        scale = 1.0 if losses else max(float(scores[groups].mean()), 1e-30)
+        queues[makers] = portions(groups, scores[groups] / scale, sizes[makers])
+    gone: list[tuple[Any, Ints]] = []
+
+    def kept(parts: list[tuple[Any, Ints]]) -> Kept:
+        return channels.without(np.concatenate([np.empty(0, np.int64), *(g for _, g in parts)]))
+
+    def price(makers: Any) -> float:
+        worth, groups = queues[makers][0]
+        if not losses:
+            return worth
+        saved = channels.macs(kept(gone)) - channels.macs(kept([*gone, (makers, groups)]))
+        return worth * len(groups) / max(saved, 1)
+
+    while channels.macs(kept(gone)) > most and any(queues.values()):
+        cheapest = min((makers for makers, queue in queues.items() if queue), key=price)
+        gone.append((cheapest, queues[cheapest].pop(0)[1]))
+    # the last portion may save more than was missing: what then need not go stays, the last of a
+    # block before what went earlier
+    ended = set()
+    for part in reversed(gone.copy()):
+        others = [one for one in gone if one is not part]
+        if part[0] not in ended and channels.macs(kept(others)) <= most:
+            gone = others
+        else:
+            ended.add(part[0])
+    return kept(gone)
 
 
 def portions(groups: Ints, worth: Doubles, size: int) -> list[tuple[float, Ints]]:
