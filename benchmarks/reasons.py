@@ -2,11 +2,13 @@
 
 [TOOLKIT_DATA=FOLDER] [TOOLKIT_MODELS=FOLDER] python benchmarks/reasons.py [--out DIR]
     [--data digits,breast_cancer,mnist.npz,adult.data,cifar10.npz] [--rows 40] [--samples 1024]
+    [--cache DIR]
 
 Each recipe is run from one trained base; distil has a larger teacher if there is one, distil-half
 and distil-reasons the base, and half its width. All models and the base trained again with another
 seed (the ceiling) answer the same questions of the same rows, drawn at random. cifar10.npz: the
-ResNet-8 of MLPerf Tiny out of TOOLKIT_MODELS, without a larger teacher and without a ceiling.
+ResNet-8 of MLPerf Tiny out of TOOLKIT_MODELS, without a larger teacher, distil-reasons and a
+ceiling, for the time they take. cache: where a run that was stopped goes on.
 Intervals are bootstrap ones over rows. Pages hold figures and attributions, and nothing of any row.
 --quick is digits and breast_cancer over 24 rows.
 """
@@ -39,6 +41,7 @@ asked.add_argument("--data", default="digits,breast_cancer")
 asked.add_argument("--rows", type=int, default=40)
 asked.add_argument("--samples", type=int, default=1024)
 asked.add_argument("--out", default="")
+asked.add_argument("--cache", type=Path)
 asked.add_argument("--quick", action="store_true")
 o = asked.parse_args()
 ROWS = 24 if o.quick else o.rows
@@ -70,7 +73,7 @@ def job(name):
     splits = replace(splits, fit=fit, test=splits.test.rows(slice(3_000)))
     if name == "cifar10.npz":
         net = models.open_model(REFERENCE / "pretrainedResnet.h5")
-        return splits, net, [*AFTER, *TAUGHT[1:]], None
+        return splits, net, [*AFTER, HALF], None
     kind, settings = SETS[name]
     nets = [
         train(models.build(kind, fit.train, seed=seed), fit, settings, seed=seed)[0]
@@ -129,10 +132,11 @@ def light(run):
 for name in o.data.split(","):
     splits, net, recipes, again = job(name)
     with tempfile.TemporaryDirectory() as folder:
-        cache = Cache(Path(folder))
+        kept = o.cache or Path(folder)
+        cache = Cache(kept)
         source = begun(net, splits.fit, cache)
         small = [predictor(source.base.content, "base")]
-        for one in make(recipes, source, cache, Path(folder)):
+        for one in make(recipes, source, cache, kept):
             if one.error is None:
                 small.append(predictor(one.content, one.recipe.name))
             else:

@@ -131,7 +131,7 @@ def _code() -> str:
 
 
 _APART = (
-    *("report", "cli", "bundle", "checks.py", "demonstration.py"),
+    *("report", "cli", "bundle", "checks", "demonstration.py"),
     *("fidelity", "explanation.py", "faithfulness.py", "studying.py", "gate.py", "flips.py"),
     *("search.py", "choice.py", "exploring.py", "mixing.py", "space.py", "surrogate.py"),
     *("jobs.py", "pareto.py", "traits.py", "verification"),

@@ -101,9 +101,9 @@ def chosen(
     """Keep the channels that matter, until at most `most` multiplications are left.
 
     scores: f64 (channels,), by group. sizes: block -> how many channels it had at first. losses:
-    scores are losses, and the cheapest multiplication goes first. Other scores are compared among
-    all layers after each block was divided by its mean: divided by its norm, the widest layers
-    would all but vanish (half of a ResNet-8 by l1).
+    scores can be compared between layers, and the cheapest multiplication goes first. Others are
+    divided by the mean of their block: divided by its norm, the widest layers would all but vanish
+    (half of a ResNet-8 by l1).
     """
     queues = {}
     for makers, groups in channels.blocks().items():

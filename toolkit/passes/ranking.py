@@ -104,7 +104,7 @@ def slopes(model: Any, channels: ChannelMap, data: Data) -> Iterator[Doubles]:
 RANKINGS: dict[str, Ranking] = {"batchnorm": batchnorm, "l1": l1, "taylor": taylor}
 """Name -> ranking; a new one is a line here."""
 LOSSES = ("taylor",)
-"""Rankings whose scores are changes of the loss, of one size in all layers."""
+"""Rankings whose scores are squared changes of the loss, which can be compared between layers."""
 
 
 def _value(layer: Any, name: str) -> Any:
