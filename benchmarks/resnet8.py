@@ -62,7 +62,7 @@ distilled = PASSES["distil"](
     student="base",
     temperature=4.0,
     weight=0.9,
-    epochs=1 if args.quick else 8,
+    epochs=1 if args.quick else 6,
 )
 # an eighth of the multiplications, which take a tenth of the time
 fewer = PASSES["channels"](share=0.13, steps=1, epochs=1 if args.quick else 3, teacher=args.teacher)
@@ -73,7 +73,7 @@ recipes = [
     Recipe("int8-qat", whole(7, 3, "base")),
     Recipe("distil-int8-qat", (*taught, *whole(7, 3, args.teacher))),
     Recipe("distil-channels-int8-qat", (*taught, fewer, *whole(7, 3, args.teacher))),
-    Recipe("distil-channels-int4-qat", (*taught, fewer, *whole(4, 6, args.teacher))),
+    Recipe("distil-channels-int4-qat", (*taught, fewer, *whole(4, 5, args.teacher))),
 ]
 found = compress(MODELS / "pretrainedResnet.h5", splits, recipes, out=args.out)
 files = {a.name: a.path for a in (found.base, *found.candidates)}
