@@ -80,4 +80,4 @@ def test_of_many_models_the_verdict_names_who_keeps_the_reasons():
         m.append(Measurement(name, "reason_place shapley", place, "", 12))
     text = verdict(Run("t", "now", "explain", "base", None, {}, measurements=tuple(m)))
     assert text.startswith("The reasons of a are those of base, as far as can be told. Those of")
-    assert text.endswith("over 12 decisions by SHAP, b 0.78 and c 0.89.")
+    assert text.endswith("over 12 decisions by SHAP, b 0.780 and c 0.890.")

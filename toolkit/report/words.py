@@ -89,7 +89,7 @@ def _of_many(run: Run, found: list[Measurement]) -> str:
     places = [run.measured(s, f"reason_place {method}") for s in subjects if s in other]
     known = sorted((p for p in places if p is not None), key=lambda p: p.value)
     if known:
-        figures = listed(f"{p.subject} {similarity(p.value)}" for p in known)
+        figures = listed(f"{p.subject} {_alike(p.value)}" for p in known)
         told.append(
             say(
                 "Those of others differ: on a scale from random (0) to {base} beside itself (1), "
