@@ -12,6 +12,7 @@ import skimage.transform
 
 from toolkit import Settings, build, load, train
 from toolkit.exporting import export
+from toolkit.glossary import Data, Fit, Splits
 from toolkit.models import open_model
 from toolkit.predict import predictor
 
@@ -26,20 +27,19 @@ def resnet8(rows):
     return model, replace(splits, test=splits.test.rows(slice(rows)))
 
 
-PHOTOGRAPHS = ("astronaut", "camera", "coffee", "motorcycle_left")
-"""Files of scikit-image, two with a person and two without."""
+FITTED, TESTED = ("camera", "chelsea", "coffee", "rocket"), ("astronaut", "motorcycle_left")
+"""Photographs of scikit-image; in the first of either is a person."""
 
 
 def mobilenet(rows):
-    """The MobileNet of visual wake words on random squares of four photographs.
+    """The MobileNet of visual wake words on random squares of photographs, others for each part.
 
     Nobody labelled these: their labels are the float net's own answers, so that `accuracy` is
-    agreement with it.
+    agreement with it. Squares of one photograph overlap.
     """
     keras_model = open_model(MODELS / "vww_96.h5")
     whole = predictor(keras_model)
     folder = Path(skimage.data.__file__).parent
-    photographs = [skimage.io.imread(folder / f"{name}.png") for name in PHOTOGRAPHS]
     rng = np.random.default_rng(0)
 
     def square(picture):
@@ -49,20 +49,18 @@ def mobilenet(rows):
         part = part if part.ndim == 3 else skimage.color.gray2rgb(part)
         return skimage.transform.resize(part / 255, (96, 96), anti_aliasing=True)
 
-    def drawn(part, count):
-        x = np.stack([square(photographs[i % 4]) for i in range(count)]).astype(np.float32)
+    def drawn(names, count):
+        files = [next(folder.glob(f"{name}.*")) for name in names]
+        photographs = [skimage.io.imread(file) for file in files]
+        x = np.stack([square(photographs[i % len(names)]) for i in range(count)])
+        x = x.astype(np.float32)
         y = whole(x).argmax(axis=1).astype(np.int64)
-        return replace(part, x=x, y=y, classes=("no person", "person"))
+        return Data(x, y, ("no person", "person"), kind="image")
 
-    splits = load(str(DATA / "cifar10.npz"))
-    fit = replace(
-        splits.fit,
-        train=drawn(splits.fit.train, 64),
-        validation=drawn(splits.fit.validation, 256),
-        calibration=drawn(splits.fit.calibration, 256),
-    )
-    splits = replace(splits, fit=fit, test=drawn(splits.test, rows))
-    return export(keras_model, fit.validation).model, splits
+    fit = Fit(*(drawn(FITTED, count) for count in (64, 256, 256)))
+    test = drawn(TESTED, rows)
+    print(f"{test.y.mean():.0%} of the test squares have a person, as the float net sees it")
+    return export(keras_model, fit.validation).model, Splits("photographs", fit, test, "")
 
 
 def trained(spec, build_net, settings, rows, most=8_000):

@@ -8,7 +8,7 @@ Each recipe is run from one trained base; distil has a larger teacher if there i
 and distil-reasons the base, and half its width. All models and the base trained again with another
 seed (the ceiling) answer the same questions of the same rows, drawn at random. cifar10.npz: the
 ResNet-8 of MLPerf Tiny out of TOOLKIT_MODELS, without a larger teacher, distil-reasons and a
-ceiling, for the time they take. cache: where a run that was stopped goes on.
+ceiling, for the time they take. cache: where what recipes made is found again.
 Intervals are bootstrap ones over rows. Pages hold figures and attributions, and nothing of any row.
 --quick is digits and breast_cancer over 24 rows.
 """

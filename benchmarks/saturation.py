@@ -3,8 +3,8 @@
 TOOLKIT_DATA=FOLDER TOOLKIT_MODELS=FOLDER python benchmarks/saturation.py [--quick]
     [--emulator qemu-x86_64-static] [--rows 20]
 
-Files: ResNet-8 and the MobileNet of visual wake words (MLPerf Tiny; CIFAR-10 pictures made larger,
-their labels the float net's own answers), rounded with onnxruntime's defaults (8 bits), with signed
+Files: ResNet-8 and the MobileNet of visual wake words (MLPerf Tiny; squares of photographs, their
+labels the float net's own answers), rounded with onnxruntime's defaults (8 bits), with signed
 bytes, a step a tensor, on the fly, and with our defaults. emulator: QEMU's user mode, which runs
 onnxruntime as a CPU with AVX2 and no VNNI (-cpu Haswell); then every answer is compared bit by bit.
 Without it, on a CPU with VNNI or ARM the exact mode is compared, on AVX2 the clipped one. --quick:

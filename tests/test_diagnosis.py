@@ -113,6 +113,10 @@ def test_a_layer_in_float_has_no_error(floats, digits):
     assert (p.argmax(1) == q.argmax(1)).mean() > 0.95
 
 
+def test_where_nothing_is_rounded_there_is_nothing_to_say(floats, digits):
+    assert diagnose(floats, floats, digits.fit.calibration.x[:4]) == ()
+
+
 def test_another_net_is_refused(floats, dense, digits):
     with pytest.raises(MatchError, match="before rounding"):
         diagnose(dense, rounded(floats, digits), digits.fit.validation.x[:5])

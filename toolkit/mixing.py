@@ -196,12 +196,15 @@ def swift(one: Made, bench: Bench, *, rounds: int = 15) -> Mix | None:
     """Look for the mix of float and integer layers that is the quickest, where integers are slow.
 
     Groups of layers are put back to float: those of a kind, the smaller ones, those up to or from
-    a place; all are timed beside the base, interleaved. None where the candidate is not slower.
+    a place; all are timed beside the base, interleaved. None where the candidate is not slower, or
+    has not two layers that could be told apart.
     """
     if _timed([one], bench, rounds=rounds)[one.recipe.name][1] <= NOTICEABLE:
         return None
     errors = bench.errors(one)
     groups = _groups(errors, one.recipe, bench)
+    if not groups:
+        return None
     name = f"{one.recipe.name}-quick"
     recipes = [mixed(one.recipe, g, f"{name}-{i}") for i, g in enumerate(groups)]
     made = [m for m in bench.made(recipes) if m.error is None]

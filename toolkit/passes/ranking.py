@@ -102,7 +102,7 @@ def slopes(model: Any, channels: ChannelMap, data: Data) -> Iterator[Doubles]:
 
 
 RANKINGS: dict[str, Ranking] = {"batchnorm": batchnorm, "l1": l1, "taylor": taylor}
-"""Name -> ranking; a new one is a line here."""
+"""Name -> ranking; a new one is a line here, and in `LOSSES` if its scores are losses."""
 LOSSES = ("taylor",)
 """Rankings whose scores are squared changes of the loss, which can be compared between layers."""
 
