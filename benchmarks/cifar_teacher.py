@@ -88,7 +88,7 @@ def batches():
 start = time.perf_counter()
 sgd = keras.optimizers.SGD(OneCycle(), momentum=0.9, nesterov=True, weight_decay=DECAY)
 sgd.exclude_from_weight_decay(var_names=["gamma", "beta"])
-# compiled it takes two thirds of the time
+# its wide layers are quicker when compiled
 teacher.compile(sgd, keras.losses.SparseCategoricalCrossentropy(), jit_compile=True)
 teacher.fit(
     batches(),

@@ -64,7 +64,7 @@ distilled = PASSES["distil"](
     weight=0.9,
     epochs=1 if args.quick else 6,
 )
-# an eighth of the multiplications, which take a tenth of the time
+# an eighth of the multiplications
 fewer = PASSES["channels"](share=0.13, steps=1, epochs=1 if args.quick else 3, teacher=args.teacher)
 taught = () if args.teacher == "base" else (distilled,)
 recipes = [
