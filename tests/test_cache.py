@@ -8,6 +8,7 @@ import pytest
 
 from toolkit import cache as module
 from toolkit.cache import Cache, data_key, fit_key, key_of, model_key, pass_key, plain, sweep
+from toolkit.checkpoints import digest
 from toolkit.passes import PASSES
 
 
@@ -81,6 +82,27 @@ def test_every_setting_of_a_pass_counts_and_the_content_of_files_it_names(tmp_pa
         path.write_bytes(content)
         keys.add(pass_key(PASSES["distil"](teacher=str(path))))
     assert len(keys) == 2
+
+
+def test_the_content_of_several_teachers_and_of_folders_counts(tmp_path):
+    one, folder = tmp_path / "one.keras", tmp_path / "saved"
+    (folder / "variables").mkdir(parents=True)
+    keys = []
+    for path in (one, folder / "variables" / "data"):
+        for content in (b"one", b"two", b"one"):
+            one.write_bytes(b"one")
+            path.write_bytes(content)
+            keys.append(pass_key(PASSES["distil"](teacher=f"base+{one}+{folder}")))
+    assert keys[0] == keys[2] != keys[1]
+    assert keys[3] == keys[5] != keys[4]
+
+
+def test_numbers_of_numpy_and_constants_in_code_count():
+    rows = [pass_key(PASSES["static_int8"](rows=n)) for n in (np.int64(8), np.int64(200), 8)]
+    assert rows[0] == rows[2] != rows[1]
+    assert digest(np.float32(0.3)) != digest(np.float32(0.7))
+    assert digest(lambda x: x * 0.5) != digest(lambda x: x * 0.9)
+    assert digest(lambda x, by=1: x * by) != digest(lambda x, by=2: x * by)
 
 
 def test_one_value_of_one_row_is_other_data(wine):

@@ -406,6 +406,34 @@ def test_more_than_can_go_is_said(mlp, digits):
     assert "all that can go" in step.facts["skipped"]["share"]
 
 
+def gated():
+    import keras
+
+    first = keras.Input((8, 8, 1))
+    h = keras.layers.Conv2D(4, 3, activation="relu")(first)
+    h = keras.layers.Multiply()(
+        [h, keras.layers.Conv2D(1, 3, padding="same", activation="sigmoid")(h)]
+    )
+    h = keras.layers.GlobalAveragePooling2D()(h)
+    return keras.Model(first, keras.layers.Dense(10, activation="softmax")(h))
+
+
+@pytest.mark.parametrize("ranking", sorted(RANKINGS))
+def test_a_layer_cut_to_the_width_of_its_gate(ranking, digits):
+    step = Channels(share=0.8, steps=2, epochs=1, ranking=ranking)(gated(), digits.fit)
+    assert step.model(digits.test.x[:3, ..., None]).shape == (3, 10)
+
+
+def test_layers_that_no_gradient_reaches_are_refused(digits):
+    import keras
+
+    first = keras.Input((8, 8, 1))
+    h = keras.layers.Conv2D(8, 3)(keras.ops.stop_gradient(keras.layers.Conv2D(8, 3)(first)))
+    h = keras.layers.Dense(10, activation="softmax")(keras.layers.Flatten()(h))
+    with pytest.raises(ModelError, match="no gradient of the loss reaches layer conv2d"):
+        Channels(epochs=1)(keras.Model(first, h), digits.fit)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

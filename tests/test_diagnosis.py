@@ -122,3 +122,23 @@ def test_another_net_is_refused(floats, dense, digits):
         diagnose(dense, rounded(floats, digits), digits.fit.validation.x[:5])
     with pytest.raises(ModelError):
         diagnose("nowhere.onnx", rounded(floats, digits), digits.fit.validation.x[:5])
+
+
+@pytest.mark.parametrize("between", [(), ("pool",)])
+def test_layers_that_share_their_weights_are_told_apart(between, digits):
+    import keras
+
+    twice = keras.layers.Conv2D(4, 3, padding="same", activation="relu")
+    first = keras.Input((8, 8, 1))
+    h = twice(keras.layers.Conv2D(4, 3, padding="same", activation="relu")(first))
+    h = twice(keras.layers.MaxPooling2D()(h) if between else h)
+    h = keras.layers.GlobalAveragePooling2D()(h)
+    net = keras.Model(first, keras.layers.Dense(10, activation="softmax")(h))
+    floats = export(net, digits.fit.validation).model
+    whole = rounded(floats, digits, "integer_operators")
+    found = diagnose(floats, whole, digits.fit.validation.x[:60])
+    convolutions = [e for e in found if e.kind == "Conv"]
+    assert len(convolutions) == 3
+    assert len({e.layer for e in convolutions}) == 3
+    # rounded to 7 bits, the output of a layer is near what it was: of another layer it is not
+    assert all(e.cosine > 0.99 for e in convolutions)

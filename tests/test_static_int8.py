@@ -189,3 +189,11 @@ def test_constant_rows_give_a_file_that_answers(value, floats, digits):
 def test_one_row_and_one_class_are_facts(floats, digits):
     step = StaticInt8(rows=1)(floats, digits.fit)
     assert (step.facts["calibration_rows"], step.facts["calibration_classes"]) == (1, 1)
+
+
+def test_ranges_see_every_class_of_sorted_rows(floats, digits):
+    held = digits.fit.calibration
+    fit = replace(digits.fit, calibration=held.rows(np.argsort(held.y, kind="stable")))
+    step = StaticInt8(rows=30)(floats, fit)
+    assert len(held) > 60
+    assert (step.facts["calibration_rows"], step.facts["calibration_classes"]) == (30, 10)

@@ -181,9 +181,13 @@ def _rows(x: Any) -> Any:
 
 def pass_key(step: Any) -> str:
     """What a pass does: its code, its settings, and the content of the files these name."""
-    named = [
-        v for v in vars(step).values() if isinstance(v, str) and len(v) < 255 and Path(v).is_file()
+    words = [v for v in vars(step).values() if isinstance(v, str)]
+    # several teachers are joined by +; a SavedModel is a folder
+    parts = [Path(part) for word in words for part in word.split("+") if 0 < len(part) < 255]
+    files = [
+        file
+        for part in parts
+        for file in (sorted(part.rglob("*")) if part.is_dir() else [part])
+        if file.is_file()
     ]
-    return digest(
-        type(step).__module__, type(step).__call__, step, [sha256(Path(p)) for p in named]
-    )
+    return digest(type(step).__module__, type(step).__call__, step, [sha256(p) for p in files])

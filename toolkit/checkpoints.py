@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -200,6 +201,8 @@ def digest(*values: Any) -> str:
 
 def _feed(update: Callable[[bytes], None], value: Any, open_: set[int]) -> None:
     """Send a value's type and content to `update`; of unknown objects only the type is told."""
+    if isinstance(value, np.generic):
+        value = value.item()
     update(f"{type(value).__qualname__}:".encode())
     if value is None or isinstance(value, str | bytes | int | float | bool | Path):
         update(f"{value!r};".encode())
@@ -224,7 +227,11 @@ def _parts(value: Any) -> Iterator[Any]:
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         yield from (getattr(value, f.name) for f in dataclasses.fields(value))
     elif hasattr(value, "__code__"):
-        yield from (value.__module__, value.__qualname__, value.__code__.co_code)
+        yield from (value.__module__, value.__qualname__, value.__code__, value.__defaults__)
         yield from (cell.cell_contents for cell in value.__closure__ or ())
+    elif isinstance(value, CodeType):
+        yield from (value.co_code, value.co_consts, value.co_names)
+    elif isinstance(value, frozenset):
+        yield from sorted(map(repr, value))
     elif hasattr(value, "get_config"):
         yield value.get_config()

@@ -117,7 +117,7 @@ def _better_range(predict: Predictor, x: Floats, rows: Data, given: Floats) -> _
 def _spread(rows: Data) -> Data:
     """Some rows from all over a set, which may be sorted by class."""
     most = min(ROWS, max(_VALUES // math.prod(rows.x.shape[1:]), 64))
-    return rows.rows(np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(int))
+    return rows.spread(most)
 
 
 def _standardised(predict: Predictor, x: Floats, rows: Data, given: Floats) -> list[Finding]:

@@ -89,7 +89,8 @@ def _matched(floats: list[Operator], wholes: list[Operator]) -> list[tuple[Opera
         if two.weights is None:
             continue
         likely = [(_likeness(one, two), i) for i, one in enumerate(free)]
-        best, place = max(likely, default=(0.0, 0))
+        # of layers that share their weights the first: both lists are in the order of the graph
+        best, place = max(likely, key=lambda one: (one[0], -one[1]), default=(0.0, 0))
         if best < _LIKE:
             raise MatchError(
                 f"layer {two.makes} has the weights of no layer of the float model",

@@ -80,6 +80,12 @@ class Data:
         pick = getattr(self.x, "rows", self.x.__getitem__)
         return replace(self, x=pick(index), y=self.y[index], texts=texts)
 
+    def spread(self, count: int) -> Data:
+        """At most `count` rows from all over: the set may be sorted by class."""
+        if len(self) <= count:
+            return self
+        return self.rows(np.linspace(0, len(self) - 1, count).astype(int))
+
 
 @dataclass(frozen=True, eq=False)
 class Fit:

@@ -18,6 +18,7 @@ import numpy as np
 from toolkit import metrics, provenance
 from toolkit.cache import Cache, key_of
 from toolkit.diagnosis import diagnose
+from toolkit.errors import ToolkitError
 from toolkit.glossary import NOTICEABLE, Data, Facts, Finding, Floats, LayerError
 from toolkit.making import Made, Source, graph_before, make
 from toolkit.measurement import latency
@@ -57,7 +58,7 @@ class Bench:
     def errors(self, one: Made) -> list[LayerError]:
         """The layers of a candidate that could be put back to float, worst first."""
         graph = graph_before(one.recipe, ROUNDING, self.source, self.cache)
-        rows = self.source.fit.calibration.x[:ROWS]
+        rows = self.source.fit.calibration.spread(ROWS).x[:]
 
         def work() -> Facts:
             return {"errors": [asdict(e) for e in diagnose(graph, one.content, rows)]}
@@ -305,10 +306,25 @@ def mixes(
     for one in made:
         if one.error is not None or not mixable(one.recipe):
             continue
-        if limit is not None and base is not None:
-            answers = OnnxPredictor(one.content, one.recipe.name)(test.x)
-            if 100 * metrics.accuracy_drop(base, answers, test.y).upper >= limit:
-                found.append(accurate(one, bench, limit=limit, n=len(test)))
-        if quick:
-            found.append(swift(one, bench))
+        try:
+            if limit is not None and base is not None:
+                answers = OnnxPredictor(one.content, one.recipe.name)(test.x)
+                if 100 * metrics.accuracy_drop(base, answers, test.y).upper >= limit:
+                    found.append(accurate(one, bench, limit=limit, n=len(test)))
+            if quick:
+                found.append(swift(one, bench))
+        except ToolkitError as error:  # of one candidate; the others are made and stand
+            found.append(Mix(None, _unmixed(one.recipe.name, error)))
     return [mix for mix in found if mix is not None]
+
+
+def _unmixed(name: str, error: ToolkitError) -> Finding:
+    return Finding.of(
+        "K5",
+        "warning",
+        name,
+        "No layer of {name} could be put back to float: {why}.",
+        "Take it as it is, or another candidate.",
+        name=name,
+        why=str(error),
+    )

@@ -102,15 +102,16 @@ def chosen(
 ) -> Kept:
     """Keep the channels that matter, until at most `most` multiplications are left.
 
-    scores: f64 (channels,), by group. sizes: block -> how many channels it had at first. losses:
-    scores can be compared between layers, and the cheapest multiplication goes first. Others are
+    scores: f64 (channels,), by group. sizes: block -> how many channels it had at first, where it
+    was one then: layers may become one when they are cut to the same width. losses: scores can be
+    compared between layers, and the cheapest multiplication goes first. Others are
     divided by the mean of their block: divided by its norm, the widest layers would all but vanish
     (half of a ResNet-8 by l1).
     """
     queues = {}
     for makers, groups in channels.blocks().items():
         scale = 1.0 if losses else max(float(scores[groups].mean()), 1e-30)
-        queues[makers] = portions(groups, scores[groups] / scale, sizes[makers])
+        queues[makers] = portions(groups, scores[groups] / scale, sizes.get(makers, len(groups)))
     gone: list[tuple[Any, Ints]] = []
 
     def kept(parts: list[tuple[Any, Ints]]) -> Kept:

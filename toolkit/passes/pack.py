@@ -40,7 +40,7 @@ class Pack(Pass):
     def __call__(self, model: Any, fit: Fit, seed: int = 0) -> Step:  # noqa: ARG002
         """Give the packed model; facts hold the form of each weight and bytes, raw and zipped."""
         lifted, why = raised(model)
-        rows = fit.calibration.x[:_ROWS]
+        rows = fit.calibration.spread(_ROWS).x[:]
         # the last bit of a float can move a value to the next step of a quantiser
         exact = any("Quantize" in node.op_type for node in model.graph.node)
         for exactly in (exact, True):

@@ -87,7 +87,15 @@ def slopes(model: Any, channels: ChannelMap, data: Data) -> Iterator[Doubles]:
         rows = slice(start, start + BATCH)
         x = in_shape(np.asarray(data.x[rows]), shape)
         found = np.zeros(len(channels.group))
-        for (_, met, kernel), slope in zip(readers, gradients(x, eye[data.y[rows]]), strict=True):
+        for (layer, met, kernel), slope in zip(
+            readers, gradients(x, eye[data.y[rows]]), strict=True
+        ):
+            if slope is None:
+                raise ModelError(
+                    f"no gradient of the loss reaches layer {layer.name}",
+                    "layers that learn",
+                    "rank by l1",
+                )
             axis = kernel.ndim - 2
             others = tuple(i for i in range(kernel.ndim) if i != axis)
             product = kernel.numpy().astype(np.float64) * slope.numpy()

@@ -27,7 +27,7 @@ _LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 class StaticInt8(Pass):
     """Quantise weights and activations with onnxruntime's static quantiser (QDQ form).
 
-    rows: calibration rows used. calibration: minmax, entropy, percentile or mse for all tensors,
+    rows: calibration rows used, from all over the part. calibration: minmax, entropy, percentile or mse for all tensors,
     or best, which picks one for each by the answers of the net. bits 7 keeps the
     16-bit sums of AVX2 without VNNI from saturating, so that every CPU computes the same.
     signed: activations as signed bytes, which ARM multiplies sooner; x86 is quicker without.
@@ -56,11 +56,12 @@ class StaticInt8(Pass):
         """Give the model with int8 weights and activations; `fit.calibration` sets the ranges."""
         ready = prepared(model)
         shape = [d.dim_value for d in ready.graph.input[0].type.tensor_type.shape.dim[1:]]
-        x = ranges.even(fit.calibration.x[: self.rows])
+        some = fit.calibration.spread(self.rows)
+        x = ranges.even(some.x[:])
         x = x.reshape(len(x), *shape) if all(shape) else x
         kept = {n.name: n.op_type for n in ready.graph.node if n.op_type in _FLOAT}
         kept |= _asked_for(ready, self.keep_float)
-        seen = len(np.unique(fit.calibration.y[: len(x)]))
+        seen = len(np.unique(some.y))
         facts: Facts = {"skipped": kept, "calibration_rows": len(x), "calibration_classes": seen}
         if self.calibration in ranges.CALIBRATORS:
             small = self._rounded(ready, x, kept, ranges.CALIBRATORS[self.calibration])

@@ -57,7 +57,7 @@ class WeightsInt4(Pass):
         work = Graph(ready)
         layers = [o for o in operators(ready) if o.kind in ("Gemm", "MatMul")]
         layers = [o for o in layers if o.weights is not None and self._large(o.weights)]
-        x = in_shape(fit.calibration.x[: self.rows], shape_of(ready))
+        x = in_shape(fit.calibration.spread(self.rows).x[:], shape_of(ready))
         squares, means = moments(ready, layers, x)
         lost: dict[str, float] = {}
         skipped: dict[str, str] = {}
