@@ -27,9 +27,9 @@ _LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 class StaticInt8(Pass):
     """Quantise weights and activations with onnxruntime's static quantiser (QDQ form).
 
-    rows: calibration rows used, from all over the part. calibration: minmax, entropy, percentile or mse for all tensors,
-    or best, which picks one for each by the answers of the net. bits 7 keeps the
-    16-bit sums of AVX2 without VNNI from saturating, so that every CPU computes the same.
+    rows: calibration rows used, from all over the part. calibration: minmax, entropy, percentile
+    or mse for all tensors, or best, which picks one for each by the answers of the net. bits 7
+    keeps the 16-bit sums of AVX2 without VNNI from saturating, so that every CPU computes the same.
     signed: activations as signed bytes, which ARM multiplies sooner; x86 is quicker without.
     keep_float: layers that stay float, each by what it makes or by its node, as
     `diagnosis.diagnose` and the graph name it.
