@@ -92,6 +92,13 @@ def test_there_is_a_second_way_to_hide():
     table = Data(np.float32([[0, 0], [4, 2]]), np.array([0, 1]), ("n", "y"), ("a", "b"))
     mean = hidings(features(table.x[0], table))[" hidden:mean"]
     assert mean.background.tolist() == [[2.0, 1.0]]
+    towns = Data(
+        np.float32([[0, 0], [2, 2], [2, 4]]), np.array([0, 1, 1]), ("n", "y"), ("a", "b"),
+        categories={0: ("Rome", "Oslo", "Bonn")},
+    )  # fmt: skip
+    # codes have no mean: that of Rome and Bonn is not Oslo
+    commonest = hidings(features(towns.x[0], towns))[" hidden:mean"]
+    assert commonest.background.tolist() == [[2.0, 2.0]]
     x = np.zeros((2, 8, 8, 1), np.float32)
     x[0, 3:5, 3:5] = 1
     shown = Data(x, np.array([0, 1]), ("n", "y"), kind="image")

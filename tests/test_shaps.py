@@ -217,3 +217,16 @@ def test_deep_of_an_onnx_is_refused(frontier, digits):
     small = OnnxPredictor(frontier.base.path, "base")
     with pytest.raises(RecipeError, match="give the Keras file"):
         Deep()(small, players_for(digits.test.x[0], digits.fit.train), 0)
+
+
+def test_deep_refuses_operations_that_are_no_layers():
+    from toolkit.explainers.players import features
+    from toolkit.models import build
+
+    rng = np.random.default_rng(0)
+    x = np.stack([rng.integers(0, 3, 60), rng.normal(size=60)], 1).astype(np.float32)
+    named = {0: ("Rome", "Oslo", "Bonn")}
+    data = Data(x, (x[:, 0] == 1).astype(int), ("n", "y"), ("town", "n"), categories=named)
+    net = KerasPredictor(build("tabular", data), "towns")
+    with pytest.raises(ModelError, match="deep is not right for operation"):
+        Deep()(net, features(x[0], data), 1)

@@ -52,7 +52,9 @@ def test_a_table_in_chunks(suffix, size, frame, known, tmp_path):
     assert np.array_equal(rows(path, known.test), wanted)
     assert source.rows == 120
     assert source.sha256 == of_rows("log", wanted).sha256
-    halved = of_file(path, known.test, scale=0.5, offset=1)
+    # the rows beside are scaled as well, and with them what stands for a gap
+    like = replace(known.test, fill={0: known.test.fill[0] / 2 + 1})
+    halved = of_file(path, like, scale=0.5, offset=1)
     assert np.array_equal(np.concatenate(list(halved.read(size))), wanted / 2 + 1)
 
 
@@ -98,3 +100,25 @@ def test_pictures_stay_in_their_files(digits, tmp_path, monkeypatch):
     before = source.sha256
     Image.fromarray(np.full((8, 8), 9, np.uint8)).save(tmp_path / "1.png")
     assert of_file(tmp_path, digits.test).sha256 != before
+
+
+def test_gaps_stand_for_the_same_in_scaled_rows(frame, tmp_path):
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    splits = load(tmp_path / "t.csv", scale=0.01, offset=3.0)
+    parts = [splits.fit.train, splits.fit.validation, splits.fit.calibration, splits.test]
+    every = np.concatenate([part.x for part in parts])
+    asked = {"scale": 0.01, "offset": 3.0}
+    source = of_file(tmp_path / "t.csv", splits.test, **asked)
+    for read in (
+        np.concatenate(list(source.read(50))),
+        rows(tmp_path / "t.csv", splits.test, **asked),
+    ):
+        assert sorted(map(tuple, read.tolist())) == sorted(map(tuple, every.tolist()))
+
+
+def test_truths_are_read_as_pandas_names_them(tmp_path):
+    lines = ["n,flag,label", *(f"{i},{('true', 'false', '')[i % 3]},{i % 2}" for i in range(120))]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    splits = load(tmp_path / "t.csv", label="label")
+    read = of_file(tmp_path / "t.csv", splits.test)
+    assert sum(len(x) for x in read.read(50)) == 120

@@ -117,7 +117,7 @@ def distil_explainer(
     base = predict(players.background).mean(axis=0, dtype=np.float64)
     front = explainer_net.front_of(splits.fit.train, whole.shape, base, len(players))
     x = rows_of(splits.fit.train, rows, seed)
-    held = np.asarray(splits.fit.validation.x[:_VALIDATION], np.float32)
+    held = np.asarray(splits.fit.validation.spread(_VALIDATION).x[:], np.float32)
     labels, more = (labels_of(predict, players, r, evaluations, seed) for r in (x, held))
     net, history = _trained(
         front, (x, labels, predict(x)), (held, more, predict(held)), settings, seed

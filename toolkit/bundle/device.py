@@ -13,12 +13,15 @@ Nothing is read but this folder and the rows, nothing goes over a network.
 from __future__ import annotations
 
 import argparse
+import codecs
 import csv
 import hashlib
+import io
 import json
 import math
 import os
 import platform
+import re
 import string
 import sys
 import time
@@ -33,6 +36,9 @@ MOST_BYTES = 2**30
 """Of one array that is read; more is no row of a small model."""
 
 MISSING = ("", "?", "NA", "N/A", "nan", "NaN", "null", "NULL", "None", "-")
+TRUTHS = ("False", "True")
+"""A column of these is one of 0 and 1, however they are written."""
+
 _FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
 _AT_ONCE = 256
 _TIMED_SECONDS, _MOST_CALLS = 3.0, 20000
@@ -282,11 +288,10 @@ def _table(path: Path, columns: list[dict[str, Any]]) -> Any:
     """The columns of a table in the model's order, f32; categories as codes, missing as NaN."""
     if not columns:
         raise RefusedError(f"{path} is a table and the model takes none; give a .npy")
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        first = stream.readline()
-        separator = max(",;\t|", key=first.count)
-        stream.seek(0)
-        lines = [row for row in csv.reader(stream, delimiter=separator) if row]
+    text = _decoded(path.read_bytes())
+    separator = max(",;\t|", key=text.partition("\n")[0].count)
+    lines = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator) if row]
+    commas = separator != "," and re.search(r"\d,\d", text) and not re.search(r"\d\.\d", text)
     names = [str(column["name"]) for column in columns]
     head = [cell.strip() for cell in lines[0]] if lines else []
     if all(name in head for name in names):
@@ -300,13 +305,27 @@ def _table(path: Path, columns: list[dict[str, Any]]) -> Any:
     for n, line in enumerate(lines):
         for i, column in enumerate(columns):
             cell = line[places[i]].strip() if places[i] < len(line) else ""
+            if commas and not column.get("categories"):
+                cell = cell.replace(",", ".")
             out[n, i] = _cell(cell, column, n + 1)
     return out
+
+
+def _decoded(content: bytes) -> str:
+    """A text in UTF-8, in UTF-16 with its mark, or else in Windows' letters."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("cp1252")
 
 
 def _cell(cell: str, column: dict[str, Any], row: int) -> float:
     name, known = column["name"], column.get("categories")
     if known:
+        if cell.capitalize() in TRUTHS and cell not in known:
+            cell = cell.capitalize()
         cell = "missing" if cell in MISSING and cell not in known else cell
         if cell in known:
             return float(known.index(cell))
@@ -316,6 +335,8 @@ def _cell(cell: str, column: dict[str, Any], row: int) -> float:
         if "missing" in column:
             return math.nan
         raise RefusedError(f"no value in column '{name}', row {row}; none was missing in training")
+    if cell.capitalize() in TRUTHS:
+        return float(TRUTHS.index(cell.capitalize()))
     try:
         return float(cell)
     except ValueError:
@@ -434,7 +455,7 @@ def main(arguments: list[str] | None = None, folder: Path | None = None) -> int:
     try:
         ask = _answered if options.rows is not None else _checked
         return ask(folder, options)
-    except (RefusedError, OSError) as error:
+    except (RefusedError, OSError, UnicodeError, csv.Error) as error:
         print(f"run.py: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
 

@@ -73,8 +73,7 @@ def of_file(path: Path, like: Data, *, scale: float = 1.0, offset: float = 0.0) 
         return of_rows(path.name, unlabelled.fitting(x, like))
 
     def read(size: int) -> Generator[Floats]:
-        for x in tables.chunks(path, like, size):
-            yield x if (scale, offset) == (1.0, 0.0) else x * np.float32(scale) + np.float32(offset)
+        yield from tables.chunks(path, like, size, scale=scale, offset=offset)
 
     return _checked(path.name, read)
 

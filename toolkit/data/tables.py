@@ -110,7 +110,9 @@ def _without_numbering(frame: Any, label: str) -> tuple[Any, list[str]]:
     return frame.iloc[:, kept], [str(frame.columns[i]) or f"column {i + 1}" for i in found]
 
 
-def chunks(path: Path, like: Data, size: int) -> Iterator[Floats]:
+def chunks(
+    path: Path, like: Data, size: int, *, scale: float = 1.0, offset: float = 0.0
+) -> Iterator[Floats]:
     """The rows of a table in the columns of `like`, f32 (size, columns) at a time, the last fewer.
 
     Texts become the codes they have there; other columns are left out. Memory is that of a chunk.
@@ -128,11 +130,17 @@ def chunks(path: Path, like: Data, size: int) -> Iterator[Floats]:
     with closing(frames):
         for frame in frames:
             frame.columns = [str(name).strip() for name in frame.columns]
-            yield _as_there(path, frame, like)
+            rows = _as_there(path, frame, like)
+            if (scale, offset) != (1.0, 0.0):
+                rows = rows * np.float32(scale) + np.float32(offset)
+            # what stands for a gap is in the values of `like`, which are scaled
+            for place, value in like.fill.items():
+                rows[np.isnan(rows[:, place]), place] = value
+            yield rows
 
 
 def _as_there(path: Path, frame: Any, like: Data) -> Floats:
-    """Rows in the columns and codes of `like`."""
+    """Rows in the columns and codes of `like`; gaps are NaN."""
     out = np.zeros((len(frame), len(like.features)), np.float32)
     for place, name in enumerate(like.features):
         if name not in frame.columns:
@@ -144,13 +152,12 @@ def _as_there(path: Path, frame: Any, like: Data) -> Floats:
         if (values.dtype.kind in "biuf") == bool(names) and not values.isna().all():
             raise DataError(f"column '{name}' of {path} is of another kind", "as in --data", "mend")
         if not names:
-            found = values.to_numpy(dtype=np.float32, na_value=np.nan)
-            if place in like.fill:
-                found = np.where(np.isnan(found), np.float32(like.fill[place]), found)
-            out[:, place] = found
+            out[:, place] = values.to_numpy(dtype=np.float32, na_value=np.nan)
             continue
         shown = values.astype(object).where(values.notna(), "missing")
         codes = {known: code for code, known in enumerate(names)}
+        # pandas writes True where a file had true
+        codes |= {n.lower(): codes[n] for n in ("True", "False") if n in codes}
         coded = [codes.get(str(value).strip(), -1) for value in shown]
         if -1 in coded:
             strange = str(shown.iloc[coded.index(-1)]).strip()

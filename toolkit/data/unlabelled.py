@@ -40,7 +40,8 @@ def rows(spec: str | Path, like: Data, *, scale: float = 1.0, offset: float = 0.
         x = images.unsorted(path, tuple(like.x.shape[1:]))
     elif path.suffix.lower() in tables.TABLES:
         none = np.zeros((0, len(like.features)), np.float32)
-        x = np.concatenate([none, *tables.chunks(path, like, _CHUNK)])
+        x = np.concatenate([none, *tables.chunks(path, like, _CHUNK, scale=scale, offset=offset)])
+        scale, offset = 1.0, 0.0  # is done
     else:
         x = npz.rows(path)
     if isinstance(x, Pictures):

@@ -11,7 +11,7 @@ from toolkit.errors import DataError, RecipeError, near
 from toolkit.explainers import players as kinds
 from toolkit.explainers.hidings import blurred
 from toolkit.explainers.onehot import onehot
-from toolkit.explainers.players import Players
+from toolkit.explainers.players import Players, mean_row
 from toolkit.glossary import Data, Floats, Kind
 
 PLAYERS: dict[str, Kind] = {
@@ -201,11 +201,7 @@ def _drawn(players: Players, _: Data, __: Choice) -> tuple[Floats, str]:
 
 def _mean(_: Players, background: Data, __: Choice) -> tuple[Floats, str]:
     """The mean of numbers; the commonest value of a column of categories, which have no mean."""
-    row = background.x.mean(axis=0, dtype=np.float64).astype(np.float32)
-    for column in background.categories:
-        values, counts = np.unique(background.x[:, column], return_counts=True)
-        row[column] = values[counts.argmax()]
-    return row[None], "the mean row"
+    return mean_row(background.x, background.categories)[None], "the mean row"
 
 
 def _blur(players: Players, _: Data, __: Choice) -> tuple[Floats, str]:

@@ -57,8 +57,13 @@ def sizes(k: int) -> Doubles:
     >>> sizes(4).tolist()
     [4.0, 3.0]
     """
-    halved = [comb(k, s) // (2 if 2 * s == k else 1) for s in range(1, k // 2 + 1)]
+    halved = [ways(k, s) // (2 if 2 * s == k else 1) for s in range(1, k // 2 + 1)]
     return np.array(halved, np.float64)
+
+
+def ways(k: int, s: int) -> int:
+    """How many coalitions of s of k players there are, but no more than a float holds: 2^1000."""
+    return min(comb(k, s), 2**1000)
 
 
 def drawn(k: int, pairs: int, rng: np.random.Generator) -> Design:

@@ -10,7 +10,7 @@ import numpy as np
 
 from toolkit.errors import RecipeError
 from toolkit.explainers.base import Estimate, Explainer, derived
-from toolkit.explainers.players import Players
+from toolkit.explainers.players import Players, mean_row
 from toolkit.glossary import Differentiable, Doubles, Floats, Ints, Predictor
 
 _VALUES = 2**22
@@ -83,8 +83,7 @@ class Integrated(Paths):
         """The mean of what stands in for hidden values."""
         if len(players.background) == 1:
             return players.background, players.hidden
-        mean = players.background.mean(axis=0, dtype=np.float64).astype(np.float32)
-        return mean[None], "the mean row"
+        return mean_row(players.background, players.categories)[None], "the mean row"
 
 
 @dataclass(frozen=True, kw_only=True)

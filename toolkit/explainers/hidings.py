@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from toolkit.explainers.players import Players
+from toolkit.explainers.players import Players, mean_row
 from toolkit.glossary import Floats
 
 _BLUR = 8
@@ -28,7 +28,7 @@ def hidings(players: Players) -> dict[str, Players]:
     if players.segments is not None:
         return _with(players, "blur", blurred(players))
     if len(players.background) > 1:
-        return _with(players, "mean", players.background.mean(axis=0, dtype=np.float64))
+        return _with(players, "mean", mean_row(players.background, players.categories))
     filling = np.zeros_like(players.x)
     if players.table is not None or np.array_equal(players.background[0], filling):
         return {"": players}

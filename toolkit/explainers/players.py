@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -95,6 +95,19 @@ class Players:
             m, b = shown.shape[:2]
             p = predict(shown.reshape(m * b, *self.x.shape))
             yield p.astype(np.float64).reshape(m, b, -1)
+
+
+def mean_row(rows: Floats, categories: Iterable[int]) -> Floats:
+    """The mean of rows (n, ...), f32; of columns of categories, which have none, the commonest.
+
+    >>> mean_row(np.float32([[0, 1], [2, 2], [2, 6]]), [0]).tolist()
+    [2.0, 3.0]
+    """
+    row: Floats = rows.mean(axis=0, dtype=np.float64).astype(np.float32)
+    for column in categories:
+        values, counts = np.unique(rows[:, column], return_counts=True)
+        row[column] = values[counts.argmax()]
+    return row
 
 
 def features(x: Floats, background: Data, *, rows: int = ROWS, seed: int = 0) -> Players:

@@ -20,7 +20,7 @@ from math import comb
 
 import numpy as np
 
-from toolkit.explainers.designs import Design, drawn, sizes
+from toolkit.explainers.designs import Design, drawn, sizes, ways
 from toolkit.explainers.players import Coalitions
 from toolkit.glossary import Doubles, Ints
 
@@ -157,8 +157,8 @@ def _shares(design: Design) -> tuple[Doubles, Doubles]:
     """
     k = design.shown.shape[1]
     size = design.shown.sum(axis=1)
-    ways = np.array([comb(k, int(s)) for s in size], np.float64)
-    part = np.where(design.shown.T, 1 / (size * ways), -1 / ((k - size) * ways))
+    many = np.array([ways(k, int(s)) for s in size], np.float64)
+    part = np.where(design.shown.T, 1 / (size * many), -1 / ((k - size) * many))
     return part, sizes(k)[size - 1] / np.bincount(size)[size]
 
 

@@ -76,6 +76,16 @@ def _fresh(name: str, model: Any) -> str:
 
 
 def _known(model: Any) -> None:
+    import keras
+
+    for net in model._flatten_layers():
+        for operation in getattr(net, "operations", ()):
+            if not isinstance(operation, keras.layers.Layer):
+                raise ModelError(
+                    f"deep is not right for operation {operation.name}, {type(operation).__name__}",
+                    f"{', '.join(LAYERS)} with {', '.join(ACTIVATIONS)}",
+                    "explain by shapley or lime",
+                )
     for layer in model._flatten_layers(include_self=False):
         kind = type(layer).__name__
         if getattr(layer, "layers", None) and kind in ("Functional", "Sequential"):

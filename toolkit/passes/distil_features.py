@@ -19,7 +19,7 @@ from toolkit.passes.distil import (
     teaching,
     told_of,
 )
-from toolkit.passes.hints import hint_of
+from toolkit.passes.hints import ROWS, hint_of
 from toolkit.passes.tuning import tune
 from toolkit.predict import KerasPredictor
 
@@ -64,7 +64,7 @@ class DistilFeatures(Pass):
         )
         spec = student_named(self.student, name, model, fit)
         student, facts = students.student_of(spec, model, fit, seed)
-        hint = hint_of(teacher, student, fit.train.x, self.features, seed)
+        hint = hint_of(teacher, student, fit.train.spread(ROWS).x[:], self.features, seed)
         ask = KerasPredictor(teacher, name)
         trained, history = tune(
             student,

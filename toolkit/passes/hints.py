@@ -24,7 +24,7 @@ from toolkit.training import copied
 MOST_VALUES = 4096
 """Values a row that are compared; larger maps are taken by their mean."""
 
-_ROWS = 500
+ROWS = 500
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +103,7 @@ def hint_of(teacher: Any, student: Any, x: Floats, weight: float, seed: int = 0)
         _inputs(teacher), [teacher.outputs[0], _flat(_pooled(theirs[1], sizes), size)]
     )
     told = _asking(look, head_of(teacher))
-    some = told(x[:_ROWS])[1].reshape(-1, width)
+    some = told(x)[1].reshape(-1, width)
     mean, deviation = some.mean(axis=0), some.std(axis=0)
     # a channel that is always the same teaches nothing
     by = np.where(deviation > 1e-6, 1 / np.maximum(deviation, 1e-6), 0)
