@@ -87,6 +87,7 @@ def test_every_setting_of_a_pass_counts_and_the_content_of_files_it_names(tmp_pa
 def test_the_content_of_several_teachers_and_of_folders_counts(tmp_path):
     one, folder = tmp_path / "one.keras", tmp_path / "saved"
     (folder / "variables").mkdir(parents=True)
+    (folder / "saved_model.pb").write_bytes(b"graph")
     keys = []
     for path in (one, folder / "variables" / "data"):
         for content in (b"one", b"two", b"one"):
@@ -95,6 +96,12 @@ def test_the_content_of_several_teachers_and_of_folders_counts(tmp_path):
             keys.append(pass_key(PASSES["distil"](teacher=f"base+{one}+{folder}")))
     assert keys[0] == keys[2] != keys[1]
     assert keys[3] == keys[5] != keys[4]
+    build = tmp_path / "build+one.py"
+    keys = []
+    for content in ("def net(): 1", "def net(): 2"):
+        build.write_text(content)
+        keys.append(pass_key(PASSES["distil"](student=f"{build}:net")))
+    assert keys[0] != keys[1]
 
 
 def test_numbers_of_numpy_and_constants_in_code_count():

@@ -18,7 +18,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -181,13 +181,16 @@ def _rows(x: Any) -> Any:
 
 def pass_key(step: Any) -> str:
     """What a pass does: its code, its settings, and the content of the files these name."""
-    words = [v for v in vars(step).values() if isinstance(v, str)]
-    # several teachers are joined by +; a SavedModel is a folder
-    parts = [Path(part) for word in words for part in word.split("+") if 0 < len(part) < 255]
-    files = [
-        file
-        for part in parts
-        for file in (sorted(part.rglob("*")) if part.is_dir() else [part])
-        if file.is_file()
-    ]
-    return digest(type(step).__module__, type(step).__call__, step, [sha256(p) for p in files])
+    words = [v for v in vars(step).values() if isinstance(v, str) and len(v) < 255]
+    files = [sha256(file) for word in words for file in _files(word)]
+    return digest(type(step).__module__, type(step).__call__, step, files)
+
+
+def _files(word: str) -> Iterator[Path]:
+    """The files a setting names: FILE, A+B, FILE.py:function, or all of a SavedModel folder."""
+    for part in dict.fromkeys((word, *word.split("+"), word.rpartition(":")[0])):
+        path = Path(part)
+        if part and path.is_file():
+            yield path
+        elif part and (path / "saved_model.pb").is_file():
+            yield from (file for file in sorted(path.rglob("*")) if file.is_file())
