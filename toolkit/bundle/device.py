@@ -455,7 +455,13 @@ def main(arguments: list[str] | None = None, folder: Path | None = None) -> int:
     try:
         ask = _answered if options.rows is not None else _checked
         return ask(folder, options)
-    except (RefusedError, OSError, UnicodeError, csv.Error) as error:
+    except (UnicodeError, csv.Error) as error:
+        print(
+            f"run.py: {options.rows} is no text that can be read ({error}); give it in UTF-8",
+            file=sys.stderr,
+        )
+        return 2
+    except (RefusedError, OSError) as error:
         print(f"run.py: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
 
