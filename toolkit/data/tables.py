@@ -156,8 +156,9 @@ def _as_there(path: Path, frame: Any, like: Data) -> Floats:
             continue
         shown = values.astype(object).where(values.notna(), "missing")
         codes = {known: code for code, known in enumerate(names)}
-        # pandas writes True where a file had true
-        codes |= {n.lower(): codes[n] for n in ("True", "False") if n in codes}
+        # pandas writes True where a file had true or TRUE
+        truths = [n for n in ("True", "False") if n in codes]
+        codes |= {way: codes[n] for n in truths for way in (n.lower(), n.upper())}
         coded = [codes.get(str(value).strip(), -1) for value in shown]
         if -1 in coded:
             strange = str(shown.iloc[coded.index(-1)]).strip()
