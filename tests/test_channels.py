@@ -421,6 +421,8 @@ def gated():
 @pytest.mark.parametrize("ranking", sorted(RANKINGS))
 def test_a_layer_cut_to_the_width_of_its_gate(ranking, digits):
     step = Channels(share=0.8, steps=2, epochs=1, ranking=ranking)(gated(), digits.fit)
+    before, after = step.facts["macs"]
+    assert after == macs(step.model) < before
     assert step.model(digits.test.x[:3, ..., None]).shape == (3, 10)
 
 
