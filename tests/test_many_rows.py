@@ -172,6 +172,16 @@ def test_parts_of_something_else_are_never_taken(  # noqa: PLR0917
     assert content(tmp_path / "alone") == alone
 
 
+def test_files_of_one_name_are_told_apart(model, wine, tmp_path):
+    """logs/monday/a.csv and logs/tuesday/a.csv are both a.csv."""
+    sources = [of_rows("a.csv", wine.test.x[i : i + 3]) for i in (0, 3)]
+    settings = {"explainer": FEW, "background": wine.fit.train}
+    explain_rows(model, sources, tmp_path, **settings)
+    changed = [of_rows("a.csv", wine.test.x[[0, 7, 8]]), sources[1]]
+    with pytest.raises(OutputError, match="another model, other rows"):
+        explain_rows(model, changed, tmp_path, **settings)
+
+
 def test_a_place_with_other_files_is_refused(go, tmp_path):
     (tmp_path / "letter.txt").write_text("dear")
     with pytest.raises(OutputError, match="holds other files"):

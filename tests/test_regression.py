@@ -4,6 +4,7 @@ import math
 import numpy as np
 import pytest
 
+from toolkit.explainers import regression
 from toolkit.explainers.regression import NOISE, PRIOR, smoother, worth
 
 RNG = np.random.default_rng(0)
@@ -165,3 +166,14 @@ def test_what_is_left_out_is_told_by_the_others():
         kept = np.setdiff1d(np.arange(pairs), bunch)
         said = expected_of(method.shown[kept], y[kept], total, method.shown[bunch])
         assert np.allclose(left[bunch], y[bunch] - said, atol=1e-4)
+
+
+def test_smoothers_that_stay_in_memory_are_bounded(monkeypatch):
+    """A folder of texts has a game for each length; each costs a matrix of pairs by pairs."""
+    sizes = [smoother(k, 200, 0, kriging=True).nbytes for k in range(9, 15)]
+    assert sizes[0] > 200 * 201 * 8
+    monkeypatch.setattr(regression, "KEPT", 3 * max(sizes))
+    monkeypatch.setattr(regression, "_kept", {})
+    made = [smoother(k, 200, 0, kriging=True) for k in (*range(9, 15), 14, 12)]
+    assert made[-2] is made[-3]
+    assert [key[0] for key in regression._kept] == [13, 14, 12]

@@ -5,7 +5,7 @@ from toolkit.explainers import EXPLAINERS
 from toolkit.explainers.choices import Choice, chosen
 from toolkit.glossary import Data
 from toolkit.quality import FIGURES, quality
-from toolkit.quality.segmentation import likeness, spread
+from toolkit.quality.segmentation import _otherwise, likeness, spread
 
 
 class Bright:
@@ -46,6 +46,18 @@ def test_two_cuts_of_a_picture_are_compared(cut):
     assert figures["segmentation random"].value < 0.7
     assert figures["segmentation shapley"].n == 4
     assert "segmentation" in FIGURES
+
+
+@pytest.mark.parametrize("side", [4, 28])
+@pytest.mark.parametrize("cut", ["grid", "superpixels"])
+def test_a_picture_without_regions_is_not_compared_with_itself(cut, side):
+    """Noise has no regions of like colour: SLIC gives a grid, and a grid it was."""
+    x = np.random.default_rng(1).random((4, side, side, 1)).astype(np.float32)
+    data = Data(x, np.arange(4) % 2, ("no", "yes"), kind="image")
+    own = chosen(x[0], data, Choice(players=cut, patches=16))
+    other = _otherwise(x[0], own.segments, len(own))
+    assert not np.array_equal(own.segments, other)
+    assert 8 <= other.max() + 1 <= 32
 
 
 def test_a_table_is_not_cut():

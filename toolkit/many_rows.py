@@ -135,7 +135,7 @@ def explain_rows(
         "seed": seed,
         "classes": list(background.classes),
         "background": digest(around),
-        "rows": {s.name: {"rows": s.rows, "sha256": s.sha256} for s in sources},
+        "rows": [{"name": s.name, "rows": s.rows, "sha256": s.sha256} for s in sources],
         "part": PART,
         "versions": versions(),
     }

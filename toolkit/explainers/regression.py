@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from math import comb
+from threading import Lock
 
 import numpy as np
 
@@ -29,6 +30,9 @@ PRIOR = {3: 1.0, 5: 0.1, 7: 0.02, 9: 0.005}
 
 NOISE = 0.02
 """What products of more than nine signs add, for each coalition by itself."""
+
+KEPT = 2**28
+"""Bytes of smoothers that stay in memory; one of 4,096 pairs has 128 MiB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +49,12 @@ class Smoother:
     share: Doubles
     influence: Doubles
     others: Doubles | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """The memory of its tables, of which the square one outweighs the rest."""
+        tables = self.signs, self.gain, self.influence, self.others
+        return sum(t.nbytes for t in tables if t is not None)
 
     @property
     def shown(self) -> Coalitions:
@@ -87,9 +97,31 @@ class Smoother:
         return pairs - fit
 
 
-@lru_cache(maxsize=64)
+_kept: dict[tuple[int, int, int, bool], Smoother] = {}
+_lock = Lock()
+
+
 def smoother(k: int, pairs: int, seed: int, *, kriging: bool) -> Smoother:
-    """The design of `pairs` pairs of k players that `seed` draws, ready to be used."""
+    """The design of `pairs` pairs of k players that `seed` draws, ready to be used.
+
+    Those used last are kept, up to `KEPT` bytes of them: texts have as many games as lengths.
+    """
+    key = k, pairs, seed, kriging
+    with _lock:
+        found = _kept.pop(key, None)
+        if found is not None:
+            _kept[key] = found
+            return found
+    found = _made(*key)
+    with _lock:
+        _kept[key] = found
+        over = sum(s.nbytes for s in _kept.values()) - KEPT
+        while over > 0:
+            over -= _kept.pop(next(iter(_kept))).nbytes
+    return found
+
+
+def _made(k: int, pairs: int, seed: int, kriging: bool) -> Smoother:
     from threadpoolctl import threadpool_limits
 
     design = drawn(k, pairs, np.random.default_rng([seed, k, pairs]))

@@ -43,10 +43,10 @@ def segmentations(
 ) -> tuple[Measurement, ...]:
     """Mean cosine of the pixels' values under two cuts of each picture, "segmentation shapley".
 
-    The other cut is by regions of like colour where there was a grid of squares, else a grid, with
-    about as many parts. "segmentation random" is what is left when the parts of the other cut have
-    their values in a random order: reasons that do not hang on the cut are far above it. Costs what
-    explaining did; of tables and texts there are no such figures.
+    The other cut is by regions of like colour where there was a grid of squares and such regions
+    are found, else a grid, with about as many parts. "segmentation random" is what is left when the
+    parts of the other cut have their values in a random order: reasons that do not hang on the cut
+    are far above it. Costs what explaining did; of tables and texts there are no such figures.
     """
     ways = {e.method: e for e in explainers}
     found: dict[str, list[float]] = {}
@@ -67,6 +67,15 @@ def segmentations(
 
 
 def _otherwise(x: Floats, segments: Ints, many: int) -> Ints:
-    """The picture cut in the other way, into about as many parts."""
+    """The picture cut in the other way, into about as many parts.
+
+    Regions are a grid where none stand out: then the other cut is another grid.
+    """
     cut = squares(x, many)
-    return regions(x, many) if np.array_equal(cut, segments) else cut
+    if np.array_equal(cut, segments):
+        cut = regions(x, many)
+    if np.array_equal(cut, segments):
+        side = round(many**0.5)
+        # a pixel cannot be cut
+        cut = squares(x, (side - 1 if side > 3 else side + 1) ** 2)
+    return cut
