@@ -1,8 +1,26 @@
 """TFLite files as peers, where ai-edge-litert is installed."""
 
 from functools import partial
+from importlib.util import find_spec
 
 import numpy as np
+
+RESNET8 = {
+    "TFLite float": "pretrainedResnet.tflite",
+    "TFLite int8": "pretrainedResnet_quant.tflite",
+}
+"""The files of MLPerf Tiny for its ResNet-8."""
+
+
+def peers(folder, files, row):
+    """What tflite() gives of each of `files`, and its bytes, by name; none where it is missing."""
+    if not find_spec("ai_edge_litert"):
+        print("ai-edge-litert is not installed: the peers are left out")
+        return {}
+    return {
+        name: (*tflite(folder / file, row), (folder / file).stat().st_size)
+        for name, file in files.items()
+    }
 
 
 def tflite(path, row):

@@ -17,14 +17,13 @@ import sys
 import tempfile
 import time
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 import numpy as np
 from beside import interleaved, ratio
-from lite import tflite
+from lite import RESNET8, peers
 
 from toolkit import compress, load, predictor
 from toolkit.metrics import accuracy
@@ -90,16 +89,8 @@ for name, path in files.items():
     answers[name] = predictor(path)
     runs[name] = lambda opened=opened: opened.run(None, {"input": row})
     sizes[name] = path.stat().st_size
-
-if find_spec("ai_edge_litert"):
-    for name, file in (
-        ("TFLite float", "pretrainedResnet.tflite"),
-        ("TFLite int8", "pretrainedResnet_quant.tflite"),
-    ):
-        answers[name], runs[name] = tflite(MODELS / file, row)
-        sizes[name] = (MODELS / file).stat().st_size
-else:
-    print("ai-edge-litert is not installed: the peers are left out")
+for name, peer in peers(MODELS, RESNET8, row).items():
+    answers[name], runs[name], sizes[name] = peer
 
 times = interleaved(runs)
 quicker = min((n for n in runs if "TFLite" in n), key=lambda n: np.median(times[n]), default="base")

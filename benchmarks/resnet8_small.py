@@ -14,14 +14,13 @@ import sys
 import tempfile
 import time
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 import numpy as np
 from beside import interleaved, ratio
-from lite import tflite
+from lite import RESNET8, peers
 
 from toolkit import compress, load, predictor
 from toolkit.metrics import accuracy
@@ -75,15 +74,8 @@ for name, path in files.items():
     answers[name] = predictor(path)
     runs[name] = lambda opened=opened: opened.run(None, {"input": row})
     sizes[name] = path.stat().st_size
-if find_spec("ai_edge_litert"):
-    for name, file in (
-        ("TFLite float", "pretrainedResnet.tflite"),
-        ("TFLite int8", "pretrainedResnet_quant.tflite"),
-    ):
-        answers[name], runs[name] = tflite(model.parent / file, row)
-        sizes[name] = (model.parent / file).stat().st_size
-else:
-    print("ai-edge-litert is not installed: the peers are left out")
+for name, peer in peers(model.parent, RESNET8, row).items():
+    answers[name], runs[name], sizes[name] = peer
 times = interleaved(runs)
 print(f"{'file':16} {'bytes':>8}  {'us':>6}  {'x float base':22} right, % of " + ", ".join(tests))
 for name in runs:
