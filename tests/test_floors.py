@@ -46,7 +46,7 @@ FLOORS = [
 ]  # fmt: skip
 SECTIONS = {
     "behaviour", "cards", "compression", "explanation", "faults", "index", "learnt", "origin",
-    "reasons", "whole",
+    "reason_rows", "reasons", "whole",
 }  # fmt: skip
 PLACE = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
