@@ -99,10 +99,11 @@ def beside(name):
     train = splits.fit.train
     players = asked(train, USUAL, args.seed)
     base = predict(players.background).mean(axis=0, dtype=np.float64)
-    front = explainer_net.front_of(train, predict.shape, base, len(players))
+    front = explainer_net.front_of(train, base, len(players))
     x = rows_of(train, count, args.seed)
     test = splits.test.x[:tested]
-    truth, surely = exact(predict, players, test, args.seed)
+    targets, learnt = predict(test).argmax(axis=1), predict(x).argmax(axis=1)
+    truth, surely = exact(predict, players, test, targets, args.seed)
     print(f"\n{name}: {count:,} rows, {tested} test rows, exact: {surely}")
     print(f"{'way':<28} {'CPU s':>6} {'error':>7}  95 % interval", flush=True)
 
@@ -115,10 +116,10 @@ def beside(name):
         return explainer_net.corrected(front, np.asarray(net(front.features(test, p))), p)
 
     start = time.process_time()
-    one = labels_of(predict, players, test, None, args.seed + 1)
+    one = labels_of(predict, players, test, targets, seed=args.seed + 1)
     line(f"a label itself, {tested} rows", time.process_time() - start, one)
     start = time.process_time()
-    labels = labels_of(predict, players, x, None, args.seed)
+    labels = labels_of(predict, players, x, learnt, seed=args.seed)
     labelled = time.process_time() - start
     held = x[:256], labels[:256], predict(x[:256])
     for number in epochs:

@@ -102,3 +102,26 @@ def test_another_range_is_mapped_where_that_is_sure():
     assert isinstance(found, Mapped)
     assert found(data.x) == pytest.approx(base(data.x), abs=1e-4)
     assert "0.00392" in said.sentence
+
+
+def test_a_class_that_the_base_never_gives_has_no_order(digits):
+    """Nothing is told of it; of the others it is told as before."""
+
+    class Guess:
+        name, classes, shape = "base", 3, (64,)
+        order = (0, 1, 2)
+
+        def __call__(self, x):
+            p = np.eye(3, dtype=np.float32)[np.arange(len(x)) % 2]
+            return p[:, list(self.order)]
+
+    rows = digits.fit.train
+    three = Data(rows.x, rows.y % 3, ("a", "b", "c"))
+    for order in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
+        other = Guess()
+        other.name, other.order = "other", order
+        if order == (0, 1, 2):
+            aligned(Guess(), [other], three)
+        else:
+            with pytest.raises(MatchError, match="says 'a'"):
+                aligned(Guess(), [other], three)

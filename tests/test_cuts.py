@@ -11,6 +11,7 @@ import pytest
 from toolkit import report
 from toolkit.checks import checked
 from toolkit.explainers import EXPLAINERS
+from toolkit.explainers.choices import Choice
 from toolkit.explanation import explain, players_of
 from toolkit.fidelity.cuts import PATCHES, coarse, cut_again
 from toolkit.glossary import Measurement
@@ -97,3 +98,13 @@ def test_the_larger_difference_of_two_cuts_is_told(full_run):
     (said,) = (f for f in checked(run).findings if f.code == "H2")
     assert said.subject == "prune"
     assert "0.400, as it was first cut 0.900" in said.sentence
+
+
+@pytest.mark.parametrize("hidden", ["", "background", "blur"])
+def test_the_other_cut_is_hidden_by_the_same(digits, hidden):
+    chosen = Choice(hidden=hidden)
+    them = players_of(digits.test, [0], digits.fit.train, choice=chosen)[0]
+    nine = coarse(them)
+    assert nine.background.tobytes() == them.background.tobytes()
+    assert nine.hidden == them.hidden
+    assert nine.rows()[1] == them.rows()[1]

@@ -229,3 +229,12 @@ def test_classes_too_small_for_a_calibration_row_each(held, tmp_path):
     assert len(found.fit.calibration) >= 10
     fit = [found.fit.train, found.fit.calibration, *([] if held else [found.fit.validation])]
     assert np.array_equal(np.sort(np.concatenate([part.x for part in fit])[:, 0]), x[:, 0])
+
+
+def test_codes_of_categories_are_not_scaled(tmp_path):
+    """A code doubled is the code of another category."""
+    rows = [f"{'mf'[i % 2]},{i},{'ny'[i % 3 % 2]}" for i in range(60)]
+    path = tmp_path / "people.csv"
+    path.write_text("\n".join(["sex,age,label", *rows]))
+    with pytest.raises(DataError, match="table with categories, as in 'sex'"):
+        load(path, scale=2.0)

@@ -103,3 +103,10 @@ def test_a_share_over_some_rows(rows):
     found = drifts(job(changed=(3,)), "base", "small", SAME)
     told = drifted(found, rows)
     assert [m.n for m in told] == ([2] if rows else [])
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.1])
+def test_one_row_among_many_is_told(noise):
+    """Of 400 rows at a share of 0.05, one needs a p-value of 1 / 8,000."""
+    found = drifts(job(changed=(3,), noise=noise, rows=400, repeats=12), "base", "small", SAME)
+    assert [d.row for d in found if d.drifted] == [3]

@@ -107,6 +107,9 @@ def test_there_is_a_second_way_to_hide():
     assert blurred.shape == (8, 8, 1)
     assert 0 < blurred.max() < 1
     assert blurred.sum() == pytest.approx(4, rel=0.05)
+    again = dataclasses.replace(grid(x[0], shown), background=blurred[None])
+    assert list(hidings(again)) == ["", " hidden:colour"]
+    assert hidings(again)[" hidden:colour"].background == pytest.approx(4 / 64)
     text = Data(
         np.float32([[2, 3, 0]]), np.array([0]), ("n",), kind="text", words=Words(("", "?"), 3)
     )

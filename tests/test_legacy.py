@@ -430,7 +430,7 @@ def test_a_git_lfs_pointer(tmp_path):
 
 def test_the_old_hard_sigmoid_is_kept_when_the_model_is_copied(tmp_path):
     """The formulas differ by up to 0.05; a copy must not fall back to the new one."""
-    from toolkit.training import copied
+    from toolkit.models.graph import copied
 
     model = ZOO["hard sigmoid"]()
     model.save(tmp_path / "m.h5", save_format="h5")

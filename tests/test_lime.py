@@ -387,3 +387,24 @@ def test_rows_of_several_tables_are_explained_each_by_itself():
     for row, found in zip(rows, together, strict=True):
         alone = Lime(samples=400)(model, rows[row], 1, row=row)
         assert found.values.tobytes() == alone.values.tobytes()
+
+
+@pytest.mark.parametrize("bins", [0, 4])
+def test_where_no_training_row_lies_nothing_can_be_told(bins):
+    """The row itself is the only sample there: what bends elsewhere must not be put on it."""
+    data = table(200, 4, categories={0: ("x", "y", "z")})
+    data.x[:, 0] = np.arange(200) % 2
+    data.x[:, 3] = 5
+    row = data.x[0].copy()
+    row[[0, 3]] = 2, 9
+
+    class Bent(Linear):
+        def __call__(self, x):
+            yes = 1 / (1 + np.exp(-(x[:, 1] - 5) * (x[:, 2] - 5)))
+            return np.column_stack([1 - yes, yes]).astype(np.float32)
+
+    found = Lime(samples=2000, bins=bins)(Bent(np.zeros(4), (4,)), features(row, data), 1)
+    assert found.values[0] == pytest.approx(0, abs=1e-9)
+    if bins:
+        assert found.values[3] == pytest.approx(0, abs=1e-9)
+    assert np.abs(found.values[1:3]).max() > 0.01

@@ -276,3 +276,36 @@ def test_a_file_of_rows_that_is_not_there_is_what_is_said(tmp_path, capsys):
     given = ["none.onnx", "--data", "wine", "--rows", str(tmp_path / "none.csv")]
     assert run(["explain"], [*given, "--out", str(tmp_path / "why.parquet")], "explain") == 2
     assert "none.csv; how many, rows such as 3,17,42, all, or a file" in capsys.readouterr().err
+
+
+def test_what_is_told_of_a_row_does_not_hang_on_its_company(model, wine, tmp_path):
+    """Rounded probabilities are known by the background: one row has too few to tell by."""
+    from tests.test_quick_explainer import rounded
+
+    path = tmp_path / "net.onnx"
+    path.write_bytes(model)
+    content = rounded(path)
+    found = []
+    for rows in (1, 45):
+        told = explain_rows(
+            content,
+            [of_rows("test", wine.test.x[:rows])],
+            tmp_path / f"{rows}.parquet",
+            background=wine.fit.train,
+            explainer=FEW,
+            choice=Choice(rows=5),
+        )
+        lines = pd.read_parquet(told.path)
+        found.append(lines[lines["row"] == 0]["value"].tolist())
+    assert found[0] == found[1]
+
+
+def test_parts_that_a_kill_left_behind_go(go, tmp_path):
+    out = tmp_path / "why.parquet"
+    go(out)
+    key = parquet.about(out)["key"]
+    left = tmp_path / "why.parquet.parts"
+    left.mkdir()
+    (left / many_rows.ABOUT).write_text(json.dumps({"key": key}))
+    assert go(out).found == 45
+    assert not left.exists()

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from toolkit.errors import DataError
-from toolkit.explainers.players import features, grid, players_for, superpixels
+from toolkit.explainers.players import features, grid, players_for, superpixels, words
 from toolkit.glossary import Data
 
 CLASSES = ("a", "b")
@@ -101,3 +101,20 @@ def test_rows_that_cannot_be_explained():
         players_for(np.float32([1, np.nan, 2]), data)
     with pytest.raises(DataError, match="shape"):
         players_for(np.float32([1, 2]), data)
+
+
+def test_background_rows_of_pictures_are_from_all_over():
+    """A folder is sorted by class: the first hundred of 180 rows are of the first class."""
+    x = np.zeros((180, 8, 8, 1), np.float32)
+    x[90:] = 1
+    data = Data(x, (np.arange(180) >= 90).astype(np.int64), CLASSES, kind="image")
+    drawn = grid(x[0], data).drawn
+    assert len(drawn) == 100
+    assert drawn.mean() == 0.5
+
+
+def test_the_filling_of_a_text_is_no_part_of_its_first_word():
+    data = Data(np.zeros((1, 8), np.float32), np.zeros(1, np.int64), CLASSES, kind="text")
+    players = words(np.float32([2, 5, 2, 0, 0, 0, 0, 0]), data)
+    assert players.shown().tolist() == [2.0, 5.0]
+    assert words(np.zeros(8, np.float32), data).shown().tolist() == [0.0]

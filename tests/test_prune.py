@@ -10,10 +10,10 @@ from toolkit import sparsity
 from toolkit.errors import RecipeError
 from toolkit.exporting import export
 from toolkit.glossary import Step
+from toolkit.models.graph import copied
 from toolkit.passes import PASSES, Pass, apply
 from toolkit.passes.prune import Prune
 from toolkit.predict import predictor
-from toolkit.training import copied
 
 
 def final(model, digits, *names):

@@ -12,7 +12,7 @@ from toolkit.errors import MatchError, ModelError, RecipeError
 from toolkit.explainer_labels import asked, exact, labels_of, rows_of
 from toolkit.explainers.choices import USUAL, Choice
 from toolkit.exporting import export
-from toolkit.glossary import Data
+from toolkit.glossary import Data, Fit, Splits
 from toolkit.quick_explainer import distil_explainer, error_of, together
 from toolkit.training import Settings
 
@@ -37,9 +37,9 @@ def table():
 def test_labels_of_a_linear_model_are_exact(table):
     """Every walk gives slope times (row - background), whatever the order."""
     players = asked(table, USUAL, 0)
-    found = labels_of(Linear(), players, table.x, None, 3)
-    slopes = np.vstack([Linear.slopes, -Linear.slopes.sum(axis=0)])
     target = Linear()(table.x).argmax(axis=1)
+    found = labels_of(Linear(), players, table.x, target, seed=3)
+    slopes = np.vstack([Linear.slopes, -Linear.slopes.sum(axis=0)])
     assert len(set(target)) > 1
     wanted = slopes[target] * (table.x - table.x.mean(axis=0))
     assert np.abs(found - wanted).max() < 1e-6
@@ -59,9 +59,12 @@ def test_labels_are_right_on_average(model, wine):
     predict = OnnxPredictor(model, "wine", 1)
     players = asked(wine.fit.train, Choice(rows=8), 0)
     x = wine.test.x[:2]
-    truth, surely = exact(predict, players, x, 0)
+    targets = predict(x).argmax(axis=1)
+    truth, surely = exact(predict, players, x, targets, 0)
     assert surely
-    labels = np.array([labels_of(predict, players, x, 100, seed) for seed in range(300)])
+    labels = np.array(
+        [labels_of(predict, players, x, targets, evaluations=100, seed=seed) for seed in range(300)]
+    )
     error = labels.std(axis=0, ddof=1) / 300**0.5
     # of 26 values none beyond 4.5 standard errors: by chance in 2 of 10,000 runs
     assert (np.abs(labels.mean(axis=0) - truth) <= 4.5 * error + 1e-7).all()
@@ -96,7 +99,7 @@ def test_the_file_computes_what_the_net_does(kind, table, digits):
     base = rng.dirichlet(np.ones(classes))
     p = rng.dirichlet(np.ones(classes), len(x)).astype(np.float32)
     p[0] = np.eye(classes)[1]  # a zero, whose logarithm is none
-    front = explainer_net.front_of(table, shape, base, 5)
+    front = explainer_net.front_of(table, base, 5)
     net = explainer_net.net_of(front, 0)
     content = explainer_net.written(net, front, shape, {"explains": "x"})
     assert explainer_net.proven(content, net, front, x, p) < 1e-5
@@ -141,9 +144,8 @@ def test_it_learns_and_says_what_it_is_of(made, model, wine, tmp_path):
     # the error that is told is that of this very file
     from toolkit.predict import OnnxPredictor
 
-    truth, _ = exact(
-        OnnxPredictor(model, "m", 1), asked(wine.fit.train, Choice(rows=10), 0), wine.test.x, 0
-    )
+    net, players = OnnxPredictor(model, "m", 1), asked(wine.fit.train, Choice(rows=10), 0)
+    truth, _ = exact(net, players, wine.test.x, net(wine.test.x).argmax(axis=1), 0)
     assert error_of(found, truth)[0] == pytest.approx(judged.error, rel=1e-3)
 
 
@@ -202,3 +204,60 @@ def test_the_command_keeps_and_refuses(model, tmp_path, capsys, monkeypatch):
         code, _, error = called(*more)
         assert code == 2
         assert wrong in error
+
+
+def rounded(model):
+    """The model, its probabilities in steps of 1/256, as a softmax in integers gives them."""
+    from onnx import helper, numpy_helper
+
+    changed = onnx.load(model)
+    graph = changed.graph
+    last = graph.output[0].name
+    for node in graph.node:
+        node.output[:] = ["fine" if name == last else name for name in node.output]
+    graph.initializer.append(numpy_helper.from_array(np.float32(1 / 256), "step"))
+    graph.initializer.append(numpy_helper.from_array(np.uint8(0), "zero"))
+    graph.node.append(helper.make_node("QuantizeLinear", ["fine", "step", "zero"], ["whole"]))
+    graph.node.append(helper.make_node("DequantizeLinear", ["whole", "step", "zero"], [last]))
+    return changed.SerializeToString()
+
+
+def test_the_error_is_that_on_a_device_whose_probabilities_are_rounded(model, wine, tmp_path):
+    """The explainer file is given the answers of the classifier file, not those of its logits."""
+    from toolkit.fidelity.resolution import FromLogits
+    from toolkit.predict import OnnxPredictor
+
+    path = tmp_path / "rounded.onnx"
+    path.write_bytes(rounded(model))
+    few, brief = Choice(rows=5), Settings(epochs=5)
+    made = distil_explainer(path, wine, rows=256, choice=few, settings=brief)
+    p, found = together(path, made.save(tmp_path / "why.onnx"))(wine.test.x)
+    assert np.allclose(p * 256, np.rint(p * 256))
+    fine = FromLogits(OnnxPredictor(path, "m", 1))
+    players = asked(wine.fit.train, few, 0)
+    truth, _ = exact(fine, players, wine.test.x, p.argmax(axis=1), 0)
+    assert error_of(found, truth)[0] == pytest.approx(made.judged.error, rel=1e-3)
+
+
+def test_few_players_and_rows_of_another_shape(digits):
+    """Three groups have fewer coalitions than other methods must ask; a net may take (64, 1)."""
+    import keras
+    from keras import layers
+
+    rows = digits.test.x.reshape(-1, 64)
+    table = Data(rows, digits.test.y, digits.test.classes, tuple(f"x{i}" for i in range(64)))
+    keras.utils.set_random_seed(0)
+    net = keras.Sequential(
+        [layers.Input((64, 1)), layers.Flatten(), layers.Dense(10, activation="softmax")]
+    )
+    fit = Fit(table, table.rows(slice(60)), table.rows(slice(60)))
+    groups = tuple((str(i), tuple(f"x{j}" for j in range(i, 64, 3))) for i in range(3))
+    made = distil_explainer(
+        net,
+        Splits("flat", fit, table.rows(slice(20)), "0" * 64),
+        rows=64,
+        choice=Choice(rows=2, players="groups", groups=groups),
+        settings=Settings(epochs=1),
+    )
+    assert made.judged.exact
+    assert len(json.loads(made.facts["players"])) == 3

@@ -3,7 +3,8 @@ import pytest
 
 from toolkit import models
 from toolkit.errors import MatchError, ModelError
-from toolkit.training import Settings, copied, train
+from toolkit.models.graph import copied
+from toolkit.training import Settings, train
 
 
 def start(splits, **options):

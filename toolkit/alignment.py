@@ -144,10 +144,15 @@ def _same_order(base: Predictor, other: Predictor, data: Data) -> None:
     counts = np.zeros((k, k))
     np.add.at(counts, (ours.argmax(axis=1), theirs.argmax(axis=1)), 1)
     place = counts.argmax(axis=1)
-    if len(set(place.tolist())) < k or (place == np.arange(k)).all():
+    # a class that the base never gives has no place, and one class has no order
+    given = counts.any(axis=1)
+    if given.sum() < 2 or len(set(place[given].tolist())) < given.sum():
+        return
+    place[~given] = np.setdiff1d(np.arange(k), place[given])
+    moved = np.flatnonzero(given & (place != np.arange(k)))
+    if not len(moved):
         return
     gain = accuracy_drop(theirs[:, place], theirs, ours.argmax(axis=1).astype(np.int64))
-    moved = np.flatnonzero(place != np.arange(k))
     # two classes of many that changed places cost little: they are told by their own rows
     most = all(share(int(counts[i].max()), int(counts[i].sum())).low > _MOST for i in moved)
     if not most and 100 * gain.low <= 10 * contract.SURE:

@@ -12,10 +12,11 @@ import numpy as np
 
 from toolkit.errors import RecipeError
 from toolkit.explainers import Players
+from toolkit.explainers.base import FEWEST
 from toolkit.explainers.choices import Choice
 from toolkit.explainers.shapley import Shapley
 from toolkit.explanation import players_of
-from toolkit.glossary import Data, Doubles, Floats, Predictor
+from toolkit.glossary import Data, Doubles, Floats, Ints, Predictor
 from toolkit.progress import tell
 
 GROUP = 128
@@ -66,9 +67,15 @@ def rows_of(train: Data, count: int, seed: int) -> Floats:
 
 
 def labels_of(
-    predict: Predictor, players: Players, x: Floats, evaluations: int | None, seed: int
+    predict: Predictor,
+    players: Players,
+    x: Floats,
+    targets: Ints,
+    *,
+    evaluations: int | None = None,
+    seed: int = 0,
 ) -> Doubles:
-    """A label of each row for the class it is given, f64 (n, p), of about `evaluations` answers.
+    """A label of each row for its target, f64 (n, p), of about `evaluations` answers each.
 
     Players enter one by one, in a random order and in its reverse (antithetic permutations,
     Mitchell et al. 2022). Each such pair is walked against one background row, since what differs
@@ -77,9 +84,11 @@ def labels_of(
     """
     found = np.empty((len(x), len(players)))
     for number, i in enumerate(range(0, len(x), GROUP)):
-        some = x[i : i + GROUP]
+        some = slice(i, i + GROUP)
         rng = np.random.default_rng([seed, 2, number])
-        found[i : i + GROUP] = _walked(predict, players, some, evaluations, rng)
+        found[some] = _walked(
+            predict, players, x[some], targets[some], rng, evaluations=evaluations
+        )
         tell("label rows", min(i + GROUP, len(x)), len(x))
     return found
 
@@ -88,8 +97,10 @@ def _walked(
     predict: Predictor,
     players: Players,
     x: Floats,
-    evaluations: int | None,
+    targets: Ints,
     rng: np.random.Generator,
+    *,
+    evaluations: int | None,
 ) -> Doubles:
     """Labels of the rows of one group."""
     p, b = len(players), len(players.background)
@@ -106,7 +117,6 @@ def _walked(
     other = players.background.reshape(b, -1)[rivals][:, None]
     flat = x.reshape(len(x), -1)
     everyone, nobody = predict(x), predict(players.background)
-    targets = everyone.argmax(axis=1)
     found = np.zeros((len(x), p))
     for r, target in enumerate(targets.tolist()):
         asked = np.where(shown, flat[r], other).reshape(-1, *x.shape[1:])
@@ -117,12 +127,13 @@ def _walked(
     return found / len(order)
 
 
-def exact(predict: Predictor, players: Players, x: Floats, seed: int) -> tuple[Doubles, bool]:
-    """Shapley values of rows for the class each is given, f64 (n, p); whether all are exact."""
+def exact(
+    predict: Predictor, players: Players, x: Floats, targets: Ints, seed: int
+) -> tuple[Doubles, bool]:
+    """Shapley values of rows for their targets, f64 (n, p); whether all are exact."""
     found = []
     explainer = reference(len(players))
-    for i, row in enumerate(x):
-        target = int(predict(row[None])[0].argmax())
+    for i, (row, target) in enumerate(zip(x, targets.tolist(), strict=True)):
         found.append(explainer(predict, replace(players, x=row), target, row=i, seed=seed))
         tell("exact values", i + 1, len(x))
     return np.array([a.values for a in found]), all(a.facts["exact"] for a in found)
@@ -130,7 +141,7 @@ def exact(predict: Predictor, players: Players, x: Floats, seed: int) -> tuple[D
 
 def reference(players: int) -> Shapley:
     """What is exact as far as that can be computed, and a good estimate beyond."""
-    return Shapley(samples=2**players) if players <= _EXACT else Shapley()
+    return Shapley(samples=max(2**players, FEWEST)) if players <= _EXACT else Shapley()
 
 
 _EXACT = 16

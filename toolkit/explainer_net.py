@@ -73,15 +73,15 @@ class Front:
         return np.asarray(gap, np.float32)[:, None]
 
 
-def front_of(data: Data, shape: Shape, base: Doubles, players: int) -> Front:
-    """The front for rows like those of `data`, in the shape that the model takes."""
+def front_of(data: Data, base: Doubles, players: int) -> Front:
+    """The front for rows like those of `data`."""
     picture = data.kind == "image"
     x = np.asarray(data.x[:: -(-len(data) // 4096)], np.float32)
     axis = None if picture else 0
     scale = np.asarray(x.std(axis=axis, dtype=np.float64), np.float32)
     sizes = {i: len(names) for i, names in sorted(data.categories.items()) if len(names) <= _CODES}
     return Front(
-        tuple(int(d or 1) for d in shape) if not picture else tuple(data.x.shape[1:]),
+        tuple(data.x.shape[1:]),
         np.asarray(x.mean(axis=axis, dtype=np.float64), np.float32),
         np.where(scale > 0, scale, np.float32(1)),
         sizes,

@@ -127,11 +127,9 @@ def players_of(
         if not 0 <= row < len(data):
             raise DataError(f"row {row}", f"0 to {len(data) - 1}", "pick a row that is there")
     if background.kind == "image":
-        # some rows, spread over a file that may be sorted, give the mean picture
-        most = max(min(_VALUES // math.prod(background.x.shape[1:]), 1000), 50)
-        spread = np.linspace(0, len(background) - 1, min(len(background), most))
-        some = background.rows(spread.astype(int))
-        background = replace(some, x=np.asarray(some.x))
+        # some rows give the mean picture
+        some = background.spread(max(min(_VALUES // math.prod(background.x.shape[1:]), 1000), 50))
+        background = replace(some, x=np.asarray(some.x[:]))
     found: dict[int, Players] = {}
     for row in rows:
         if found and background.kind == "tabular":

@@ -11,7 +11,8 @@ import numpy as np
 
 from toolkit.errors import MatchError, ModelError
 from toolkit.glossary import Data, Doubles, Floats, Predictor
-from toolkit.models.heads import Head, probabilities
+from toolkit.models.graph import copied
+from toolkit.models.heads import Head, probabilities, summing, trials
 from toolkit.shapes import in_shape, matching
 
 _VALUES = 2**20
@@ -63,6 +64,8 @@ class OnnxPredictor:
             raise _refused(name, "it ends in one unit without a sigmoid")
         if trial.shape[1] > 1 and self._head == "sigmoid":
             raise _refused(name, f"{trial.shape[1]} sigmoid units are multi-label")
+        if self._head == "logits" and self._sums():
+            self._head, self._before = "softmax", None
         self.classes = max(trial.shape[1], 2)
 
     def __call__(self, x: Floats, /) -> Floats:
@@ -104,6 +107,13 @@ class OnnxPredictor:
 
     def _ask(self, x: Floats) -> Floats:
         return probabilities(self._run(x), self._head)
+
+    def _sums(self) -> bool:
+        """Whether what no softmax makes sums to 1 all the same, as a mean of softmaxes does."""
+        try:
+            return all(summing(self._run(x[None])) for x in trials(self.shape))
+        except ModelError:
+            return False  # a shape of any length, and not of this one: nothing is known
 
     def _run(self, x: Floats, opened: Any = None, output: str = "") -> Floats:
         if self._fixed is not None and len(x) != self._fixed:
@@ -165,8 +175,7 @@ class KerasPredictor:
                 return None
             inner = keras.Model(self._model.inputs, last.input)
         else:
-            inner = keras.models.clone_model(self._model)
-            inner.set_weights(self._model.get_weights())
+            inner = copied(self._model)
             inner.layers[-1].activation = keras.activations.linear
         return _batched(
             lambda rows: _two(np.asarray(inner(self._tensor(rows), training=False))),
@@ -226,10 +235,8 @@ class KerasPredictor:
 
     def shuffled(self, seed: int) -> KerasPredictor:
         """The same net with every weight of two and more axes in a random order of its values."""
-        import keras
-
         rng = np.random.default_rng(seed)
-        inner = keras.models.clone_model(self._model)
+        inner = copied(self._model)
         inner.set_weights([_reordered(w, rng) for w in self._model.get_weights()])
         return KerasPredictor(inner, self.name)
 

@@ -115,13 +115,17 @@ def distil_explainer(
     players = asked(splits.fit.train, choice, seed)
     predict, _ = resolved(whole, in_shape(test.x[:200], whole.shape))
     base = predict(players.background).mean(axis=0, dtype=np.float64)
-    front = explainer_net.front_of(splits.fit.train, whole.shape, base, len(players))
+    front = explainer_net.front_of(splits.fit.train, base, len(players))
     x = rows_of(splits.fit.train, rows, seed)
     held = np.asarray(splits.fit.validation.spread(_VALIDATION).x[:], np.float32)
-    labels, more = (labels_of(predict, players, r, evaluations, seed) for r in (x, held))
-    net, history = _trained(
-        front, (x, labels, predict(x)), (held, more, predict(held)), settings, seed
+    # a device has the answers of the file, which may be rounded where their reasons are not
+    p, p_held = whole(x), whole(held)
+    labels, more = (
+        labels_of(predict, players, r, said.argmax(axis=1), evaluations=evaluations, seed=seed)
+        for r, said in ((x, p), (held, p_held))
     )
+    net, history = _trained(front, (x, labels, p), (held, more, p_held), settings, seed)
+    ranked = p.argmax(axis=1)
     explainer_net.halve(net)
     about = {
         "explains": known,
@@ -135,11 +139,10 @@ def distil_explainer(
     }
     picked = np.sort(np.random.default_rng([seed, 3]).permutation(len(test))[:HELD])
     tested = np.asarray(test.rows(picked).x, np.float32)
-    p = predict(tested)
+    p = whole(tested)
     made = _short(explainer_net.written(net, front, whole.shape, about), splits.fit)
     difference = explainer_net.proven(made, net, front, tested, p)
-    truth, surely = exact(predict, players, tested, seed)
-    ranked = predict(x).argmax(axis=1)
+    truth, surely = exact(predict, players, tested, p.argmax(axis=1), seed)
     means = np.array(
         [
             labels[ranked == c].mean(axis=0) if (ranked == c).any() else 0 * labels[0]

@@ -24,6 +24,7 @@ from toolkit.checkpoints import (
 from toolkit.devices import here, shared
 from toolkit.errors import ModelError, near
 from toolkit.glossary import Data, Fit, Floats, History
+from toolkit.models.graph import copied
 from toolkit.models.heads import head_of
 from toolkit.progress import tell
 from toolkit.seeding import seeded
@@ -301,22 +302,6 @@ def _batches(
         for first in range(0, len(x), batch):
             rows = order[first : first + batch]
             yield (x[rows], y[rows]) if prepare is None else prepare(x[rows], y[rows], rng)
-
-
-def copied(model: Any) -> Any:
-    """A new keras.Model with the same architecture and the same weights."""
-    import keras
-
-    compiled, model.compiled = model.compiled, False  # a loss of ours has no name to find it by
-    try:
-        twin = keras.models.clone_model(model)
-    finally:
-        model.compiled = compiled
-    twin.set_weights(model.get_weights())
-    for layer in twin._flatten_layers():
-        if hasattr(layer, "adapt_mean"):
-            layer.finalize_state()  # a Normalization computes with what it had when it was built
-    return twin
 
 
 def shaped(model: Any, data: Data) -> Floats:

@@ -8,7 +8,7 @@ from typing import Any
 from toolkit.bridge.configs import objects
 from toolkit.bridge.forward import Twin, steady
 from toolkit.errors import ModelError
-from toolkit.training import copied
+from toolkit.models.graph import copied
 
 
 def to_keras(model: Any) -> Any:

@@ -15,9 +15,9 @@ import numpy as np
 from toolkit.bridge.configs import built
 from toolkit.bridge.forward import Twin, own, steady, to_tf_keras
 from toolkit.glossary import Floats
+from toolkit.models.graph import copied
 from toolkit.models.quantised import COMPUTING
 from toolkit.sparsity import SPARSE, clusters, zeros
-from toolkit.training import copied
 
 LITTLE = 32
 """Dense units that read fewer inputs share one step: four bytes a unit would be a large part."""

@@ -158,7 +158,10 @@ class Model:
         if kind in {".csv", ".tsv"}:
             return self.ready(_table(path, self.spec.get("columns", [])))
         if kind == ".txt" and "words" in self.spec:
-            lines = path.read_text(encoding="utf-8").splitlines()
+            # str.splitlines would cut at signs too that stand within texts
+            lines = (
+                _decoded(path.read_bytes()).replace("\r\n", "\n").replace("\r", "\n").split("\n")
+            )
             words = _json(self.folder / self.spec["words"])
             return encoded([line.strip() for line in lines if line.strip()], words)
         raise RefusedError(f"{path} is no .npy, .npz, .csv{' or .txt' * ('words' in self.spec)}")
@@ -173,7 +176,8 @@ def encoded(texts: list[str], words: dict[str, Any]) -> Any:
     for row, text in enumerate(texts):
         text = text.translate(lower) if words["lower"] else text  # noqa: PLW2901
         text = text.translate(bare) if words["strip"] else text  # noqa: PLW2901
-        parts = list(text) if words["characters"] else text.split()
+        # words end at the spaces of ASCII alone, as in Keras
+        parts = list(text) if words["characters"] else re.findall(r"[^ \t\n\r\x0b\x0c]+", text)
         found = [i for i in (place.get(p, words["unknown"]) for p in parts) if i is not None]
         length = words["length"]
         found = found[:length] if words["cut"] == "post" else found[-length:]
@@ -312,13 +316,15 @@ def _table(path: Path, columns: list[dict[str, Any]]) -> Any:
 
 
 def _decoded(content: bytes) -> str:
-    """A text in UTF-8, in UTF-16 with its mark, or else in Windows' letters."""
+    """A text in UTF-8, in UTF-16 with its mark, in Windows' letters, or else in Latin-1."""
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return content.decode("utf-16")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.decode("cp1252")
+    for encoding in ("utf-8-sig", "cp1252"):
+        try:
+            return content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return content.decode("latin-1")
 
 
 def _cell(cell: str, column: dict[str, Any], row: int) -> float:

@@ -130,13 +130,22 @@ def _parted(data: Data, validation: Data | None, test: Data | None, seed: int) -
 def scaled(splits: Splits, scale: float, offset: float = 0.0) -> Splits:
     """The same splits with every x multiplied by `scale`, then `offset` added.
 
-    Raises DataError for texts, whose values are indices of words, and for what is not finite.
+    Raises DataError for texts, whose values are indices of words, for tables with columns of
+    categories, whose values are codes, and for what is not finite.
     """
     if splits.test.kind == "text" or not np.isfinite([scale, offset]).all():
         raise DataError(
             f"scale {scale:g} and offset {offset:g} for {splits.test.kind} data",
             "finite numbers, and no texts",
             "leave them out",
+        )
+
+    if splits.test.categories:
+        named = splits.test.features[min(splits.test.categories)]
+        raise DataError(
+            f"scale {scale:g} and offset {offset:g} for a table with categories, as in '{named}'",
+            "columns of numbers",
+            "scale numbers in the file, or write categories as numbers",
         )
 
     def times(data: Data) -> Data:

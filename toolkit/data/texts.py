@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from toolkit.data.parts import parts_of
 from toolkit.data.splits import Raw
+from toolkit.data.words import spaced
 from toolkit.errors import DataError
 from toolkit.progress import tell
 
@@ -37,7 +38,7 @@ def read_lines(paths: tuple[Path, ...]) -> Raw:
         text, encoding = _read(path)
         if encoding != "utf-8":
             facts["encoding"] = encoding
-        inside = [line.strip() for line in text.splitlines() if line.strip()]
+        inside = [line.strip() for line in cut(text)]
         if not inside:
             raise DataError(f"{path} is empty", "one text a line", "check the file")
         found += inside
@@ -49,7 +50,7 @@ def read_lines(paths: tuple[Path, ...]) -> Raw:
 def lines(path: Path) -> list[str]:
     """The texts of a file, one a line. Raises DataError where there is none."""
     text, _ = _read(path)
-    found = [line.strip() for line in text.splitlines() if line.strip()]
+    found = [line.strip() for line in cut(text)]
     if not found:
         raise DataError(f"{path} is empty", "one text a line", "check the file")
     return found
@@ -61,7 +62,7 @@ def read_labelled(path: Path) -> Raw:
     Raises DataError for a line that has no tab.
     """
     text, encoding = _read(path)
-    lines = [line for line in text.splitlines() if line.strip()]
+    lines = cut(text)
     pairs = [line.split("\t", 1) for line in lines]
     if not pairs or any(len(pair) < 2 for pair in pairs):
         at = next((i for i, pair in enumerate(pairs) if len(pair) < 2), 0)
@@ -130,7 +131,7 @@ def _folders(folder: Path, classes: tuple[str, ...]) -> tuple[NDArray[Any], NDAr
             raise DataError(
                 f"{folder} holds more than {MOST_BYTES / 2**30:.0f} GiB", "less text", "give a part"
             )
-        found.append(" ".join(_read(path)[0].split()))
+        found.append(" ".join(spaced(_read(path)[0])))
         labels.append(label)
         if done % 500 == 499 or done + 1 == len(files):
             tell("read texts", done + 1, len(files))
@@ -138,7 +139,7 @@ def _folders(folder: Path, classes: tuple[str, ...]) -> tuple[NDArray[Any], NDAr
 
 
 def _read(path: Path) -> tuple[str, str]:
-    """A file's text and its encoding: UTF-8, else Latin-1, in which every byte is a letter."""
+    """A file's text and its encoding: UTF-8, else that of Windows, else Latin-1, which fits all."""
     if not path.is_file():
         raise DataError(f"no text file at {path}", "a file of one text a line", "check the path")
     if path.stat().st_size > MOST_BYTES:
@@ -154,10 +155,21 @@ def _read(path: Path) -> tuple[str, str]:
         raise DataError(
             f"{path} has a line of over {_LONGEST_LINE:,} bytes", "shorter texts", "cut them"
         )
-    try:
-        return raw.decode("utf-8-sig"), "utf-8"
-    except UnicodeDecodeError:
-        return raw.decode("latin-1"), "latin-1"
+    for codec, encoding in (("utf-8-sig", "utf-8"), ("cp1252", "windows-1252")):
+        try:
+            return raw.decode(codec), encoding
+        except UnicodeDecodeError:
+            continue
+    return raw.decode("latin-1"), "latin-1"
+
+
+def cut(text: str) -> list[str]:
+    """The lines of a text that have words.
+
+    A line ends where editors end it; str.splitlines ends it at other signs too, which texts hold.
+    """
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return [line for line in lines if line.strip()]
 
 
 def _objects(texts: list[str]) -> NDArray[Any]:

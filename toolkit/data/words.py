@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import string
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -26,6 +27,7 @@ MOST_BYTES = 64 * 2**20
 
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _BARE = str.maketrans("", "", string.punctuation)
+_SPACED = re.compile(r"[^ \t\n\r\x0b\x0c]+")
 _FILLED, _UNKNOWN = "", "[UNK]"
 
 
@@ -39,7 +41,16 @@ def tokens(text: str, words: Words) -> list[str]:
         text = text.translate(_LOWER)
     if words.strip:
         text = text.translate(_BARE)
-    return list(text) if words.characters else text.split()
+    return list(text) if words.characters else spaced(text)
+
+
+def spaced(text: str) -> list[str]:
+    r"""What stands between spaces, of which Keras knows those of ASCII.
+
+    >>> spaced("a\u00a0good  film")
+    ['a\xa0good', 'film']
+    """
+    return _SPACED.findall(text)
 
 
 def encoded(texts: Iterable[str], words: Words) -> Floats:

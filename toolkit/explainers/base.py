@@ -17,6 +17,9 @@ from toolkit.shapes import in_shape
 TOLERANCE = 0.01
 """A standard error of the probability below which an attribution counts as converged."""
 
+FEWEST = 20
+"""Questions with which an estimate can be made at all."""
+
 Game = Callable[[Coalitions], Doubles]
 """bool (m, p) -> f64 (m,): the probability of the target when only these players are present."""
 
@@ -54,9 +57,11 @@ class Explainer(ABC):
 
     def __post_init__(self) -> None:
         """Refuse settings with which nothing can be estimated."""
-        if self.samples < 20 and self.samples != type(self).samples:
+        if self.samples < FEWEST and self.samples != type(self).samples:
             raise RecipeError(
-                f"{self.method} with {self.samples} samples", "at least 20", "ask for more samples"
+                f"{self.method} with {self.samples} samples",
+                f"at least {FEWEST}",
+                "ask for more samples",
             )
         if self.tolerance is not None and not 0 < self.tolerance < 1:
             raise RecipeError(

@@ -16,7 +16,8 @@ def hidings(players: Players) -> dict[str, Players]:
     """The players as they are, called "", and hidden in another way.
 
     " hidden:mean": the mean of the background row instead of each row of it. " hidden:blur": a
-    picture blurred by an eighth of its side instead of the mean picture. " hidden:filling": the
+    picture blurred by an eighth of its side instead of the mean picture. " hidden:colour": its mean
+    colour instead of the blurred picture. " hidden:filling": the
     filling of a text, but for one unknown word, instead of unknown words; a text hidden by it
     already has one way alone.
 
@@ -26,7 +27,11 @@ def hidings(players: Players) -> dict[str, Players]:
     {'': [[0.0, 0.0], [4.0, 2.0]], ' hidden:mean': [[2.0, 1.0]]}
     """
     if players.segments is not None:
-        return _with(players, "blur", blurred(players))
+        blur = blurred(players)
+        if np.array_equal(players.background, blur[None]):
+            colour = players.x.mean(axis=(0, 1), dtype=np.float64)
+            return _with(players, "colour", np.broadcast_to(colour, players.x.shape))
+        return _with(players, "blur", blur)
     if len(players.background) > 1:
         return _with(players, "mean", mean_row(players.background, players.categories))
     filling = np.zeros_like(players.x)

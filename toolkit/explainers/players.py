@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +34,7 @@ class Players:
     picture, else None. categories: columns that hold codes of categories. columns: whether every
     column is a player of its own, so that x has a place in the background's distribution.
     hidden: what stands in for hidden values, in words. drawn: f32 (m, ...), rows of the background
-    as they are, where `background` is made of them.
+    as they are, where `background` is made of them. worded: whether values are indices of words.
     """
 
     names: tuple[str, ...]
@@ -46,6 +47,7 @@ class Players:
     table: Data | None = None
     hidden: str = "the background"
     drawn: Floats | None = None
+    worded: bool = False
 
     def __len__(self) -> int:
         return len(self.names)
@@ -53,11 +55,14 @@ class Players:
     def shown(self) -> Doubles:
         """What each player has in this row: f64 (p,), its value or the mean of its values.
 
+        Of a text the filling does not count.
+
         >>> Players(("a", "b"), np.float32([1, 2, 4]), np.array([0, 1, 1]), None).shown().tolist()
         [1.0, 3.0]
         """
-        sums = self.summed(self.x.reshape(-1).astype(np.float64))
-        return np.asarray(sums / np.bincount(self.groups.reshape(-1), minlength=len(self)))
+        values = self.x.reshape(-1).astype(np.float64)
+        counted = (values != 0) | (not self.worded)
+        return self.summed(values) / np.maximum(self.summed(counted), 1)
 
     def rows(self) -> tuple[Floats, str]:
         """Rows of the background as they are, f32 (m, ...), and what they are in words.
@@ -68,8 +73,8 @@ class Players:
             return self.background, self.hidden
         return self.drawn, f"{len(self.drawn)} rows of the background"
 
-    def summed(self, values: Doubles) -> Doubles:
-        """What values of the row, f64 (values,), come to for each player: f64 (p,)."""
+    def summed(self, values: Any) -> Doubles:
+        """What values of the row, (values,), come to for each player: f64 (p,)."""
         places = self.groups.reshape(-1)
         return np.asarray(np.bincount(places, values, len(self)), np.float64)
 
@@ -198,7 +203,7 @@ def words(x: Floats, background: Data) -> Players:
     named = vocabulary.vocabulary if vocabulary else ()
     names = tuple(named[i] if 0 < i < len(named) else f"word {i}" for i in found)
     said = "the unknown word" if hidden else "nothing"
-    return Players(names, x, groups, stand_in[None], hidden=said)
+    return Players(names, x, groups, stand_in[None], hidden=said, worded=True)
 
 
 def players_for(x: Floats, background: Data, *, seed: int = 0) -> Players:
@@ -235,7 +240,6 @@ def usual_cut(x: Floats) -> str:
 
 def _picture(x: Floats, background: Data, segments: Ints) -> Players:
     mean = background.x.mean(axis=0, dtype=np.float64).astype(np.float32)
-    # spread over rows that may be sorted
-    drawn = background.x[:: max(len(background) // ROWS, 1)][:ROWS]
+    drawn = np.asarray(background.spread(ROWS).x[:])
     whole = Players((), x, segments, mean[None], hidden="the mean picture", drawn=drawn)
     return recut(whole, segments)

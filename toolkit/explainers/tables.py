@@ -30,7 +30,10 @@ class Row:
         self.every, self.target = every, target
         self.codes = coded(every, row[None])
         self.usual = np.array([c.usual(v) for c, v in zip(every, row, strict=True)])
-        own = seen(every, self.codes, self.codes)
+        # of a part in which no row of the table lies no sample can tell anything: without this the
+        # row itself, alone in it, would
+        self._drawn = np.array([c.kept for c in every]) | (self.usual > 0)
+        own = self._seen(self.codes)
         self.ahead = own[0] - self.usual
         self.prediction = float(answer[0, target])
         self._own = own
@@ -43,7 +46,10 @@ class Row:
 
     def sums(self, codes: Doubles, answers: Floats) -> Doubles:
         """The sums of samples with these codes, f64 (n, p), and answers, f32 (n, k)."""
-        z = seen(self.every, codes, self.codes)
+        z = self._seen(codes)
         far = ((z - self._own) ** 2).sum(axis=1)
         near = np.exp(-far / (2 * _WIDTH**2 * len(self.every)))
         return sums(z, answers[:, self.target].astype(np.float64), near)
+
+    def _seen(self, codes: Doubles) -> Doubles:
+        return np.asarray(seen(self.every, codes, self.codes) * self._drawn)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from toolkit.explainers import Explainer
-from toolkit.explainers.players import Players, grid
+from toolkit.explainers.players import Players, recut, squares
 from toolkit.fidelity.scale import place
-from toolkit.glossary import Attribution, Cut, Data, Measurement, Predictor
+from toolkit.glossary import Attribution, Cut, Measurement, Predictor
 from toolkit.progress import tell
 
 PATCHES = 9
@@ -70,10 +68,10 @@ def cut_again(
 def coarse(players: Players) -> Players:
     """The same picture in three by three patches, hidden by the same stand-in.
 
+    >>> from toolkit.explainers.players import grid
     >>> from toolkit.glossary import Data
     >>> gray = Data(np.zeros((1, 6, 6, 1), np.float32), np.zeros(1, int), ("a",), kind="image")
     >>> coarse(grid(np.ones((6, 6, 1), np.float32), gray)).segments[::2, ::2].tolist()
     [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
     """
-    stand_in = Data(players.background, np.zeros(len(players.background), np.int64), ())
-    return grid(players.x, stand_in, patches=PATCHES)
+    return recut(players, squares(players.x, PATCHES))

@@ -48,7 +48,7 @@ def drifts(
         if not same:
             continue
         cosines = np.array([compare(one, its)["cosine"] for one, its in same])
-        p = np.array([_chance(one, noise[one.row], its, seed) for one, its in same])
+        p = np.array([_chance(one, noise[one.row], its, seed, len(same)) for one, its in same])
         told = discoveries(p, FALSE) & (cosines < ALIKE)
         found += [
             Drift(other, method, pair[0].row, float(c), float(value), bool(drifted))
@@ -92,19 +92,26 @@ def answers_of(base: Floats, other: Floats) -> list[tuple[int, int]]:
     return [(int(one), int(its)) for one, its in both]
 
 
-def _chance(one: Attribution, noise: Attribution, its: Attribution, seed: int) -> float:
-    """How often equal reasons would look as unlike as these, by the noise of the difference."""
+def _chance(one: Attribution, noise: Attribution, its: Attribution, seed: int, tests: int) -> float:
+    """How often equal reasons would look as unlike as these, by the noise of the difference.
+
+    Where none of the draws does, more are drawn, so that one row among `tests` can be told.
+    """
     seen = compare(one, its)["cosine"]
     if 1 - seen < _EQUAL:
         return 1.0
     if not noise.stderr.any():
         # exact values: a difference is a difference
-        return 1 / (1 + DRAWS)
+        return 0.0
     rng = np.random.default_rng((seed, one.row))
     shape = (DRAWS, len(one.values))
     few = noise.degrees
-    noises = rng.standard_normal(shape) if few is None else rng.standard_t(few, shape)
-    others = one.values - noise.stderr * noises
-    sizes = np.linalg.norm(others, axis=1) * np.linalg.norm(one.values)
-    cosines = others @ one.values / np.where(sizes > 0, sizes, 1)
-    return float((1 + (cosines <= seen).sum()) / (1 + DRAWS))
+    drawn = unlike = 0
+    while not unlike and (1 + drawn) * FALSE < max(tests, 1):
+        noises = rng.standard_normal(shape) if few is None else rng.standard_t(few, shape)
+        others = one.values - noise.stderr * noises
+        sizes = np.linalg.norm(others, axis=1) * np.linalg.norm(one.values)
+        cosines = others @ one.values / np.where(sizes > 0, sizes, 1)
+        unlike = int((cosines <= seen).sum())
+        drawn += DRAWS
+    return (1 + unlike) / (1 + drawn)

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from toolkit.errors import ModelError
-from toolkit.models.graph import Names, flat, nodes_of, walk
+from toolkit.models.graph import Names, flat, nodes_of, settle, walk
 from toolkit.models.macs import macs, nbytes
 from toolkit.seeding import seeded
 
@@ -161,6 +161,7 @@ class _Derivation:
         given = new(*args, **kwargs)
         if isinstance(old, keras.layers.Normalization) or self.inherits:
             new.set_weights(old.get_weights())
+            settle(new)
         return given
 
     def _narrow(self, config: dict[str, Any], node: Any, args: Any) -> None:

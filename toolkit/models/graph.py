@@ -63,8 +63,15 @@ def nodes_of(graph: Any) -> list[Any]:
 
 
 def keywords(node: Any) -> dict[str, Any]:
-    """The keyword arguments of a call but for masks and the mode."""
-    return {k: v for k, v in node.arguments.kwargs.items() if k not in ("mask", "training")}
+    """The keyword arguments of a call but for the mode and for masks that layers find again."""
+    import keras
+
+    found = {id(getattr(t, "_keras_mask", None)) for t in node.arguments.keras_tensors}
+    kwargs = {k: v for k, v in node.arguments.kwargs.items() if k != "training"}
+    masks = keras.tree.flatten(kwargs.get("mask"))
+    if all(mask is None or id(mask) in found for mask in masks):
+        kwargs.pop("mask", None)
+    return kwargs
 
 
 class Names:
@@ -138,7 +145,32 @@ class Rebuilding:
         for layer, values in self.weights:
             for weight, value in zip(layer.weights, values, strict=True):
                 weight.assign(np.reshape(value, weight.shape))
+        settle(new)
         return new
+
+
+def copied(model: Any) -> Any:
+    """A new keras.Model with the same architecture and the same weights."""
+    import keras
+
+    compiled, model.compiled = model.compiled, False  # a loss of ours has no name to find it by
+    try:
+        twin = keras.models.clone_model(model)
+    finally:
+        model.compiled = compiled
+    twin.set_weights(model.get_weights())
+    settle(twin)
+    return twin
+
+
+def settle(layer: Any) -> None:
+    """Let every Normalization in a layer or model compute with the weights it has now.
+
+    It goes on with those it had when it was built, mean 0 and variance 1, until it is told.
+    """
+    for inner in layer._flatten_layers():
+        if hasattr(inner, "adapt_mean"):
+            inner.finalize_state()
 
 
 def flat(model: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -79,17 +80,63 @@ def softmax(logits: Floats | Doubles) -> Doubles:
     return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), np.float64)
 
 
+def trials(row: Sequence[int | None]) -> Floats:
+    """Rows by which `summing` can tell what a model gives, valid as indices too: f32 (3, *row)."""
+    shape = tuple(d or _LENGTH for d in row)
+    mixed = np.arange(np.prod(shape, dtype=int)).reshape(shape) % 2
+    return np.stack([np.zeros(shape), np.ones(shape), mixed]).astype(np.float32)
+
+
+def summing(outputs: Floats) -> bool:
+    """Whether outputs (n, k) are probabilities: none below 0, and each row sums to 1.
+
+    >>> summing(np.float32([[0.25, 0.75], [1, 0]])), summing(np.float32([[2, -1], [1, 0]]))
+    (True, False)
+    """
+    sums = np.asarray(outputs, np.float64).sum(axis=-1)
+    return bool((np.asarray(outputs) >= 0).all() and np.abs(sums - 1).max() < _NEAR)
+
+
 def _last_activation(model: Any) -> str:
-    """The activation that produced the output, looked up through nested models and reshapes."""
-    layer = model.outputs[0]._keras_history[0]  # the operation that made this tensor
-    while getattr(layer, "layers", None):
-        layer = layer.outputs[0]._keras_history[0]
-    layer = getattr(layer, "layer", layer)  # what a wrapper wraps says how it ends
+    """The activation that produced the output.
+
+    Looked up through nested models, what only changes the form, and means of several. What else
+    makes the output is asked a few rows: "softmax" where it gives probabilities.
+    """
+    name = _activation_of(model.outputs[0])
+    if name:
+        return name
+    if "string" in str(model.inputs[0].dtype) or (model.outputs[0].shape[-1] or 1) == 1:
+        return "none"
+    outputs = np.asarray(model(trials(model.inputs[0].shape[1:])))
+    return "softmax" if summing(outputs) else "none"
+
+
+def _activation_of(tensor: Any) -> str:
+    """The activation that a symbolic tensor comes out of, or nothing where it cannot be told."""
+    operation, call, place = tensor._keras_history  # what made this tensor
+    while getattr(operation, "layers", None):
+        operation, call, place = operation.outputs[place]._keras_history
+    node = operation._inbound_nodes[call]
+    given = list(getattr(node, "keras_inputs", None) or node.input_tensors)
+    layer = getattr(operation, "layer", operation)  # what a wrapper wraps says how it ends
     kind = type(layer).__name__
     if kind in ("Softmax", "Sigmoid"):
         return kind.lower()
     activation = getattr(layer, "activation", None)
-    return "none" if activation is None else str(getattr(activation, "__name__", activation))
+    name = "" if activation is None else str(getattr(activation, "__name__", activation))
+    same = kind in _SAME or (kind == "Activation" and name == "linear")
+    if same and given[0].shape[-1] == tensor.shape[-1]:
+        return _activation_of(given[0])
+    if kind in _MEANS:
+        every = {_activation_of(t) for t in given}
+        return every.pop() if len(every) == 1 and every <= {"softmax", "sigmoid"} else "none"
+    return name
+
+
+_SAME = ("Dropout", "Flatten", "Identity", "Reshape")
+_MEANS = ("Average", "GlobalAveragePooling1D", "GlobalAveragePooling2D")
+_LENGTH, _NEAR = 32, 0.01
 
 
 def _no_classifier(why: str) -> ModelError:

@@ -6,6 +6,7 @@ from typing import Any
 
 from toolkit.errors import ModelError
 from toolkit.glossary import Words
+from toolkit.models.graph import settle
 
 UNBOUNDED = 512
 """Words of a text kept where the layer sets no length."""
@@ -56,6 +57,7 @@ def parted(model: Any, given: Words | None = None) -> tuple[Any, Words | None]:
         ) from error
     twin = keras.models.clone_model(rest, input_tensors=first)
     twin.set_weights(rest.get_weights())
+    settle(twin)
     return twin, words
 
 

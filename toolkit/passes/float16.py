@@ -7,18 +7,25 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from toolkit.glossary import Fit, Stage, Step
+from toolkit.glossary import Fit, Floats, Stage, Step
 from toolkit.passes.base import Pass
 
 LARGEST = float(np.finfo(np.float16).max)
+
+_LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU", "RNN", "Einsum")
+"""What mixes values, after which no constant has the units of the raw input."""
+_SHAPES = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Cast", "Identity")
+_NOTICED, _ROWS = 2.0**-9, 200
 
 
 @dataclass(frozen=True, kw_only=True)
 class Float16(Pass):
     """Store float weights of at least `smallest` values in two bytes each.
 
-    The runtime widens them once, when it loads the file, so speed is that of float32. Values that
-    float16 cannot hold (beyond 65,504) keep their whole tensor at float32; facts list these.
+    The runtime widens them once, when it loads the file, so speed is that of float32. A tensor
+    stays float32, and facts list it, where float16 cannot hold a value (beyond 65,504), where it
+    scales the raw input (a year less its mean is nothing but digits that float16 has not), and
+    where weights too small for float16 meet raw values so large that they matter.
     """
 
     stage: ClassVar[Stage] = "onnx"
@@ -35,6 +42,9 @@ class Float16(Pass):
         skipped: dict[str, str] = {}
         worst = 0.0
         casts = []
+        scaling, first = _beginning(graph)
+        some = fit.calibration.spread(_ROWS if first else 1)
+        most = np.abs(np.asarray(some.x[:], np.float32)).max(axis=0).reshape(-1)
         for tensor in graph.initializer:
             if tensor.data_type != TensorProto.FLOAT:
                 continue
@@ -45,6 +55,12 @@ class Float16(Pass):
                 skipped[tensor.name] = f"holds {np.abs(values).max():.3g}, beyond {LARGEST:.0f}"
                 continue
             name, half = tensor.name, values.astype(np.float16)
+            if name in scaling:
+                skipped[name] = "scales the raw input"
+                continue
+            if name in first and _lost(values, half, first[name], most):
+                skipped[name] = "holds weights too small for float16 of large values"
+                continue
             worst = max(worst, float(np.abs(half.astype(np.float32) - values).max()))
             tensor.CopyFrom(numpy_helper.from_array(half, f"{name}/float16"))
             casts.append(
@@ -55,3 +71,36 @@ class Float16(Pass):
         del graph.node[:]
         graph.node.extend(nodes)
         return Step(narrow, {"changed": len(changed), "skipped": skipped, "largest_error": worst})
+
+
+def _beginning(graph: Any) -> tuple[set[str], dict[str, bool]]:
+    """Constants read before the first layer, and the kernels of dense layers of the raw input.
+
+    Of each kernel, whether its inputs lie along the second axis.
+    """
+    known = {t.name for t in graph.initializer}
+    # what is made of the input alone, and what still has its values
+    early = {i.name for i in graph.input}
+    raw, scaling, kernels = set(early), set[str](), dict[str, bool]()
+    for node in graph.node:
+        if not early & set(node.input):
+            continue
+        if node.op_type in ("Gemm", "MatMul") and node.input[0] in raw:
+            kernels[node.input[1]] = any(a.name == "transB" and a.i for a in node.attribute)
+        # a table of words is looked up by the input: it is a layer too
+        if node.op_type in _LAYERS or (node.op_type == "Gather" and node.input[0] in known):
+            continue
+        early |= set(node.output)
+        scaling |= known & set(node.input)
+        if node.op_type in _SHAPES:
+            raw |= set(node.output)
+    return scaling, kernels
+
+
+def _lost(kernel: Floats, half: Any, turned: bool, most: Floats) -> bool:
+    """Whether rounding shows beside what the layer adds up; most: f32 (d,), the largest inputs."""
+    if kernel.ndim != 2 or kernel.shape[turned] != len(most):
+        return False
+    largest = most[None] if turned else most[:, None]
+    apart = np.abs(half.astype(np.float32) - kernel) * largest
+    return bool(apart.max() > _NOTICED * (np.abs(kernel) * largest).max())

@@ -16,10 +16,9 @@ import numpy as np
 
 from toolkit.errors import ModelError
 from toolkit.glossary import Facts, Floats
-from toolkit.models.graph import graph_of, nodes_of
+from toolkit.models.graph import copied, graph_of, nodes_of
 from toolkit.models.heads import head_of, probabilities
 from toolkit.shapes import in_shape
-from toolkit.training import copied
 
 MOST_VALUES = 4096
 """Values a row that are compared; larger maps are taken by their mean."""

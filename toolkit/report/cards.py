@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from markupsafe import Markup, escape
 
+from toolkit.data.words import spaced
 from toolkit.fidelity import compare
 from toolkit.glossary import Attribution, Cut, Decision, Doubles, Flip
 from toolkit.report import charts, pictures
@@ -269,7 +270,7 @@ def _coloured(decision: Decision, a: Attribution, most: float) -> Markup:
     """The text with each word on the colour of its value; the title tells the value."""
     place = {name: i for i, name in enumerate(decision.players)}
     parts = []
-    for word in (decision.text or "").split():
+    for word in spaced(decision.text or ""):
         bare = word.lower().translate(_BARE)
         player = next((place[form] for form in (word, word.lower(), bare) if form in place), None)
         if player is None:
