@@ -181,3 +181,12 @@ def test_measuring_tells_classes(frontier, digits):
     names = {m.name for m in found if m.subject == "int8"}
     assert {f"flips class:{c}" for c in digits.test.classes} <= names
     assert isinstance(frontier.run.measured("base", "accuracy class:3"), Measurement)
+
+
+@pytest.mark.parametrize(("start", "step"), [(0, 1), (100_000, 0.1), (52.5001, 1e-4)])
+def test_no_row_is_lost_where_ends_are_alike(start, step):
+    """Latitudes and amounts whose quarters agree in four digits."""
+    x = start + step * np.arange(80)[:, None]
+    found = by_column(Data(x, np.zeros(80, int), ("a", "b"), ("at",)), "at")
+    assert sum(int(rows.sum()) for rows in found.values()) == 80
+    assert len(found) == 4

@@ -159,3 +159,26 @@ def test_what_cannot_cross_is_named():
 
     with pytest.raises(ModelError, match=r"mine .Own."):
         to_tf_keras(sequential((6,), Own(name="mine")))
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("activation", "no activation hard_tanh"), ("cell", "does not take it so")],
+)
+def test_what_tf_keras_refuses_is_named(kind, said):
+    from keras import layers
+
+    one = layers.RNN(layers.LSTMCell(3)) if kind == "cell" else layers.Dense(3, "hard_tanh")
+    with pytest.raises(ModelError, match=said):
+        to_tf_keras(sequential((6, 4), one))
+
+
+def test_a_softmax_over_another_axis_crosses():
+    import keras
+    from keras import layers, ops
+
+    start = layers.Input((5, 4))
+    shares = ops.softmax(layers.Dense(4)(start), axis=1)
+    net = keras.Model(start, layers.Dense(3, "softmax")(layers.Flatten()(shares)))
+    x = np.random.default_rng(0).normal(size=(6, 5, 4)).astype(np.float32)
+    assert np.abs(to_tf_keras(net).model(x).numpy() - net(x).numpy()).max() < 1e-6

@@ -284,3 +284,18 @@ def test_a_compress_that_was_killed_goes_on_where_it_was(tabular, wine, tmp_path
     # names of nodes count up in a process, so the files are compared by what they answer
     answers = [predictor(f.candidates[0].path, "x")(wine.test.x) for f in (resumed, straight)]
     assert answers[0].tobytes() == answers[1].tobytes()
+
+
+def test_names_that_count_up_in_a_process_do_not_matter():
+    """A loss may hold a net: made after others its layers are called otherwise, no more."""
+    import keras
+    from keras import layers
+
+    def made():
+        net = keras.Sequential([layers.Input((4,)), layers.Reshape((2, 2)), layers.Flatten()])
+        return lambda y, p: (net, y, p)
+
+    first = digest(made())
+    for _ in range(3):
+        keras.Sequential([layers.Input((4,)), layers.Reshape((2, 2))])
+    assert digest(made()) == first

@@ -126,3 +126,59 @@ def test_bad_input_is_one_line_and_leaves_nothing(  # noqa: PLR0917
     assert said in error
     assert len(error.strip().splitlines()) == 1
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+
+
+def test_what_is_read_and_other_results_are_not_written_over(frontier, saved, tmp_path, capsys):
+    from toolkit import run
+
+    model = tmp_path / "base.onnx"
+    model.write_bytes(frontier.base.path.read_bytes())
+    run.save(frontier.run, tmp_path / "run.json")
+    (tmp_path / "notes.json").write_text("{}")
+    (tmp_path / "folder.html").mkdir()
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()}
+    explain = ["explain", str(model), "--data", "digits", "--rows", "1"]
+    for arguments, line in (
+        (["compress", str(model), "--data", "digits", "--out", str(tmp_path)], "is what is read"),
+        ([*explain[:-2], "--distil-explainer", str(model)], "is what is read"),
+        ([*explain, "--out", f"{tmp_path}/run.html"], "holds other results"),
+        ([*explain, "--out", f"{tmp_path}/notes.html"], "holds other results"),
+        ([*explain, "--out", f"{tmp_path}/folder.html"], "is a folder"),
+    ):
+        code, printed, error = called(capsys, *arguments)
+        assert (code, printed, len(error.splitlines())) == (2, "", 1), arguments
+        assert line in error
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()} == before
+
+
+def test_models_of_one_name_are_named_by_their_folders(frontier, tmp_path, capsys):
+    """The page says whether reasons differ, and can be verified."""
+    paths = [tmp_path / folder / "model.onnx" for folder in "ab"]
+    for path in paths:
+        path.parent.mkdir()
+        path.write_bytes(frontier.base.path.read_bytes())
+    page = tmp_path / "same.html"
+    one, other = map(str, paths)
+    asked = ["--data", "digits", "--rows", "2", "--sample", "3", "--method", "shapley"]
+    code, _, error = called(capsys, "explain", one, "--against", other, *asked, "--out", str(page))
+    assert code == 0, error
+    text = page.read_text()
+    assert "model (a)" in text
+    assert str(tmp_path) not in text
+    assert "Decisions of" not in text
+    code, printed, _ = called(capsys, "verify", str(page), one, other, "--data", "digits")
+    assert code == 0, printed
+
+
+def test_a_file_that_may_not_be_written_is_a_line(frontier, capsys, monkeypatch):
+    """A full disk, a folder of somebody else: said as the system says it."""
+    from toolkit.cli import measuring
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device", "run.json")
+
+    monkeypatch.setattr(measuring, "screen", type("S", (), {"progress": full}))
+    code, _, error = called(capsys, "measure", str(frontier.base.path), "--data", "digits")
+    assert code == 2
+    assert "No space left on device" in error
+    assert len(error.splitlines()) == 1

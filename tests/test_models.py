@@ -229,3 +229,49 @@ def test_a_class_that_keras_has_not_is_named(tmp_path):
     )
     with pytest.raises(ModelError, match=r"names Mine.*--custom FILE.py:Mine"):
         open_model(tmp_path / "m.keras")
+
+
+def test_one_output_in_a_dict_is_given_alone(tmp_path, wine):
+    import keras
+    from keras import layers
+
+    from toolkit.predict import predictor
+
+    start = layers.Input((13,))
+    net = keras.Model(start, {"p": layers.Dense(3, activation="softmax")(start)})
+    wanted = net(wine.test.x)["p"].numpy()
+    assert np.array_equal(predictor(net, "net")(wine.test.x), wanted)
+    net.save(tmp_path / "m.keras")
+    assert np.array_equal(predictor(tmp_path / "m.keras", "net")(wine.test.x), wanted)
+
+
+def test_damaged_archives_and_settings_are_a_line(tmp_path, saved):
+    import h5py
+
+    content = bytearray(saved.read_bytes())
+    at = content.rindex(b"PK\x01\x02")
+    content[at : at + 4] = b"\0\0\0\0"
+    (tmp_path / "cut.keras").write_bytes(content)
+    with pytest.raises(ModelError, match="archive that cannot be read"):
+        open_model(tmp_path / "cut.keras")
+    open_model(saved).save(tmp_path / "m.h5")
+    for told in ("{", "[1]", '{"loss": ["mse"]}'):
+        with h5py.File(tmp_path / "m.h5", "r+") as stored:
+            stored.attrs["training_config"] = told
+        if told == "{":
+            with pytest.raises(ModelError):
+                open_model(tmp_path / "m.h5")
+        else:
+            open_model(tmp_path / "m.h5")
+
+
+@pytest.mark.parametrize("loss", [["mse"], {"out": "mse"}])
+def test_a_loss_in_a_list_or_by_the_name_of_its_output(loss, tmp_path):
+    import keras
+    from keras import layers
+
+    net = keras.Sequential([layers.Input((4,)), layers.Dense(3, name="out")])
+    net.compile(loss=loss)
+    net.save(tmp_path / "m.keras")
+    with pytest.raises(ModelError, match="regressor"):
+        open_model(tmp_path / "m.keras")

@@ -306,3 +306,56 @@ def test_a_saved_model_keeps_its_rounding(made, stripes, tmp_path):
     again = open_model(tmp_path / "rounded.keras")
     x = stripes[1].x[:50]
     assert np.array_equal(predictor(again)(x), predictor(step.model)(x))
+
+
+@pytest.mark.parametrize("kind", ["weights", "norm"])
+def test_channels_of_next_to_nothing_keep_their_bias(kind, stripes):
+    """Counted in steps of such weights, a bias would not fit into the sum of 32 bits."""
+    import keras
+    from keras import layers
+
+    fit, test = stripes
+    keras.utils.set_random_seed(0)
+    first = keras.Input((8, 8, 3))
+    x = layers.Conv2D(16, 3, name="odd", use_bias=kind == "weights")(first)
+    x = layers.BatchNormalization()(x) if kind == "norm" else x
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(12, 3, activation="relu")(layers.ReLU()(x)))
+    net = keras.Model(first, layers.Dense(3, "softmax")(x))
+    if kind == "norm":
+        norm = net.layers[2]
+        norm.gamma.assign(np.where(np.arange(16) < 6, 1e-10, 1.0))
+        norm.beta.assign(np.where(np.arange(16) < 6, 0.9, 0.0))
+    else:
+        kernel, bias = net.get_layer("odd").get_weights()
+        kernel[..., :6] *= 1e-9
+        bias[:6] = 0.9
+        net.get_layer("odd").set_weights([kernel, bias])
+    step = QuantiseAware(epochs=1)(net, fit)
+    file = export(step.model, fit.validation)
+    assert file.facts["float_layers"] == {}
+    p = predictor(file.model.SerializeToString())(test.x)
+    assert np.abs(p - predictor(step.model)(test.x)).mean() < 1e-3
+
+
+def test_an_activation_with_weights_of_its_own(stripes):
+    import keras
+    from keras import layers
+
+    from toolkit.models.quantised import prepared
+
+    fit, _ = stripes
+    keras.utils.set_random_seed(0)
+    net = keras.Sequential(
+        [
+            layers.Input((8, 8, 3)),
+            layers.Conv2D(4, 3, activation=layers.PReLU(alpha_initializer="ones")),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+    x = fit.calibration.x
+    wanted = net(x).numpy()  # the first call makes its weights
+    net.layers[0].activation.alpha.assign(np.full((6, 6, 4), -0.5))
+    assert np.abs(net(x).numpy() - wanted).max() > 1e-3
+    ready = prepared(net, x)
+    assert np.abs(predictor(ready.model)(x) - net(x).numpy()).mean() < 1e-2

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+from urllib.parse import unquote
 
 import pytest
 
@@ -32,7 +33,7 @@ def test_a_folder_gets_an_index_whose_links_lead_somewhere(folder, capsys):
     text = (folder / "index.html").read_text()
     links = [part.split('"')[0] for part in text.split('href="')[1:]]
     pages = {link for link in links if not link.startswith("#")}
-    assert {"first/compression.html", "second/reasons.html", "why.html"} <= pages
+    assert {"./first/compression.html", "./second/reasons.html", "./why.html"} <= pages
     assert all((folder / link).is_file() for link in pages)
 
 
@@ -96,3 +97,24 @@ def test_a_folder_without_a_run_is_refused(tmp_path, capsys):
     code, out = said([tmp_path], capsys)
     assert code == 2
     assert "a folder with a run.json" in out.err
+
+
+def test_links_lead_into_folders_of_any_name(full_run, tmp_path, capsys):
+    """A # would cut the path, and a colon would make a scheme of its beginning."""
+    for name in ("run#1 50%", "javascript:alert(1)"):
+        run.save(full_run, tmp_path / name / "run.json")
+    assert said([tmp_path], capsys)[0] == 0
+    text = (tmp_path / "index.html").read_text()
+    links = [part.split('"')[0] for part in text.split('href="')[1:]]
+    links = [link for link in links if not link.startswith("#")]
+    assert links
+    for link in links:
+        assert link.startswith("./")
+        assert (tmp_path / unquote(link)).is_file()
+
+
+def test_a_run_without_pages_is_refused(tmp_path, capsys):
+    run.save(run.Run("t", "now", "c", "base", None, {}), tmp_path / "run.json")
+    code, out = said([tmp_path / "run.json", "--out", tmp_path / "z.html"], capsys)
+    assert (code, out.err.count("\n")) == (2, 1)
+    assert "nothing to show" in out.err

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -56,3 +57,25 @@ def test_subjects_are_in_the_order_measured_and_the_base_first():
     made = run.Run("t", "now", "c", "a", None, {}, measurements=tuple(m))
     assert made.subjects() == ("a", "b")
     assert made.measured("a", "nothing") is None
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("seeds", 5), ("data", None), ("versions", [1]), ("base", None), ("measurements", {})],
+)
+def test_fields_of_another_kind(full_run, field, value):
+    raw = json.loads(run.to_json(full_run))
+    raw[field] = value
+    with pytest.raises(DataError, match=f"{field} is no"):
+        run.from_json(json.dumps(raw))
+
+
+def test_figures_that_are_none(full_run, tmp_path):
+    raw = json.loads(run.to_json(full_run))
+    raw["measurements"][0]["value"] = "many"
+    for text in (json.dumps(raw), run.to_json(full_run).replace(": 0.", ": NaN", 1), "[" * 100_000):
+        with pytest.raises(DataError, match="not a saved run"):
+            run.from_json(text)
+    (tmp_path / "run.json").write_bytes(b'{"format": 1, "title": "\xff')
+    with pytest.raises(DataError, match="not a saved run"):
+        run.load(tmp_path / "run.json")

@@ -80,7 +80,8 @@ def test_what_was_found_stands_in_the_file(floats, digits):
     steps = {
         n.input[0]: held[n.input[1]] for n in step.model.graph.node if n.op_type == "QuantizeLinear"
     }
-    x = ranges.even(digits.fit.calibration.x[:200])
+    some = digits.fit.calibration.spread(200)
+    x = some.spread(ranges.even(len(some))).x
     ready = prepared(floats)
     given, chosen = ranges.found(ready, "best", x, list(steps))
     assert chosen == step.facts["ranges"]
@@ -91,7 +92,7 @@ def test_what_was_found_stands_in_the_file(floats, digits):
 
 def test_best_is_the_method_whose_answers_are_nearest(floats, digits):
     """Each tensor rounded alone by each method, by hand: none comes nearer than the chosen one."""
-    x = ranges.even(digits.fit.calibration.x[:64])
+    x = digits.fit.calibration.x[: ranges.even(64)]
     ready = prepared(floats)
     first = next(n.output[0] for n in ready.graph.node if n.op_type == "Relu")
     given, _ = ranges.found(ready, "best", x, [first])
@@ -197,3 +198,13 @@ def test_ranges_see_every_class_of_sorted_rows(floats, digits):
     step = StaticInt8(rows=30)(floats, fit)
     assert len(held) > 60
     assert (step.facts["calibration_rows"], step.facts["calibration_classes"]) == (30, 10)
+
+
+def test_all_rows_of_a_small_part_are_used_and_counted(floats, digits):
+    """Of 37 rows sorted by class, histograms take 20; minimum and maximum need no batches."""
+    rows = digits.fit.calibration
+    picked = np.argsort(rows.y, kind="stable")[np.linspace(0, len(rows) - 1, 37).astype(int)]
+    fit = replace(digits.fit, calibration=rows.rows(picked))
+    for method, count in (("minmax", 37), ("percentile", 20)):
+        facts = StaticInt8(calibration=method)(floats, fit).facts
+        assert (facts["calibration_rows"], facts["calibration_classes"]) == (count, 10)

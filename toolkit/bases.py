@@ -10,6 +10,7 @@ import numpy as np
 from toolkit.errors import MatchError, ModelError
 from toolkit.glossary import Data, Floats, Step
 from toolkit.models.opening import kind_of
+from toolkit.onnx_graph import Graph
 from toolkit.predict import OnnxPredictor, fitting
 from toolkit.shapes import in_shape
 
@@ -64,6 +65,7 @@ def opened(path: Path, rows: Data) -> Step:
         facts["raised_to"] = LEAST_OPSET
     if _fixed(changed):
         changed, facts["rows_at_once"] = _freed(changed), _fixed(graph)
+    changed = _unscaled(changed)
     if _is_rounded(graph):
         facts["integers"] = "it holds integers already"
     facts["largest_difference_here"] = _proven(path, changed, given(asked), asked)
@@ -175,6 +177,21 @@ def _freed(graph: Any) -> Any:
     # what was inferred for a fixed number of rows is true no more
     del other.graph.value_info[:]
     return other
+
+
+def _unscaled(graph: Any) -> Any:
+    """The graph with alpha and beta of each Gemm in its weights: quantisers overlook them."""
+    work, changed = Graph(graph), False
+    for node in work.nodes:
+        for attribute in list(node.attribute) if node.op_type == "Gemm" else ():
+            place = {"alpha": 1, "beta": 2}.get(attribute.name, len(node.input))
+            values = work.value(node.input[place]) if place < len(node.input) else None
+            if values is not None and attribute.f != 1:
+                scaled = (values * np.float32(attribute.f)).astype(np.float32)
+                node.input[place] = work.constant(scaled, f"{node.output[0]}/{attribute.name}")
+                node.attribute.remove(attribute)
+                changed = True
+    return work.finished() if changed else graph
 
 
 def _is_rounded(graph: Any) -> bool:

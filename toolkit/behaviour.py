@@ -87,11 +87,14 @@ def by_column(test: Data, column: str) -> Groups:
         return _largest({f"slice:{column}={n}": values == i for i, n in enumerate(names)})
     ends = np.unique(np.quantile(values, (0.25, 0.5, 0.75)))
     ends = ends[ends < values.max()]
+    # as many digits as tell them apart, and from the values beside them
+    digits = next(d for d in range(4, 18) if len({f"{end:.{d}g}" for end in ends}) == len(ends))
     groups, low = {}, -np.inf
     for high in ends:
-        groups[f"slice:{column}=to {high:.4g}"] = (values > low) & (values <= high)
+        groups[f"slice:{column}=to {high:.{digits}g}"] = (values > low) & (values <= high)
         low = high
-    groups[f"slice:{column}=above {low:.4g}" if len(ends) else f"slice:{column}=all"] = values > low
+    last = f"above {low:.{digits}g}" if len(ends) else "all"
+    groups[f"slice:{column}={last}"] = values > low
     return _largest(groups)
 
 

@@ -234,4 +234,4 @@ def _parts(value: Any) -> Iterator[Any]:
     elif isinstance(value, frozenset):
         yield from sorted(map(repr, value))
     elif hasattr(value, "get_config"):
-        yield value.get_config()
+        yield outline(value) if hasattr(value, "layers") else _nameless(value.get_config())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -40,7 +41,7 @@ class Budget:
         """Refuse limits that nothing can meet."""
         for name in ("max_drop", "max_bytes", "max_latency", "seconds", "min_agreement"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
+            if value is not None and not 0 < value < math.inf:
                 raise RecipeError(f"{name} {value}", "a number above 0", "correct the limit")
         if self.min_agreement is not None and self.min_agreement > 1:
             raise RecipeError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from toolkit.errors import OutputError
@@ -59,6 +59,16 @@ def writable_folder(path: Path) -> Path:
     write_bytes(Path(path) / ".writable", b"")
     (Path(path) / ".writable").unlink()
     return Path(path)
+
+
+def spared(made: Iterable[Path], read: Iterable[Path]) -> None:
+    """Raise OutputError where a file to write is a folder, or one of those that are read."""
+    there = [path for path in read if path.exists()]
+    for out in made:
+        if out.is_dir():
+            raise OutputError(f"{out} is a folder", "a file to write", "name one in it")
+        if out.exists() and any(out.samefile(path) for path in there):
+            raise OutputError(f"{out} is what is read", "another file", "write somewhere else")
 
 
 def sha256(path: Path) -> str:

@@ -19,6 +19,7 @@ MOVING = ("Flatten", "Identity", "MaxPool", "Reshape", "Squeeze", "Transpose", "
 """Operators that only move or pick values: they do the same to integers."""
 
 MOST = 127
+_MOST_BIAS = 2**30
 _EQUAL = 1e-6
 _NEAR = 2e-4
 """How far a multiple may be from a whole number: folding in float32 errs by 1e-4 at 127."""
@@ -129,11 +130,18 @@ def _compile(work: Graph, node: Any) -> str:
     if found is None:
         return "its weights were not rounded in training"
     whole, step = found
+    scale = float(np.asarray(work.value(given.input[1])).reshape(()))
+    bias = _bias(work, node, weights.shape[axis])
+    if bias is not None:
+        # weights next to nothing beside a bias: its count would not fit into the sum
+        needed = np.abs(bias.reshape(-1).astype(np.float64)) / (_MOST_BIAS * scale)
+        coarser = np.maximum(step, needed).astype(np.float32)
+        ratio = np.expand_dims(step / coarser, _others(whole, axis))
+        whole, step = np.round(whole * ratio).astype(np.int8), coarser
     entry = _direct(work, node.input[0], given)
     if np.ptp(step) <= _EQUAL * step.max():
         step = np.asarray(np.median(step), np.float32)  # one for all
-    scale = work.value(given.input[1])
-    steps = (step.astype(np.float64) * float(np.asarray(scale).reshape(()))).astype(np.float32)
+    steps = (step.astype(np.float64) * scale).astype(np.float32)
     names = [work.constant(v, f"{node.input[1]}/{n}") for n, v in (("int8", whole), ("step", step))]
     zero = work.constant(np.zeros(step.shape, np.int8), "zero")
     along: dict[str, Any] = {"axis": axis} if step.ndim else {}
@@ -141,12 +149,10 @@ def _compile(work: Graph, node: Any) -> str:
         "DequantizeLinear", [*names, zero], work.free(f"{node.input[1]}/kernel"), **along
     )
     kind, output = node.op_type, node.output[0]
-    bias = work.value(node.input[2]) if len(node.input) > 2 else None
-    after = work.only_reader(output)
-    if kind == "MatMul" and weights.ndim == 2 and _is_bias(work, after, output, weights.shape[1]):
+    if kind == "MatMul" and bias is not None:
         # a dense layer: one operator with its bias
-        bias = next(v for i in after.input if (v := work.value(i)) is not None)
         if _rank_two(work, node):
+            after = work.only_reader(output)
             kind, output = "Gemm", after.output[0]
             work.drop(after)
         else:
@@ -155,7 +161,7 @@ def _compile(work: Graph, node: Any) -> str:
     if bias is not None:
         total = np.round(bias.reshape(-1).astype(np.float64) / steps.astype(np.float64))
         names = [
-            work.constant(np.clip(total, -(2**31), 2**31 - 1).astype(np.int32), f"{kernel}/bias"),
+            work.constant(total.astype(np.int32), f"{kernel}/bias"),
             work.constant(steps, f"{kernel}/bias_step"),
         ]
         along = {"axis": 0} if step.ndim else {}
@@ -164,6 +170,21 @@ def _compile(work: Graph, node: Any) -> str:
     work.add(kind, inputs, output)
     work.nodes[-1].attribute.extend(node.attribute)
     return ""
+
+
+def _bias(work: Graph, node: Any, width: int) -> Any:
+    """The bias of a layer, of its own or added right after it, or None."""
+    if len(node.input) > 2:
+        return work.value(node.input[2])
+    after = work.only_reader(node.output[0])
+    if node.op_type != "MatMul" or not _is_bias(work, after, node.output[0], width):
+        return None
+    return next(v for i in after.input if (v := work.value(i)) is not None)
+
+
+def _others(whole: Any, axis: int) -> tuple[int, ...]:
+    """The axes of a kernel but that of its channels."""
+    return tuple(i for i in range(whole.ndim) if i != axis % whole.ndim)
 
 
 def _rank_two(work: Graph, node: Any) -> bool:

@@ -108,6 +108,13 @@ _PARTS: dict[str, type[Any]] = {
 }
 
 
+_TYPES: dict[str, type[Any]] = {
+    **dict.fromkeys(("title", "created", "command", "base"), str),
+    **dict.fromkeys(("data", "budget", "versions", "seeds", "hashes", "settings", "machine"), dict),
+    **dict.fromkeys(_PARTS, list),
+}
+
+
 def to_json(run: Run) -> str:
     """The run as JSON text."""
     return json.dumps({"format": FORMAT, **_plain(run)}, allow_nan=False)
@@ -119,13 +126,16 @@ def from_json(text: str) -> Run:
     Raises DataError when the text is not such a run.
     """
     try:
-        raw = json.loads(text)
+        raw = json.loads(text, parse_constant=_refused)
+        for name, kind in _TYPES.items():
+            if not isinstance(raw.get(name, kind()), kind):
+                raise TypeError(f"{name} is no {kind.__name__}")
         if raw.pop("format") != FORMAT:
             raise ValueError(f"format is not {FORMAT}")
         for name, kind in _PARTS.items():
             raw[name] = tuple(_build(kind, part) for part in raw.get(name, ()))
         return Run(**raw)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(
             f"not a saved run ({error})", "a run.json of this version", "run the job again"
         ) from error
@@ -138,15 +148,19 @@ def save(run: Run, path: Path) -> None:
 
 def is_run(path: Path) -> bool:
     """Whether a file begins as a saved Run does; it may still turn out to be damaged."""
-    with path.open("rb") as file:
-        return file.read(20).startswith(b'{"format": ')
+    try:
+        with path.open("rb") as file:
+            return file.read(20).startswith(b'{"format": ')
+    except OSError:  # one that may not be read is none of ours
+        return False
 
 
 def load(path: Path) -> Run:
     """Read a run that `save` wrote."""
     if not path.is_file():
         raise DataError(f"no run at {path}", "a run.json", "give the path of one")
-    return from_json(path.read_text(encoding="utf-8"))
+    # what is not UTF-8 is not JSON either, and said so there
+    return from_json(path.read_text(encoding="utf-8", errors="replace"))
 
 
 def _plain(value: Any) -> Any:
@@ -164,6 +178,10 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
+def _refused(name: str) -> None:
+    raise ValueError(f"a figure is {name}")
+
+
 def _build(kind: type[Any], raw: dict[str, Any]) -> Any:
     values = {name: _rich(value) for name, value in raw.items()}
     if kind is Artifact:
@@ -179,7 +197,13 @@ def _build(kind: type[Any], raw: dict[str, Any]) -> Any:
         values["series"] = {name: tuple(v) for name, v in values["series"].items()}
     if kind is Layer and values["image"] is not None:
         values["image"] = tuple(values["image"])
+    if kind is Measurement and not all(_figure(values.get(n)) for n in ("value", "low", "high")):
+        raise TypeError(f"a figure is {values.get('value')!r}")
     return kind(**values)
+
+
+def _figure(value: Any) -> bool:
+    return value is None or isinstance(value, int | float)
 
 
 def _rich(value: Any) -> Any:

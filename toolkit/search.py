@@ -17,7 +17,7 @@ from toolkit.data.unlabelled import fitting
 from toolkit.devices import written
 from toolkit.errors import RecipeError
 from toolkit.exploring import explore, told
-from toolkit.files import writable_folder
+from toolkit.files import spared, writable_folder
 from toolkit.glossary import (
     Artifact,
     Confusion,
@@ -121,6 +121,7 @@ def compress(
         column_of(splits.test, column)
     for one in budget.require:
         one.fitting(splits.test)
+    spared([Path(out) / f"{n}.onnx" for n in ("base", *names)], [Path(model)] if given else [])
     if given:
         model = bases.opened(Path(model), splits.fit.validation)
         ask: Any = predictor(model.model.SerializeToString(), "base")

@@ -125,3 +125,50 @@ def test_a_saved_model_is_never_run(tmp_path):
     (folder / "saved_model.pb").write_bytes(b"\x0a" + bytes(50))
     with pytest.raises(ModelError, match="without the Keras model"):
         open_model(folder)
+
+
+@pytest.mark.parametrize("way", ["external", "link", "soft link", "virtual", "huge"])
+def test_weights_in_another_file_are_not_read(way, saved_h5, tmp_path):
+    """HDF5 can point at any file of the machine, whose bytes would travel in the small model."""
+    import h5py
+
+    secret = tmp_path / "secret.bin"
+    secret.write_bytes(np.arange(4096, dtype=np.float32).tobytes())
+    with h5py.File(tmp_path / "other.h5", "w") as other:
+        other["kernel"] = np.full((64, 10), 7, np.float32)
+    evil = tmp_path / "evil.h5"
+    evil.write_bytes(saved_h5.read_bytes())
+    with h5py.File(evil, "r+") as stored:
+        found = []
+        stored.visititems(lambda name, one: found.append(name) if hasattr(one, "dtype") else None)
+        place = next(name for name in found if stored[name].shape == (64, 10))
+        del stored[place]
+        group, name = stored[place.rpartition("/")[0]], place.rpartition("/")[2]
+        if way == "external":
+            group.create_dataset(name, (64, 10), "<f4", external=[(str(secret), 0, 2560)])
+        elif way == "link":
+            group[name] = h5py.ExternalLink(str(tmp_path / "other.h5"), "kernel")
+        elif way == "soft link":
+            stored["away"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "/")
+            group[name] = h5py.SoftLink("/away/kernel")
+        elif way == "virtual":
+            layout = h5py.VirtualLayout((64, 10), "<f4")
+            layout[:] = h5py.VirtualSource(str(tmp_path / "other.h5"), "kernel", (64, 10))
+            group.create_virtual_dataset(name, layout)
+        else:
+            group.create_dataset(name, (2**30, 30), "<f4", chunks=(1024, 30))
+    with pytest.raises(ModelError) as refused:
+        open_model(evil)
+    assert "file" in str(refused.value) or "bytes" in str(refused.value)
+    assert len(str(refused.value).splitlines()) == 1
+
+
+@pytest.fixture(scope="module")
+def saved_h5(tmp_path_factory):
+    import keras
+    from keras import layers
+
+    path = tmp_path_factory.mktemp("h5") / "net.h5"
+    net = keras.Sequential([layers.Input((64,)), layers.Dense(10, activation="softmax")])
+    net.save(path)
+    return path

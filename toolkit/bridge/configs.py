@@ -59,7 +59,11 @@ def built(layer: Any, name: str) -> Any:
         if setting not in _SILENT and not at_default and config[setting]:
             raise cannot(layer, f"it has no setting {setting} = {config[setting]}")
         config.pop(setting)
-    return theirs(**config)
+    try:
+        return theirs(**config)
+    except (TypeError, ValueError) as error:
+        # a cell or a layer inside, which tf_keras makes by itself
+        raise cannot(layer, f"tf_keras does not take it so ({error})") from error
 
 
 def activation(name: str) -> Any:
@@ -130,7 +134,10 @@ def _plain(layer: Any, config: dict[str, Any]) -> dict[str, Any]:
                 name = str(value)
             if not name:
                 raise cannot(layer, "its activation is a layer or a function of its own")
-            found[setting] = activation(name)
+            try:
+                found[setting] = activation(name)
+            except ValueError as error:
+                raise cannot(layer, f"it has no activation {name}") from error
             continue
         found[setting] = value
     return found

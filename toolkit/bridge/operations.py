@@ -42,6 +42,8 @@ def call(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             import tensorflow as tf
 
             return tf.nn.gelu(both[0], approximate=bool(operation.approximate))
+        if kind == "Softmax":
+            return tf_keras.layers.Softmax(axis=operation.axis)(both[0])
         return tf_keras.layers.Activation(_ACTIVATIONS[kind])(both[0])
     if kind == "Concatenate":
         return tf_keras.layers.Concatenate(axis=operation.axis)(list(args[0]))

@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 a gate failed, 2 bad input, 130 interrupted.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import warnings
@@ -61,6 +62,9 @@ def explain() -> None:
 def run(names: list[str], arguments: list[str], program: str) -> int:
     """Run one of the commands `names` and give its exit code; every refusal is one line."""
     _quiet()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # a terminal that has no letters for a name shows a question mark
+        sys.stdout.reconfigure(errors="replace")
     given.keep(program, arguments)
     if (names if len(names) == 1 else arguments)[:1] not in (["train"], ["compress"]):
         # they take --devices; nothing else is worth waking a GPU for
@@ -93,6 +97,10 @@ def run(names: list[str], arguments: list[str], program: str) -> int:
         # the reader of a pipe is gone: say nothing more, to nobody
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        # a file or a folder that may not be read or written, a full disk
+        print(f"{program}: {error}", file=sys.stderr)  # noqa: T201
+        return 2
     except Exception as error:
         # typer's own refusals: an unknown option, a value of the wrong type, no command
         if not hasattr(error, "format_message"):

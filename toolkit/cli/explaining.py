@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from toolkit.cli import distilling, figures, options, screen, streaming
-from toolkit.cli.given import noted
+from toolkit.cli.given import apart, noted
 from toolkit.glossary import Predictor, Splits, Words
 from toolkit.run import Run
 
@@ -129,6 +129,8 @@ def explain(
     _check_gate(min_agreement, junit, len(picked) if isinstance(picked, list) else sample or picked)
     paths = [model, *others, *([ceiling] if ceiling else [])]
     kinds = [kind_of(path) for path in paths]
+    if not whole:
+        _spared(place, [*paths, Path(data)], junit)
     along = _recipe(stages, kinds[0])
     splits = options.loaded(
         data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=size, drop=drop
@@ -233,6 +235,21 @@ def _place(out: Path | None, explainer: Path | None, rows: str, given: dict[str,
     return place
 
 
+def _spared(place: Path, read: list[Path], junit: Path | None) -> None:
+    """Raise OutputError where writing would take the place of what is read, or of other results."""
+    from toolkit.errors import OutputError
+    from toolkit.files import spared
+    from toolkit.run import is_run, load
+
+    kept = place.with_suffix(".json")
+    page = place.suffix != ".onnx"
+    spared([place, *([kept] if page else []), *([junit] if junit else [])], read)
+    if page and kept.exists() and (not is_run(kept) or load(kept).artifacts):
+        raise OutputError(
+            f"{kept} beside it holds other results", "a page of another name", "rename it"
+        )
+
+
 def _say(found: Run, told: tuple[Verdict, ...], page: Path, *, as_json: bool) -> None:
     """The figures, what must be known, the verdicts, and where the page is."""
     if as_json:
@@ -289,10 +306,10 @@ def _opened(
     from toolkit.models import open_model, parted
     from toolkit.predict import predictor
 
-    stems = [path.stem for path in paths]
+    names = apart(paths)
     found: list[Predictor] = []
     first: Any = None
-    for path, kind in zip(paths, kinds, strict=True):
+    for path, kind, name in zip(paths, kinds, names, strict=True):
         opened: Any = path
         if kind != "onnx":
             opened, own = parted(
@@ -300,7 +317,7 @@ def _opened(
             )
             words = own or words
             first = opened if path == paths[0] else first
-        found.append(predictor(opened, path.stem if stems.count(path.stem) == 1 else str(path)))
+        found.append(predictor(opened, name))
     return found, first, words
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
@@ -30,8 +31,33 @@ def noted(run: Run) -> Run:
 
 
 def _named(word: str) -> str:
-    """A word without the folders of the path in it, if it holds one."""
+    """A word without the folders of the path in it, or of the paths joined by commas."""
     option, equal, value = word.partition("=") if word.startswith("-") else ("", "", word)
+    return option + equal + ",".join(map(_alone, value.split(",")))
+
+
+def _alone(value: str) -> str:
     path = Path(value)
     there = len(path.parts) > 1 and (path.exists() or path.parent.is_dir())
-    return option + equal + (path.name if there else value)
+    return path.name if there else value
+
+
+def apart(paths: Sequence[Path]) -> list[str]:
+    """A name for each file: without its folder, which is added where two are called alike.
+
+    >>> apart([Path("a/model.onnx"), Path("b/model.onnx"), Path("small.onnx")])
+    ['model (a)', 'model (b)', 'small']
+    """
+    stems = [path.stem for path in paths]
+    if len(set(stems)) == len(stems):
+        return stems
+    whole = [path.absolute() for path in paths]
+    ways = [[p.suffix.lstrip(".") for p in whole]]
+    ways += [["-".join(p.parts[-n - 1 : -1]) for p in whole] for n in range(1, len(whole[0].parts))]
+    ways += [[f"{folder}-{kind}" for folder, kind in zip(ways[-1], ways[0], strict=True)]]
+    twice = [stems.count(stem) > 1 for stem in stems]
+    for more in ways:
+        named = [f"{s} ({m})" if t else s for s, m, t in zip(stems, more, twice, strict=True)]
+        if len(set(named)) == len(named):
+            return named
+    return stems

@@ -22,7 +22,7 @@ Vocabulary = Annotated[
 Label = Annotated[str, typer.Option("--label", help="Label column of a table; else guessed.")]
 Drop = Annotated[list[str] | None, typer.Option("--drop", help="A column of a table to leave out.")]
 Size = Annotated[str, typer.Option("--size", help="HEIGHTxWIDTH of pictures, or HxWx3.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Same seed, same result.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Same seed, same result.")]
 Scale = Annotated[float, typer.Option("--scale", help="Times x; 0.00392157 is 1/255.")]
 Offset = Annotated[float, typer.Option("--offset", help="Add to x after --scale.")]
 Custom = Annotated[

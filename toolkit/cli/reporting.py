@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
@@ -51,12 +52,16 @@ def report(
 def _again(path: Path, out: Path | None, lang: str) -> list[Path]:
     """The pages of one Run: those of a job, or the one page that `explain --out` wrote."""
     from toolkit import report as pages
-    from toolkit.errors import OutputError
+    from toolkit.errors import DataError, OutputError
     from toolkit.run import load
 
     run = load(path)
     if out is not None and out.suffix in (".html", ".htm"):
-        page: Any = pages.pages(run)[0]
+        page: Any = next(iter(pages.pages(run)), None)
+        if page is None:
+            raise DataError(
+                f"{path} has nothing to show", "a run with figures", "run the job again"
+            )
         if len(pages.pages(run)) > 1 and run.artifacts:
             raise OutputError(f"one file {out} for several pages", "a folder", "name a folder")
         return [pages.write_page(run, "explanation" if run.decisions else page, out, lang=lang)]
@@ -88,7 +93,8 @@ def _folder(folder: Path, lang: str) -> list[Path]:
         name = str(path.relative_to(folder).with_suffix("")).removesuffix("/run")
         runs[name] = load(path)
         links[name] = [
-            (page.relative_to(folder).as_posix(), pages.title_of(_page_of(page))) for page in own
+            (f"./{quote(page.relative_to(folder).as_posix())}", pages.title_of(_page_of(page)))
+            for page in own
         ]
         made += own
     return [pages.write_index(runs, links, folder / "index.html", lang=lang), *made]

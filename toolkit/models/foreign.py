@@ -77,9 +77,19 @@ def _file(path: Path) -> tuple[str, str]:
     return "not a model", "save it with model.save('model.keras')"
 
 
+def names_in(path: Path) -> list[str]:
+    """The files in an archive; none where it cannot be read."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except (zipfile.BadZipFile, NotImplementedError):
+        return []
+
+
 def _archive(path: Path) -> tuple[str, str]:
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
+    names = names_in(path)
+    if not names:
+        return "an archive that cannot be read", "fetch or save it again"
     if any(name.endswith("data.pkl") for name in names):
         return "a PyTorch file", "give a Keras model, or its .onnx to explain and measure"
     inside = [n for n in names if n.endswith((".keras", ".h5", ".hdf5", ".onnx", "saved_model.pb"))]

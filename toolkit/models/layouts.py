@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 Values = list[NDArray[Any]]
 
+MOST_BYTES = 8 * 2**30
+"""Of the weights of a layer; a few bytes can declare any number of zeros."""
+
 
 @dataclass(frozen=True)
 class _Era:
@@ -34,7 +37,7 @@ def load(stored: Any, model: Any) -> None:
     version = _told(stored, "keras_version", "1")
     era = _Era(version.startswith("1"), _told(stored, "backend", "") == "theano")
     names = legacy.load_attributes_from_hdf5_group(stored, "layer_names")
-    groups = [(name, _values(stored[name])) for name in names]
+    groups = [(name, _values(held(stored, name))) for name in names]
     groups = [(name, values) for name, values in groups if values]
     layers = [layer for layer in model.layers if layer.weights]
     if len(groups) != len(layers):
@@ -147,7 +150,30 @@ def _values(group: Any) -> Values:
     from keras.src.legacy.saving import legacy_h5_format as legacy
 
     names = legacy.load_attributes_from_hdf5_group(group, "weight_names")
-    return [np.asarray(group[name]) for name in names]
+    return [np.asarray(held(group, name)) for name in names]
+
+
+def held(group: Any, path: str) -> Any:
+    """What lies at `path` below an HDF5 group, in this very file.
+
+    Raises ValueError for a link to another file and values kept in one: a model file must not
+    carry off what else lies on the machine. So for values beyond `MOST_BYTES`.
+    """
+    import h5py
+
+    found = group
+    for name in path.strip("/").split("/"):
+        if isinstance(found.get(name, getlink=True), h5py.ExternalLink):
+            raise ValueError(f"{path} is a link to another file")
+        found = found[name]
+    if found.file.filename != group.file.filename:
+        raise ValueError(f"{path} lies in another file")
+    if isinstance(found, h5py.Dataset):
+        if found.external or found.is_virtual:
+            raise ValueError(f"{path} keeps its values in another file")
+        if found.nbytes > MOST_BYTES:
+            raise ValueError(f"{path} says that it has {found.nbytes:,} bytes")
+    return found
 
 
 def _told(stored: Any, name: str, default: str) -> str:

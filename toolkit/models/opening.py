@@ -16,7 +16,7 @@ from typing import Any
 
 from toolkit.errors import ModelError
 from toolkit.models import saved, scripts
-from toolkit.models.foreign import refused
+from toolkit.models.foreign import names_in, refused
 from toolkit.models.heads import head_of, linear, one_logit
 from toolkit.models.order import channels_last
 
@@ -47,13 +47,11 @@ def kind_of(path: Path) -> str:
         raise ModelError(
             f"{path} is a git-LFS pointer, not the model", "the file itself", "run: git lfs pull"
         )
-    if start.startswith(b"PK") and zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            if "config.json" in archive.namelist():
-                return "keras"
+    if start.startswith(b"PK") and "config.json" in names_in(path):
+        return "keras"
     # an ONNX file is a protobuf message whose first field is ir_version (3..13) as a varint;
     # a SavedModel's begins alike, with a version of 1
-    elif len(start) > 2 and start[0] == 0x08 and 3 <= start[1] <= 32:
+    if len(start) > 2 and start[0] == 0x08 and 3 <= start[1] <= 32:
         return "onnx"
     raise refused(path)
 
@@ -103,11 +101,12 @@ def open_model(
             model = _from_hdf5(path, objects, safe=not trust)
         else:
             model = _from_archive(path, objects, safe=not trust)
+        model = _with_head(model, _loss(path, kind))
     except ModelError:
         raise
     except Exception as error:  # whatever Keras meets: the user needs one line
         raise _unopened(path, error) from error
-    model = channels_last(_with_head(model, _loss(path, kind)))
+    model = channels_last(model)
     head_of(model)
     return model
 
@@ -119,7 +118,7 @@ def _from_hdf5(path: Path, objects: dict[str, Any], *, safe: bool) -> Any:
 
     model = legacy.built(legacy.config_of_hdf5(path), objects, safe=safe)
     with h5py.File(path, "r") as stored:
-        layouts.load(stored["model_weights"], model)
+        layouts.load(layouts.held(stored, "model_weights"), model)
     return model
 
 
@@ -143,7 +142,7 @@ def _weighted(path: Path, model: Any) -> Any:
     from toolkit.models import layouts
 
     with h5py.File(path, "r") as stored:
-        whole = stored.get("model_weights", stored)
+        whole = layouts.held(stored, "model_weights") if "model_weights" in stored else stored
         # the attribute is parted where the names of many layers do not fit into one
         if "layer_names" in whole.attrs or "layer_names0" in whole.attrs:
             layouts.load(whole, model)
@@ -167,7 +166,12 @@ def _loss(path: Path, kind: str) -> tuple[str, bool]:
             told = json.loads(stored.read("config.json")).get("compile_config")
     elif kind == "saved":
         told = saved.training_of(path)
-    loss = (told or {}).get("loss")
+    loss = told.get("loss") if isinstance(told, dict) else None
+    # one output may have its loss in a list, or by its name
+    while isinstance(loss, list) and len(loss) == 1:
+        loss = loss[0]
+    if isinstance(loss, dict) and len(loss) == 1 and "config" not in loss:
+        loss = next(iter(loss.values()))
     if isinstance(loss, str):
         return loss, False
     if not isinstance(loss, dict) or not isinstance(loss.get("config"), dict):

@@ -301,7 +301,10 @@ def _split(building: Rebuilding, node: Any, args: Any, kwargs: Any) -> Any:
         )(x)
     else:
         alone: dict[str, Any] = {} if merges else {"activation": "linear"}
-        out = building.layer(layer, **alone)(*args, **kwargs)
+        # an activation that is a layer has its weights among those of the whole
+        others = {id(w) for w in getattr(act, "weights", ())}
+        values = [w.numpy() for w in layer.weights if id(w) not in others]
+        out = building.layer(layer, values, **alone)(*args, **kwargs)
     if merges:
         return out
     if isinstance(act, keras.layers.Layer):

@@ -20,6 +20,7 @@ def takes_text(model: Any) -> bool:
 def parted(model: Any, given: Words | None = None) -> tuple[Any, Words | None]:
     """The model from word indices on, and its vocabulary; any other model as it is, and `given`.
 
+    One output that the model gives by a name, in a dict, is given alone.
     given: a vocabulary for a model that has none of its own, or whose file lost it.
 
     ONNX has no text: the device looks words up in the vocabulary beside the model and sends
@@ -28,6 +29,8 @@ def parted(model: Any, given: Words | None = None) -> tuple[Any, Words | None]:
     """
     import keras
 
+    if isinstance(getattr(model, "_outputs_struct", None), dict) and len(model.outputs) == 1:
+        model = keras.Model(model.inputs, model.outputs[0], name=model.name)
     if not takes_text(model):
         return model, given
     layer = next(

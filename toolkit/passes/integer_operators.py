@@ -59,7 +59,11 @@ def _written(work: Graph, node: Any) -> None:
         inputs = [*_by_fours(work, node, ins), *out.input[1:]]
         inputs += [ins[2][0]] if len(ins) > 2 else []
         _replace(work, node, out, "QLinearConv", inputs)
-    elif kind == "Gemm" and all(ins):
+    elif (
+        kind == "Gemm"
+        and all(ins)
+        and not any(a.f != 1 for a in node.attribute if a.name in ("alpha", "beta"))
+    ):
         inputs = [*ins[0], *ins[1], ins[2][0] if len(ins) > 2 else ""]
         _replace(work, node, out, "QGemm", [*inputs, *(out.input[1:] if out else ())], ours=True)
     elif kind == "MatMul" and all(ins) and out is not None:
@@ -172,7 +176,7 @@ def _replace(
         out.output[0] if out is not None else node.output[0],
         MICROSOFT if ours else "",
     )
-    # a dense layer has alpha and beta 1, and lies as it is where nothing is said
+    # a dense layer lies as it is where nothing is said
     turned = [a for a in node.attribute if a.name in ("transA", "transB") and a.i]
     work.nodes[-1].attribute.extend(turned if kind == "QGemm" else node.attribute)
 

@@ -57,7 +57,9 @@ class StaticInt8(Pass):
         ready = prepared(model)
         shape = [d.dim_value for d in ready.graph.input[0].type.tensor_type.shape.dim[1:]]
         some = fit.calibration.spread(self.rows)
-        x = ranges.even(some.x[:])
+        if self.calibration != "minmax":
+            some = some.spread(ranges.even(len(some)))
+        x = np.asarray(some.x[:], np.float32)
         x = x.reshape(len(x), *shape) if all(shape) else x
         kept = {n.name: n.op_type for n in ready.graph.node if n.op_type in _FLOAT}
         kept |= _asked_for(ready, self.keep_float)

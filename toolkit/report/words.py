@@ -29,7 +29,7 @@ def verdict(run: Run) -> str:
 def explained(run: Run) -> str:
     """What the explanations say in a sentence."""
     n = len(run.decisions)
-    return reasons(run) or say("{n} decisions of {name}, explained.", n=n, name=run.base)
+    return reasons(run) or say("Decisions of {name} explained: {n}.", n=n, name=run.base)
 
 
 def reasons(run: Run) -> str:

@@ -29,7 +29,9 @@ def named(run: Run, paths: Sequence[Path]) -> tuple[dict[str, Path], tuple[Check
     """The given files by the names that the page has for them, found by their SHA-256."""
     hashes = {sha256(path): path for path in paths}
     wanted = {
-        name.removeprefix("model ").removesuffix(".onnx"): digest
+        (
+            name.removeprefix("model ") if name.startswith("model ") else name.removesuffix(".onnx")
+        ): digest
         for name, digest in run.hashes.items()
         if name.startswith("model ") or name.endswith(".onnx")
     }
