@@ -219,6 +219,11 @@ def test_macs_by_hand(nets):
     start = layers.Input((10, 4))
     lstm = keras.Model(start, layers.Dense(2)(layers.LSTM(5)(start)))
     assert macs(lstm) == 10 * 4 * (4 * 5 + 5 * 5) + 5 * 2
+    over_time = layers.TimeDistributed(keras.Sequential([layers.Input((4,)), layers.Dense(7)]))
+    assert macs(keras.Model(start, over_time(start))) == 10 * 4 * 7
+    both = layers.MultiHeadAttention(2, 3)(start, start)
+    # four dense layers of 4 by 6 at 10 steps, and 10 by 10 steps for 2 heads of 3, twice
+    assert macs(keras.Model(start, both)) == 4 * 10 * 4 * 6 + 2 * 10 * 10 * 2 * 3
 
 
 def test_a_shallower_net_of_the_same_width_keeps_its_weights(nets):

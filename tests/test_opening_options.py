@@ -1,5 +1,7 @@
 """What a person can say about a file that does not open by itself."""
 
+import sys
+
 import pytest
 
 from toolkit.errors import ModelError
@@ -117,3 +119,21 @@ def test_a_command_opens_the_model_once(command, saved, tmp_path, monkeypatch):
         more = ["--rows", "2", "--method", "shapley", "--out", str(tmp_path / "why.html")]
     assert run([command], [str(saved), "--data", "digits", *more], command) in (0, 1)
     assert opened == [command]
+
+
+def test_a_file_may_look_itself_up_and_import_what_lies_beside_it(tmp_path):
+    (tmp_path / "beside_it.py").write_text("two = 2\n")
+    path = tmp_path / "typed.py"
+    path.write_text(
+        "from __future__ import annotations\n"
+        "from dataclasses import dataclass\n"
+        "from beside_it import two\n"
+        "@dataclass\n"
+        "class Settings:\n"
+        "    units: int = two\n"
+        "def units():\n"
+        "    return Settings().units\n"
+    )
+    before = list(sys.path)
+    assert scripts.named(f"{path}:units")() == 2
+    assert sys.path == before

@@ -19,6 +19,9 @@ _SILENT = {
 }
 """Settings that tf_keras lacks and that change no answer."""
 
+_KNOWN = ("keras.", "toolkit.models.legacy")
+"""Where layers come from that mean what their names say; the second mean what tf_keras means."""
+
 _RENAMED = {"LeakyReLU": {"negative_slope": "alpha"}}
 
 
@@ -31,7 +34,7 @@ def built(layer: Any, name: str) -> Any:
 
     kind = type(layer).__name__
     theirs = getattr(tf_keras.layers, kind, None)
-    if theirs is None or not type(layer).__module__.startswith("keras."):
+    if theirs is None or not type(layer).__module__.startswith(_KNOWN):
         raise cannot(layer, "it has no such layer")
     config = {**_plain(layer, layer.get_config()), "name": name}
     if kind == "Normalization":

@@ -14,6 +14,9 @@ import numpy as np
 from toolkit.glossary import Ints
 from toolkit.models.ties import NoRule, Ties, Traced
 
+KNOWN = ("keras.", "toolkit.models.legacy")
+"""Where layers come from whose names say what they do."""
+
 ELEMENTWISE = {
     *("celu", "elu", "exponential", "gelu", "hard_sigmoid", "hard_silu", "hard_tanh"),
     *("leaky_relu", "linear", "mish", "relu", "relu6", "selu", "sigmoid", "silu"),
@@ -243,7 +246,7 @@ def followed(node: Any, ties: Ties, given: list[Ints]) -> Traced:
     import keras
 
     operation = node.operation
-    kind, own = type(operation).__name__, type(operation).__module__.startswith("keras.")
+    kind, own = type(operation).__name__, type(operation).__module__.startswith(KNOWN)
     layer = isinstance(operation, keras.layers.Layer)
     rule = (LAYERS if layer else OPERATIONS).get(kind) if own else None
     if rule is None or len(node.outputs) != 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 import zipfile
@@ -13,7 +14,7 @@ from typing import Any
 
 from toolkit.errors import ModelError
 from toolkit.models.connections import Node
-from toolkit.models.mends import HARD_SIGMOID, for_inference, mended, plain
+from toolkit.models.mends import HARD_SIGMOID, MERGES, for_inference, mended, plain
 
 _OLD_GROUP = "_layer_checkpoint_dependencies"
 
@@ -202,6 +203,11 @@ def register() -> None:
         return
     keras.saving.register_keras_serializable("toolkit", HARD_SIGMOID)(hard_sigmoid)
 
+    for name in MERGES:
+        kind = getattr(keras.layers, name)
+        own = type(name, (kind,), {"compute_mask": _every_mask, "__module__": __name__})
+        keras.saving.register_keras_serializable("toolkit")(own)
+
     @keras.saving.register_keras_serializable("toolkit")
     class ThresholdedReLU(keras.layers.Layer):  # type: ignore[misc]
         """x where it is above theta, else 0; Keras 3 has no such layer."""
@@ -215,6 +221,20 @@ def register() -> None:
 
         def get_config(self) -> dict[str, Any]:
             return {**super().get_config(), "theta": self.theta}
+
+
+def _every_mask(layer: Any, inputs: Any, mask: Any = None) -> Any:
+    """Where all masks that there are let a step count; in Keras 3 one that does is enough, and
+    where one input has none there is none.
+    """
+    import keras
+
+    along = getattr(layer, "axis", -1) % len(inputs[0].shape)
+    if along != len(inputs[0].shape) - 1:
+        # steps one after the other keep their own
+        return super(type(layer), layer).compute_mask(inputs, mask)
+    found = [m for m in mask or () if m is not None]
+    return functools.reduce(keras.ops.logical_and, found) if found else None
 
 
 def _text(value: Any) -> str:

@@ -124,7 +124,7 @@ def _made(function: str, sources: list[Call]) -> Made:
 
 
 def _as_layer(function: str, given: dict[str, Any], bare: list[Call]) -> Made:
-    if function in _ACTIVATIONS:
+    if function in _ACTIVATIONS and not any(given[name] for name in given.keys() - {"name"}):
         return "Activation", {"activation": _ACTIVATIONS[function]}, bare
     if function == "nn.softmax":
         axis = given.get("axis")
@@ -144,13 +144,16 @@ def _as_layer(function: str, given: dict[str, Any], bare: list[Call]) -> Made:
 
 
 def _as_operation(function: str, given: dict[str, Any], bare: list[Call]) -> Made:
-    if function == "cast" and "int" in str(given.get("dtype")):
+    # those of fewer bits wrap around
+    if function == "cast" and any(f"int{bits}" in str(given.get("dtype")) for bits in (32, 64)):
         return "numpy.Trunc", {}, bare
     if function == "__operators__.getitem":
         key = [_part(one) for one in given["slice_spec"]]
         return "numpy.GetItem", {}, [_bare(bare[0], key=key)]
     if function == "math.l2_normalize" and given.get("axis") is not None:
-        return "nn.Normalize", {"axis": given["axis"], "order": 2, "epsilon": 1e-6}, bare
+        # of the squares there, of the length here
+        least = float(given.get("epsilon", 1e-12)) ** 0.5
+        return "nn.Normalize", {"axis": given["axis"], "order": 2, "epsilon": least}, bare
     if function not in _OPERATIONS:
         return None
     kind, names = _OPERATIONS[function]

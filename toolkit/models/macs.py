@@ -53,9 +53,33 @@ def _of(node: Any) -> int:
         # every kernel once a step
         used: int = sum(math.prod(w.shape) for w in layer.weights if "kernel" in w.path)
         return used * int(node.input_tensors[0].shape[1] or 1)
+    if isinstance(layer, keras.layers.TimeDistributed):
+        return _inside(layer.layer, node) * int(node.input_tensors[0].shape[1] or 1)
+    if isinstance(layer, keras.layers.MultiHeadAttention):
+        return _attention(layer, node)
     names = KERNELS.get(type(layer).__name__, ())
     values: int = sum(math.prod(getattr(layer, name).shape) for name in names)
     return positions(node) * values
+
+
+def _inside(layer: Any, node: Any) -> int:
+    """Of a layer or model that is applied to each step by itself."""
+    import keras
+
+    if isinstance(layer, keras.Model):
+        return macs(layer)
+    shape = node.input_tensors[0].shape
+    alone = keras.Input((*shape[2:],))
+    return macs(keras.Model(alone, layer(alone)))
+
+
+def _attention(layer: Any, node: Any) -> int:
+    """The dense layers of each step, and every step beside every other, twice."""
+    query, key = (int(t.shape[1] or 1) for t in (node.input_tensors[0], node.input_tensors[-1]))
+    found = 0
+    for name, steps in (("query", query), ("key", key), ("value", key), ("output", query)):
+        found += steps * math.prod(getattr(layer, f"_{name}_dense").kernel.shape)
+    return found + int(query * key * layer.num_heads * (layer.key_dim + layer.value_dim))
 
 
 def positions(node: Any) -> int:

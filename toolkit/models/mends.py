@@ -16,6 +16,9 @@ from toolkit.models.keras1 import renamed
 HARD_SIGMOID = "hard_sigmoid_keras2"
 """What the formula of Keras 2 is registered as; see `legacy.register`."""
 
+MERGES = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate")
+"""Layers whose masks Keras 3 joins otherwise; see `legacy.register`."""
+
 _RENAMED = {
     "BatchNormalizationV1": "BatchNormalization",
     "BatchNormalizationV2": "BatchNormalization",
@@ -34,7 +37,10 @@ def mended(config: Node) -> Node:
     >>> [layer["class_name"] for layer in mended(old)["config"]["layers"]]
     ['InputLayer', 'Dense']
     """
-    return _walk(for_inference(config))  # type: ignore[no-any-return]
+    found = _walk(for_inference(config))
+    if _masking(found):
+        _old_merges(found)
+    return found  # type: ignore[no-any-return]
 
 
 def plain(value: Any) -> Any:
@@ -85,6 +91,25 @@ def _walk(value: Any) -> Any:
         for mend in _MENDS:
             mend(value)
     return {name: _walk(item) for name, item in value.items()}
+
+
+def _masking(value: Any) -> bool:
+    """Whether some layer tells others which steps to pass over."""
+    if isinstance(value, list):
+        return any(map(_masking, value))
+    if not isinstance(value, dict):
+        return False
+    own = value.get("class_name") == "Masking" or value.get("mask_zero") is True
+    return own or any(map(_masking, value.values()))
+
+
+def _old_merges(value: Any) -> None:
+    """Merged tensors pass over what any of them does, as Keras 2 meant it."""
+    for item in value if isinstance(value, list) else list(value.values()):
+        if isinstance(item, dict | list):
+            _old_merges(item)
+    if isinstance(value, dict) and value.get("class_name") in MERGES:
+        value.update(module="toolkit", registered_name=f"toolkit>{value['class_name']}")
 
 
 def _for_cudnn(node: Node) -> None:
@@ -211,7 +236,7 @@ def _modules(node: Node) -> None:
     if node.get("module") is None and "registered_name" not in node:
         import keras
 
-        for place in ("layers", "initializers", "regularizers", "constraints"):
+        for place in ("layers", "models", "initializers", "regularizers", "constraints"):
             if hasattr(getattr(keras, place), node["class_name"]):
                 node["module"] = f"keras.{place}"
                 node["registered_name"] = None

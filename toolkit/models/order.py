@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from toolkit.errors import ModelError
 from toolkit.models.graph import Rebuilding, graph_of
 
 _FIRST = "channels_first"
+_SOFT = ("softmax", "log_softmax", "sparsemax", "glu")
 _ALIKE = {
     *("Activation", "ReLU", "LeakyReLU", "ELU", "Dropout", "GaussianNoise", "GaussianDropout"),
     *("AlphaDropout", "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Rescaling"),
@@ -62,12 +65,19 @@ class _Turning:
         given = keras.tree.flatten(args)
         kind = type(layer).__name__
         if _is_first(layer):
+            if _along(layer):
+                raise ModelError(
+                    f"layer {layer.name} has channels first and {layer.activation.__name__} along "
+                    "the width",
+                    "an activation of its own after it",
+                    "train it so",
+                )
             # Flatten turns its input itself, so that weights after it fit channels last
             made = self.building.layer(layer, data_format="channels_last")(self.turned(given[0]))
             return self.back(made)
         if all(id(one) in self.last for one in given) and not kwargs:
             turned = [self.last[id(one)] for one in given]
-            if kind in _ALIKE and isinstance(layer, keras.layers.Layer):
+            if kind in _ALIKE and isinstance(layer, keras.layers.Layer) and not _along(layer):
                 return self.back(
                     self.building.layer(layer)(*keras.tree.pack_sequence_as(args, turned))
                 )
@@ -94,6 +104,13 @@ class _Turning:
         self.last[id(first)] = tensor
         self.kept.append(first)
         return first
+
+
+def _along(layer: Any) -> bool:
+    """Whether a layer looks along the last axis, which is no channel where these come first."""
+    name = getattr(getattr(layer, "activation", None), "__name__", "")
+    lists = any(np.ndim(getattr(layer, setting, 0)) for setting in ("scale", "offset"))
+    return name in _SOFT or (type(layer).__name__ == "Rescaling" and lists)
 
 
 def _is_first(layer: Any) -> bool:

@@ -38,19 +38,33 @@ def open_saved(folder: Path, objects: dict[str, Any], *, safe: bool) -> Any:
     model = built(mended(config), objects, safe=safe)
     reader = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
     values = [reader.get_tensor(key) for key in _keys(reader)]
-    wanted = [tuple(w.shape) for w in model.weights]
+    weights = _as_written(model)
+    wanted = [tuple(w.shape) for w in weights]
     if [v.shape for v in values] != wanted:
         raise ModelError(
             f"{folder} holds {len(values)} weights that are not those of its config",
             f"{len(wanted)} of the same shapes",
             "save it again with model.save('model.keras')",
         )
-    for weight, value in zip(model.weights, values, strict=True):
+    for weight, value in zip(weights, values, strict=True):
         weight.assign(value)
     for layer in model._flatten_layers():
         if hasattr(layer, "finalize_state"):
             layer.finalize_state()  # Normalization works with what it makes of its weights
     return model
+
+
+def _as_written(model: Any) -> list[Any]:
+    """The weights in the order of the file: of a model over time, those that are trained first."""
+    found: list[Any] = []
+    for layer in model.layers:
+        if hasattr(layer, "layers"):
+            found += _as_written(layer)
+        elif hasattr(getattr(layer, "layer", None), "layers"):
+            found += sorted(layer.weights, key=lambda weight: not weight.trainable)
+        else:
+            found += layer.weights
+    return found
 
 
 def training_of(folder: Path) -> dict[str, Any] | None:

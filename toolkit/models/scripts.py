@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,21 @@ def named(spec: str) -> Any:
     path = Path(file)
     if not file or not path.is_file():
         raise ModelError(f"no file '{file or spec}'", "FILE.py:name", "check the path")
-    found = importlib.util.spec_from_file_location(path.stem, path)
+    found = importlib.util.spec_from_file_location(f"_file_{path.stem}", path)
     if found is None or found.loader is None:
         raise ModelError(f"{path} is not a Python file", "FILE.py:name", "check the path")
     module = importlib.util.module_from_spec(found)
+    # as Python does for a script: it may import what lies beside it, and look itself up
+    sys.modules[module.__name__] = module
+    sys.path.insert(0, str(path.parent))
     try:
         found.loader.exec_module(module)
     except Exception as error:  # whatever the user's own code raises
         raise ModelError(
             f"{path} cannot be run ({type(error).__name__}: {error})", "working Python", "mend it"
         ) from error
+    finally:
+        sys.path.remove(str(path.parent))
     value = getattr(module, name, None)
     if not callable(value):
         known = [n for n in vars(module) if not n.startswith("_")]
