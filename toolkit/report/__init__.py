@@ -104,14 +104,15 @@ def render(run: Run, page: Page, *, beside: Sequence[Page] = (), lang: str = "en
         return framed(say(heading), run.title, meta, found, links=links, data=data)
 
 
-def sections(run: Run, *, lang: str = "en") -> dict[str, list[str]]:
-    """Anchor -> the HTML of that section, as each page that has it shows it."""
-    found: dict[str, list[str]] = {}
+def sections(run: Run, *, lang: str = "en") -> dict[str, dict[str, str]]:
+    """Page -> anchor -> the HTML of that section; "alone" is an explanation with the reasons."""
+    every: dict[str, tuple[Section, ...]] = {page: made for page, (_, made) in _PAGES.items()}
+    every["alone"] = _with_reasons(every["explanation"])
     with speaking(lang):
-        for _, made in _PAGES.values():
-            for section in filter(None, (make(run) for make in made)):
-                found.setdefault(section[0], []).append(str(section[2]))
-    return found
+        return {
+            page: {s[0]: str(s[2]) for make in made if (s := make(run)) is not None}
+            for page, made in every.items()
+        }
 
 
 def framed(

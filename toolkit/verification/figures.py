@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from toolkit import provenance
 from toolkit.checks import checked
 from toolkit.explainers.choices import Choice
 from toolkit.explanation import players_of
@@ -51,7 +52,22 @@ def figures(run: Run, predictors: Mapping[str, Predictor], splits: Splits) -> tu
     if left:
         said = f"taken as told, not made again: {', '.join(dict.fromkeys(left))}"
         told.append(Checked("figures left", None, said))
-    return (*told, _decisions(run, splits, answers), *_findings(run))
+    return (*told, _names(run, splits), _decisions(run, splits, answers), *_findings(run))
+
+
+def _names(run: Run, splits: Splits) -> Checked:
+    """Whether classes, columns and players are called what they are called in the data."""
+    here = provenance.about(splits)
+    other = [n for n in ("classes", "features", "categories") if run.data.get(n) != here[n]]
+    rows = [d.row for d in run.decisions if 0 <= d.row < len(splits.test)]
+    choice = Choice.told(run.settings.get("choice", {}))
+    them = players_of(splits.test, rows, splits.fit.train, run.seeds.get("seed", 0), choice)
+    named = {row: players.names for row, players in them.items()}
+    if any(tuple(d.players) != named.get(d.row, d.players) for d in run.decisions):
+        other.append("players")
+    if other:
+        return Checked("names", False, f"{', '.join(other)} are not named as in the data")
+    return Checked("names", True, "classes, columns and players are named as in the data")
 
 
 def _of_reasons(

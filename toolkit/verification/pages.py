@@ -22,10 +22,6 @@ class Checked:
     sentence: str
 
 
-FROM_FIGURES = ("verdict", "place", "likeness", "parts", "stages", "quality", "findings")
-"""Sections that hold figures and sentences alone, so that what a page carries makes them again."""
-
-
 def page(path: Path) -> Run:
     """The Run that a page, or the .json beside it, was made from.
 
@@ -47,9 +43,10 @@ def page(path: Path) -> Run:
 
 
 def shown(path: Path, run: Run) -> tuple[Checked, ...]:
-    """Whether the sections of a page that hold figures say what the Run that it carries says.
+    """Whether a page has all the sections of the Run that it carries, as that makes them.
 
-    Nothing of a .json, which shows nothing. A page of another version may be written otherwise.
+    A page carries no pictures: sections that show some are told and not compared. Nothing of a
+    .json, which shows nothing. A page of another version may be written otherwise.
     """
     if path.suffix not in (".html", ".htm"):
         return ()
@@ -57,12 +54,25 @@ def shown(path: Path, run: Run) -> tuple[Checked, ...]:
     tag = re.search(r'<html lang="([^"]*)"', text)
     lang = next((name for name, its in LANGUAGES.items() if tag and its == tag[1]), "en")
     made = report.sections(run, lang=lang)
-    there = [anchor for anchor in FROM_FIGURES if f'<section id="{anchor}"' in text]
-    other = [anchor for anchor in there if not any(one in text for one in made.get(anchor, ()))]
+    # a page is one of those that a Run can have: the one with most of its sections
+    there = set(re.findall(r'<section[^>]*\bid="([^"]+)"', text))
+    page = max(made, key=lambda name: (len(there & set(made[name])), -len(set(made[name]) - there)))
+    drawn = () if run.data.get("kind") != "image" else _PICTURED
+    other = [a for a, html in made[page].items() if a not in drawn and html not in text]
     if other:
         said = f"what the page shows under {', '.join(other)} is not what it carries"
         return (Checked("shown", False, said),)
-    return (Checked("shown", True, f"{len(there)} sections show the figures that it carries"),)
+    count = len(made[page].keys() - set(drawn))
+    found = [Checked("shown", True, f"{count} sections show what the page carries")]
+    left = sorted(there - (made[page].keys() - set(drawn)))
+    if left:
+        said = f"pictures and what is not carried are not compared: {', '.join(left)}"
+        found.append(Checked("pictures", None, said))
+    return tuple(found)
+
+
+_PICTURED = ("decisions", "overall", "worst", "disagreements")
+"""Sections of a page about pictures that show some."""
 
 
 class _Script(HTMLParser):
