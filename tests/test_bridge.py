@@ -1,5 +1,8 @@
 """Keras 3 <-> tf_keras: the same answers both ways, and what cannot cross is named."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -182,3 +185,17 @@ def test_a_softmax_over_another_axis_crosses():
     net = keras.Model(start, layers.Dense(3, "softmax")(layers.Flatten()(shares)))
     x = np.random.default_rng(0).normal(size=(6, 5, 4)).astype(np.float32)
     assert np.abs(to_tf_keras(net).model(x).numpy() - net(x).numpy()).max() < 1e-6
+
+
+def test_tensorflows_keras_stays_what_it_was():
+    """In a process of its own, in which nobody has looked at it before."""
+    code = (
+        "import os, tensorflow as tf, keras\n"
+        "from toolkit.bridge.quantising import _classes\n"
+        "_classes()\n"
+        "print(tf.keras.Model is keras.Model, os.environ.get('TF_USE_LEGACY_KERAS'))\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300
+    )
+    assert found.stdout.split() == ["True", "None"]

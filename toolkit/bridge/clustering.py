@@ -9,6 +9,7 @@ import numpy as np
 from toolkit.bridge.back import weights_back
 from toolkit.bridge.forward import to_tf_keras
 from toolkit.bridge.pruning import CHANGED, Train, has_matrix, keeping, main_kernel
+from toolkit.bridge.tfmot import tfmot
 from toolkit.glossary import History
 
 
@@ -19,8 +20,8 @@ def clustered(model: Any, train: Train, *, clusters: int) -> tuple[Any, History,
     of its values is 0 and zeros stay zeros. Depthwise kernels lose too much and stay as they are.
     """
     import tf_keras
-    from tensorflow_model_optimization.clustering import keras as few
 
+    few = tfmot().clustering.keras
     twin = to_tf_keras(model)
     skipped = {}
 

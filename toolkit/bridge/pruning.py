@@ -9,6 +9,7 @@ import numpy as np
 
 from toolkit.bridge.back import weights_back
 from toolkit.bridge.forward import to_tf_keras
+from toolkit.bridge.tfmot import tfmot
 from toolkit.glossary import History
 
 Train = Callable[..., tuple[Any, History]]
@@ -33,8 +34,8 @@ def pruned(
     Depthwise kernels, which tensorflow-model-optimization does not prune, are left as they are.
     """
     import tf_keras
-    from tensorflow_model_optimization.sparsity import keras as sparse
 
+    sparse = tfmot().sparsity.keras
     twin = to_tf_keras(model)
     skipped = {}
     frequency = max(2 * steps // 3 // _STAGES, 1)

@@ -14,6 +14,7 @@ import numpy as np
 
 from toolkit.bridge.configs import built
 from toolkit.bridge.forward import Twin, own, steady, to_tf_keras
+from toolkit.bridge.tfmot import tfmot
 from toolkit.glossary import Floats
 from toolkit.models.graph import copied
 from toolkit.models.quantised import COMPUTING
@@ -72,6 +73,7 @@ def from_training(twin: Twin, model: Any) -> tuple[Any, dict[str, Floats]]:
 
 def _ranging(name: str) -> Any:
     """A layer that rounds to 8 bits between ends that follow the extremes of the batches."""
+    tfmot()
     from tensorflow_model_optimization.python.core.quantization.keras import (
         quantize_layer,
         quantizers,
@@ -84,6 +86,7 @@ def _ranging(name: str) -> Any:
 
 
 def _wrapped(inner: Any, layer: Any, name: str, bits: int) -> Any:
+    tfmot()
     from tensorflow_model_optimization.python.core.quantization.keras import quantize_wrapper
 
     _, config = _classes()
@@ -151,6 +154,8 @@ def _classes() -> tuple[Any, Any]:
     """Our quantiser of kernels and its configuration, as classes of TFMOT."""
     import tensorflow as tf
     import tf_keras
+
+    tfmot()
     from tensorflow_model_optimization.python.core.quantization.keras import (
         quantize_config,
         quantizers,
