@@ -26,6 +26,9 @@ def test_a_fourth_channel_where_it_earns_its_copy(filters, strides, channels, wi
     rounded = PASSES["static_int8"]()(export(keras.Model(first, x), rows).model, fit).model
     whole = PASSES["integer_operators"]()(rounded, fit).model
     assert ("Gather" in [n.op_type for n in whole.graph.node]) == wider
+    # the zeros of the fourth are made as the file loads
+    assert ("Pad" in [n.op_type for n in whole.graph.node]) == wider
+    assert [channels, 3, 3] in [list(t.dims)[1:] for t in whole.graph.initializer]
     before, after = (predictor(m.SerializeToString())(pictures) for m in (rounded, whole))
     assert np.array_equal(before, after)
 

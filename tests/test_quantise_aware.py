@@ -359,3 +359,25 @@ def test_an_activation_with_weights_of_its_own(stripes):
     assert np.abs(net(x).numpy() - wanted).max() > 1e-3
     ready = prepared(net, x)
     assert np.abs(predictor(ready.model)(x) - net(x).numpy()).mean() < 1e-2
+
+
+@pytest.mark.parametrize(("bits", "shared"), [(4, True), (7, False)])
+def test_filters_of_one_pixel_share_a_step_where_it_is_a_large_part(bits, shared, stripes):
+    """Of four bits, sixteen weights take eight bytes, and a step of their own two."""
+    import keras
+    from keras import layers
+
+    fit, test = stripes
+    keras.utils.set_random_seed(0)
+    first = keras.Input((8, 8, 3))
+    x = layers.Conv2D(16, 3, activation="relu")(first)
+    x = layers.Conv2D(12, 1, activation="relu", name="pixel")(x)
+    net = keras.Model(first, layers.Dense(3, "softmax")(layers.GlobalAveragePooling2D()(x)))
+    step = QuantiseAware(epochs=1, bits=bits)(net, fit)
+    file = export(step.model, fit.validation).model
+    held = {t.name: list(t.dims) for t in file.graph.initializer}
+    reader = next(n for n in file.graph.node if n.op_type == "Conv" and "pixel" in n.output[0])
+    maker = next(n for n in file.graph.node if reader.input[1] in n.output)
+    assert held[maker.input[1]] == ([] if shared else [12])
+    p = predictor(file.SerializeToString())(test.x)
+    assert np.abs(p - predictor(step.model)(test.x)).mean() < 1e-3

@@ -91,3 +91,21 @@ def test_a_net_of_50_000_weights_takes_3_percent_more_than_its_numbers(recipe, d
         for t in model.graph.initializer
     )
     assert model.ByteSize() <= 1.03 * numbers
+
+
+def test_small_whole_numbers_take_as_many_bytes_as_they_have_digits():
+    """Places and lengths: eight bytes each as they lie in memory, one as numbers of few digits."""
+    places = np.array([3, 0, 2, 1])
+    rows = np.array([-1, -2, -3, -4])
+    nodes = [
+        helper.make_node("Gather", ["input", "places"], ["a"], axis=1),
+        helper.make_node("Add", ["rows", "rows"], ["b"]),
+        helper.make_node("Cast", ["b"], ["c"], to=TensorProto.FLOAT),
+        helper.make_node("Add", ["a", "c"], ["probabilities"]),
+    ]
+    model = graph(nodes, {"places": places, "rows": rows})
+    short = Shorten()(model, None).model
+    sizes = {tuple(numpy_helper.to_array(t).tolist()): t for t in short.graph.initializer}
+    assert sizes[tuple(places.tolist())].ByteSize() < 8 * len(places)
+    assert not sizes[tuple(places.tolist())].raw_data
+    assert sizes[tuple(rows.tolist())].raw_data  # ten bytes each as numbers

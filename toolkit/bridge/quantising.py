@@ -21,7 +21,9 @@ from toolkit.models.quantised import COMPUTING
 from toolkit.sparsity import SPARSE, clusters, zeros
 
 LITTLE = 32
-"""Dense units that read fewer inputs share one step: four bytes a unit would be a large part."""
+"""Dense units that read fewer inputs share one step: four bytes a unit would be a large part. Of
+four bits, so do filters of one pixel that read no more.
+"""
 
 
 def to_training(model: Any, bits: int, *, frozen: bool = False) -> Twin:
@@ -107,7 +109,7 @@ def _begin(wrapper: Any, layer: Any, bits: int) -> None:
         values = np.unique(kernel[kernel != 0])
         places = np.searchsorted(values, kernel).clip(0, len(values) - 1)
         variables["cluster"].assign(places.astype(np.int32))
-    axes = _axes(kernel.shape, type(layer).__name__, quantiser.clusters)
+    axes = _axes(kernel.shape, type(layer).__name__, quantiser.clusters, quantiser.bits)
     step = best_step(kernel, axes, levels(bits))
     variables["log_step"].assign(np.log(step).reshape(variables["log_step"].shape))
 
@@ -138,13 +140,14 @@ def best_step(kernel: Floats, axes: tuple[int, ...], most: int) -> Floats:
     return np.asarray(best, np.float32)
 
 
-def _axes(shape: tuple[int, ...], kind: str, clusters: int) -> tuple[int, ...]:
+def _axes(shape: tuple[int, ...], kind: str, clusters: int, bits: int) -> tuple[int, ...]:
     """The axes that share a step: all but the output channels.
 
     All, when clusters are shared, or when units read so little that a step each outweighs it.
     """
     rank = len(shape)
-    if clusters or (rank == 2 and shape[0] < LITTLE):
+    pixel = rank == 4 and kind == "Conv2D" and shape[:2] == (1, 1) and bits <= 4
+    if clusters or (rank == 2 and shape[0] < LITTLE) or (pixel and shape[2] <= LITTLE):
         return tuple(range(rank))
     return tuple(range(rank - 2)) if kind == "DepthwiseConv2D" else tuple(range(rank - 1))
 
@@ -169,7 +172,8 @@ def _classes() -> tuple[Any, Any]:
 
         def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
             shape = tuple(tensor_shape)
-            axes = _axes(shape, "DepthwiseConv2D" if self.depthwise else "", self.clusters)
+            kind = "DepthwiseConv2D" if self.depthwise else "Conv2D"
+            axes = _axes(shape, kind, self.clusters, self.bits)
             steps = [1 if i in axes else n for i, n in enumerate(shape)]
             constant = tf_keras.initializers.Constant
             found = {

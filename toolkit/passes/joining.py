@@ -36,6 +36,21 @@ def halved(values: Array) -> Array | None:
     return half if np.array_equal(half.astype(values.dtype), values) else None
 
 
+def compact(values: Array, name: str) -> Any:
+    """A TensorProto in the shorter of its two forms: bytes as they are, or numbers of few digits.
+
+    >>> compact(np.array([3, 64]), "n").ByteSize() < compact(np.array([3, 2**60]), "n").ByteSize()
+    True
+    """
+    from onnx import helper, numpy_helper
+
+    plain = numpy_helper.from_array(values, name)
+    if values.dtype.name not in ("int32", "int64"):
+        return plain
+    short = helper.make_tensor(name, plain.data_type, values.shape, values.reshape(-1).tolist())
+    return min(plain, short, key=lambda t: t.ByteSize())
+
+
 def join(graph: Any, opset: int, names: Iterator[str]) -> None:
     """Join constants of an onnx.GraphProto that are alike, where that takes fewer bytes.
 
@@ -96,18 +111,18 @@ def _taken_apart(
     members: list[Any], opset: int, names: Iterator[str], lengths: dict[tuple[int, ...], str]
 ) -> tuple[list[Any], list[Any]]:
     """The tensors and nodes that make `members` again."""
-    from onnx import TensorProto, helper, numpy_helper
+    from onnx import helper, numpy_helper
 
     tensors: list[Any] = []
     nodes: list[Any] = []
 
     def held(values: Array, wide: int) -> str:
         """The name of values, which are stored in fewer bits where a Cast is worth it."""
-        small = values.astype(np.int8) if wide == TensorProto.INT64 else halved(values)
+        small = halved(values)
         name = next(names)
         saved = 0 if small is None else values.nbytes - small.nbytes
-        if small is None or saved <= CAST or not np.array_equal(small, values):
-            tensors.append(numpy_helper.from_array(values, name))
+        if small is None or saved <= CAST:
+            tensors.append(compact(values, name))
             return name
         tensors.append(numpy_helper.from_array(small, name))
         nodes.append(helper.make_node("Cast", [name], [next(names)], to=wide))
@@ -119,7 +134,8 @@ def _taken_apart(
     sizes = tuple(t.dims[0] for t in members)
     if len(set(sizes)) > 1:
         if sizes not in lengths:
-            lengths[sizes] = held(np.array(sizes), TensorProto.INT64)
+            lengths[sizes] = next(names)
+            tensors.append(compact(np.array(sizes), lengths[sizes]))
         inputs.append(lengths[sizes])
     elif opset >= 18:
         settings["num_outputs"] = len(members)

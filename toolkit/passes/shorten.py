@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from toolkit.glossary import Fit, Stage, Step
 from toolkit.passes.base import Pass
-from toolkit.passes.joining import CAST, halved, join
+from toolkit.passes.joining import CAST, compact, halved, join
 
 _CONVOLUTIONS = ("Conv", "ConvInteger", "QLinearConv")
 _LETTERS = string.ascii_letters + string.digits + "!#$%&()*+-./:;<=>?@[]^_{|}~"
@@ -60,6 +60,7 @@ class Shorten(Pass):
             _rename(graph, _short_names(graph))
             join(graph, versions.get("", versions.get("ai.onnx", 0)), _more_names(graph))
             _narrow(graph)
+            _compacted(graph)
             _rename(graph, _short_names(graph))
         return Step(short, {"bytes_before": model.ByteSize(), "bytes_after": short.ByteSize()})
 
@@ -106,6 +107,15 @@ def _say_less(node: Any, versions: dict[str, int]) -> None:
             kept.append(type(given).FromString(given.SerializeToString()))
     del node.attribute[:]
     node.attribute.extend(kept)
+
+
+def _compacted(graph: Any) -> None:
+    """Small whole numbers, such as places and ends, in as many bytes as they have digits."""
+    from onnx import TensorProto, numpy_helper
+
+    for tensor in graph.initializer:
+        if tensor.data_type in (TensorProto.INT32, TensorProto.INT64):
+            tensor.CopyFrom(compact(numpy_helper.to_array(tensor), tensor.name))
 
 
 def _narrow(graph: Any) -> None:
