@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import lzma
 import re
 import stat
 import zipfile
@@ -52,7 +53,10 @@ def unzipped(path: Path) -> dict[str, bytes]:
             return {member.filename: _read(archive, member) for member in members}
     except FileNotFoundError as error:
         raise DataError(f"no file at {path}", "a bundle.zip", "check the path") from error
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError) as error:
+    except (
+        *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, UnicodeDecodeError),
+        *(OSError, EOFError, NotImplementedError),
+    ) as error:
         raise DataError(
             f"{path} is not a whole zip ({error})", "a bundle that compress wrote", "copy it again"
         ) from error

@@ -18,6 +18,7 @@ import csv
 import hashlib
 import io
 import json
+import lzma
 import math
 import os
 import platform
@@ -25,7 +26,9 @@ import re
 import string
 import sys
 import time
+import tokenize
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +130,10 @@ class Model:
             # lengths that may differ: only a channel axis can be missing
             fits = len(row) == len(wanted) or (len(row) + 1 == len(wanted) and wanted[-1] == 1)
         else:
-            fits = x.ndim > 1 and math.prod(row) == values
+            grid, into = ([d for d in sizes if d != 1] for sizes in (row, wanted))
+            # channels first is another picture
+            turned = len(grid) > 1 and len(into) > 1 and grid != into
+            fits = x.ndim > 1 and math.prod(row) == values and not turned
         if not fits:
             raise RefusedError(f"rows of shape {row}; the model takes {tuple(wanted)}")
         x = x.reshape(len(x), *row, 1) if None in wanted and len(row) < len(wanted) else x
@@ -256,6 +262,13 @@ def measured(model: Model, folder: Path) -> list[dict[str, Any]]:
     return found
 
 
+# what damaged files end in: RuntimeError for an encrypted one, SyntaxError for a broken head
+DAMAGED = (
+    *(ValueError, OSError, EOFError, SyntaxError, RuntimeError, NotImplementedError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, tokenize.TokenError),
+)
+
+
 def arrays(path: Path) -> dict[str, Any]:
     """The arrays of an .npz: nothing pickled, and none larger than its place in the file."""
     try:
@@ -265,7 +278,7 @@ def arrays(path: Path) -> dict[str, Any]:
                     _bounded(stream, member.file_size, member.filename)
         with np.load(path, allow_pickle=False) as found:
             return {name: found[name] for name in found.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         raise RefusedError(f"cannot read {path} ({error}); give plain arrays") from error
 
 
@@ -274,7 +287,7 @@ def _array(path: Path) -> Any:
         with path.open("rb") as stream:
             _bounded(stream, path.stat().st_size, path.name)
         return np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except DAMAGED as error:
         raise RefusedError(f"cannot read {path} ({error}); give a plain array") from error
 
 
@@ -293,11 +306,18 @@ def _table(path: Path, columns: list[dict[str, Any]]) -> Any:
     if not columns:
         raise RefusedError(f"{path} is a table and the model takes none; give a .npy")
     text = _decoded(path.read_bytes())
-    separator = max(",;\t|", key=text.partition("\n")[0].count)
-    lines = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator) if row]
-    commas = separator != "," and re.search(r"\d,\d", text) and not re.search(r"\d\.\d", text)
+    first = text.partition("\n")[0]
+    tabbed = path.suffix.lower() == ".tsv" and "\t" in first
+    separator = "\t" if tabbed else max(",;\t|", key=first.count)
+    stream = io.StringIO(text, newline="")
+    lines = [
+        [cell.strip() for cell in row]
+        for row in csv.reader(stream, delimiter=separator, skipinitialspace=True)
+        if any(cell.strip() for cell in row)
+    ]
+    comma = "," if separator == "," else _comma(lines)
     names = [str(column["name"]) for column in columns]
-    head = [cell.strip() for cell in lines[0]] if lines else []
+    head = lines[0] if lines else []
     if all(name in head for name in names):
         places, lines = [head.index(name) for name in names], lines[1:]
     elif len(head) == len(names) and not any(name in head for name in names):
@@ -308,11 +328,25 @@ def _table(path: Path, columns: list[dict[str, Any]]) -> Any:
     out = np.zeros((len(lines), len(names)), np.float32)
     for n, line in enumerate(lines):
         for i, column in enumerate(columns):
-            cell = line[places[i]].strip() if places[i] < len(line) else ""
-            if commas and not column.get("categories"):
-                cell = cell.replace(",", ".")
+            cell = line[places[i]] if places[i] < len(line) else ""
+            if not column.get("categories"):
+                cell = cell.replace(",", comma)
             out[n, i] = _cell(cell, column, n + 1)
     return out
+
+
+def _comma(lines: list[list[str]]) -> str:
+    """What a comma within numbers stands for: a point, or nothing where it parts thousands."""
+    grouped = False
+    for cells in zip(*lines):  # noqa: B905  # lines may be shorter
+        found = [re.fullmatch(r"[+-]?(\d*),(\d+)", cell) for cell in cells]
+        if any(m and (len(m[2]) != 3 or m[1] in ("", "0")) for m in found):
+            return "."
+        plain = any(re.fullmatch(r"[+-]?\d{1,3}", cell) for cell in cells)
+        many = [re.fullmatch(r"[+-]?[1-9]\d{0,2}(,\d{3})+", cell) for cell in cells]
+        whole = [bool(re.fullmatch(r"[+-]?\d*,[\d,]+", cell)) for cell in cells]
+        grouped |= plain and any(many) and all(m or not w for m, w in zip(many, whole))  # noqa: B905
+    return "" if grouped else "."
 
 
 def _decoded(content: bytes) -> str:

@@ -14,6 +14,9 @@ MOST_PIXELS = 50_000_000
 """A picture that unpacks to more is refused before memory is taken."""
 
 
+SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".gif", ".bmp", ".webp", ".tif", ".tiff")
+
+
 def pixels(path: Path, size: tuple[int, int], channels: int) -> NDArray[np.uint8]:
     """The picture in a file as u8 (height, width, channels), resized where it has another size."""
     from PIL import Image, ImageOps
@@ -24,7 +27,10 @@ def pixels(path: Path, size: tuple[int, int], channels: int) -> NDArray[np.uint8
                 raise ValueError("its pixels are real numbers of no known range")
             picture: Any = ImageOps.exif_transpose(found)
             if picture.mode.startswith("I"):
-                picture = Image.fromarray((np.asarray(picture) // 257).astype(np.uint8))
+                values = np.asarray(picture).astype(np.int64)
+                # of 16 bits, but for those that say 32 and hold 8
+                narrow = picture.mode == "I" and found.format != "PNG" and values.max() < 256
+                picture = Image.fromarray((values // (1 if narrow else 257)).astype(np.uint8))
             if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
                 picture = picture.convert("RGBA")
                 white = Image.new("RGBA", picture.size, "white")

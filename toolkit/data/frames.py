@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Generator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from toolkit.data.dialect import MISSING, decimals_of, headless, separator_of, strayed
 from toolkit.errors import DataError
 
 MOST_COLUMNS = 10_000
 
-_MISSING = ["", "?", "NA", "N/A", "nan", "NaN", "null", "NULL", "None", "-"]
+_SAMPLE, _LOOKED = 2**16, 50
 _MARKS = (b"\xff\xfe", b"\xfe\xff")
 _MIXED = re.compile(rb"\xff\xfe|\xfe\xff|[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}")
 
@@ -29,7 +31,7 @@ def frame_of(path: Path) -> tuple[Any, dict[str, str]]:
         frame = pd.read_parquet(path)
     except ImportError as error:
         raise _without_pyarrow(path) from error
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, KeyError, TypeError) as error:  # what damaged files end in
         raise _unreadable(path, error) from error
     return (frame if frame.index.names == [None] else frame.reset_index()), {}
 
@@ -43,14 +45,18 @@ def settings_of(path: Path) -> tuple[dict[str, Any], list[str] | None, str]:
         encoding = _encoding(path)
         with path.open(encoding=encoding, newline="") as stream:
             first = stream.readline(MOST_COLUMNS * 100)
-            start = stream.read(2**16)
+            start = stream.read(_SAMPLE)
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path} is not UTF-8 (byte {error.start})", "text in UTF-8", "save it as UTF-8"
         ) from error
     except OSError as error:
         raise _unreadable(path, error) from error
-    separator = max(",;\t|", key=first.count)
+    lines = [first.rstrip("\r\n"), *start.splitlines()[:_LOOKED]]
+    if len(start) == _SAMPLE and len(lines) <= _LOOKED:
+        lines.pop()  # its end was not read
+    lines = [line for line in lines if line.strip()] or [first]
+    separator = separator_of(lines, path.suffix.lower())
     if first.count(separator) >= MOST_COLUMNS:
         raise DataError(
             f"{path} has {first.count(separator) + 1:,} columns or more",
@@ -58,24 +64,43 @@ def settings_of(path: Path) -> tuple[dict[str, Any], list[str] | None, str]:
             "choose the columns that matter",
         )
     spaced = separator not in first and len(first.split()) > 1
-    cells = first.split() if spaced else first.strip().split(separator)
-    # a number among the names of columns means that there are no names
-    headless = any(is_number(cell) for cell in cells)
+    rows = [line.split() if spaced else line.strip().split(separator) for line in lines]
+    cells = rows[0]
+    unnamed = headless(rows)
+    decimal, thousands = (".", None) if separator == "," else decimals_of(rows)
     settings = {
         "sep": r"\s+" if spaced else separator,
-        "header": None if headless else 0,
+        "header": None if unnamed else 0,
         "skipinitialspace": True,
-        # where commas do not part the values, they may stand before the decimals
-        "decimal": "," if separator != "," and _has_decimal_commas(start) else ".",
-        "na_values": _MISSING,
+        "decimal": decimal,
+        "thousands": thousands,
+        "na_values": list(MISSING),
         "keep_default_na": False,
         "encoding": encoding,
+        # parts of a column would be of different kinds, and 1 another class than 01
+        "low_memory": False,
     }
+    if separator == "\t" and strayed(_whole(path, encoding), separator):
+        settings["quoting"] = csv.QUOTE_NONE
     cells = [cell.strip().strip('"') for cell in cells]
-    if headless:
+    if unnamed:
         return settings, [], encoding
     # pandas would rename the second of two equal names
     return settings, (cells if len(set(cells)) < len(cells) else None), encoding
+
+
+def texts_of(path: Path, place: int) -> list[str]:
+    """One column of a table of text as its cells stand there."""
+    settings, names, _ = settings_of(path)
+    settings |= {"dtype": str, "na_values": [], "usecols": [place]}
+    (frame,) = frames_of(path, settings, None if names is None else [""])
+    return [str(cell).strip() for cell in frame.iloc[:, 0]]
+
+
+def _whole(path: Path, encoding: str) -> list[str]:
+    """All lines that have values."""
+    with path.open(encoding=encoding, newline="") as stream:
+        return [line.rstrip("\r\n") for line in stream if line.strip()]
 
 
 def frames_of(
@@ -142,10 +167,6 @@ def _decoded(path: Path, encoding: str) -> None:
             pass
 
 
-def _has_decimal_commas(text: str) -> bool:
-    return bool(re.search(r"\d,\d", text)) and not re.search(r"\d\.\d", text)
-
-
 def pieces_of(path: Path, size: int) -> Generator[Any]:
     """A .parquet as frames of `size` rows and a shorter last one."""
     import pandas as pd
@@ -169,12 +190,3 @@ def pieces_of(path: Path, size: int) -> Generator[Any]:
         raise _unreadable(path, error) from error
     if left and len(left[0]):
         yield left[0]
-
-
-def is_number(cell: str) -> bool:
-    """Whether a cell, quoted or not, holds a number."""
-    try:
-        float(cell.strip().strip('"'))
-    except ValueError:
-        return False
-    return True

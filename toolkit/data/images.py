@@ -9,14 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.data.decoding import MOST_PIXELS, opened, pixels
+from toolkit.data.decoding import MOST_PIXELS, SUFFIXES, opened, pixels
 from toolkit.data.parts import is_class, parts_of
 from toolkit.data.splits import Raw
 from toolkit.data.streams import Pictures
 from toolkit.errors import DataError
 from toolkit.progress import tell
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".gif", ".bmp", ".webp", ".tif", ".tiff")
 
 IN_MEMORY = 2**28
 """Bytes of all values as f32: larger sets stay in their files and are read batch by batch."""
@@ -101,7 +99,9 @@ def _files(folder: Path, classes: tuple[str, ...]) -> tuple[list[Path], list[int
     for label, name in enumerate(classes):
         if name not in there:
             continue
-        inside = sorted((folder / name).rglob("*"))
+        every = sorted((folder / name).rglob("*"))
+        # what a notebook or a system keeps there is hidden
+        inside = [p for p in every if not any(s[0] == "." for s in p.relative_to(folder).parts)]
         found = [path for path in inside if path.suffix.lower() in SUFFIXES and path.is_file()]
         if not found:
             raise DataError(
@@ -120,8 +120,9 @@ def _survey(files: list[Path]) -> tuple[Counter[tuple[int, int]], bool]:
     colour = False
     for path in files:
         with opened(path) as picture:
-            # 5 and above: the picture lies on its side; asking a PNG would unpack it
-            turned = picture.format == "JPEG" and picture.getexif().get(0x0112, 1) >= 5
+            # 5 and above: the picture lies on its side; a PNG without the note would be unpacked
+            noted = picture.format in ("JPEG", "WEBP", "MPO") or "exif" in picture.info
+            turned = noted and picture.getexif().get(0x0112, 1) >= 5
             w, h = picture.size[::-1] if turned else picture.size
             sizes[h, w] += 1
             colour |= picture.mode not in ("1", "L", "LA", "I", "I;16", "I;16B", "F")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import lzma
 import math
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,12 @@ from toolkit.errors import DataError
 
 MOST_BYTES = 8 * 2**30
 """An archive that unpacks to more is refused before memory is taken."""
+
+_DAMAGED = (
+    *(ValueError, OSError, EOFError, SyntaxError, RuntimeError, NotImplementedError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, tokenize.TokenError),
+)
+"""What damaged files end in: RuntimeError an encrypted one, SyntaxError a broken head."""
 
 _NAMES = {
     "x": "x_train train_x train_images train_data x images imgs data inputs samples arr_0",
@@ -61,7 +70,7 @@ def read(path: Path) -> Raw:
                 places["x"] = None  # which of several nameless arrays is what cannot be told
             found = {ours: arrays[name] if name else None for ours, name in places.items()}
             there = ", ".join(arrays.files) or "nothing"
-    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
+    except _DAMAGED as error:
         raise DataError(
             f"cannot read {path} ({error})",
             "plain arrays, nothing pickled",
@@ -119,7 +128,7 @@ def read_pair(x: Path, y: Path) -> Raw:
         try:
             # mapped, so that an absurd shape takes no memory before it is refused
             array = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (ValueError, OSError, EOFError) as error:
+        except _DAMAGED as error:
             raise DataError(
                 f"cannot read {path} ({error})",
                 "two plain arrays as X.npy,Y.npy",
@@ -163,7 +172,7 @@ def rows(path: Path) -> NDArray[Any]:
             name = _place(arrays.files, _NAMES["x"])
             found: NDArray[Any] | None = arrays[name] if name else None
             there = ", ".join(arrays.files) or "nothing"
-    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
+    except _DAMAGED as error:
         raise DataError(
             f"cannot read {path} ({error})", "plain arrays, nothing pickled", "save it again"
         ) from error

@@ -9,8 +9,8 @@ from pathlib import Path
 from toolkit.errors import DataError
 
 _TRAIN = {"train", "training"}
-_VALIDATION = {"validation", "valid", "val", "dev"}
-_TEST = {"test", "testing"}
+_VALIDATION = {"validation", "valid", "val", "dev", "eval", "evaluation"}
+_TEST = {"test", "testing", "holdout"}
 
 
 def parts_of(folder: Path) -> tuple[Path, Path | None, Path | None]:

@@ -156,11 +156,13 @@ def scaled(splits: Splits, scale: float, offset: float = 0.0) -> Splits:
         return replace(data, x=x, fill=fill)
 
     fit = splits.fit
+    # what a device must do is what was done to the values as they were read
+    before, shift = splits.facts.get("scale", 1.0), splits.facts.get("offset", 0.0)
     return replace(
         splits,
         fit=Fit(times(fit.train), times(fit.validation), times(fit.calibration)),
         test=times(splits.test),
-        facts={**splits.facts, "scale": scale, "offset": offset},
+        facts={**splits.facts, "scale": before * scale, "offset": shift * scale + offset},
     )
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.data.frames import frame_of, frames_of, is_number, pieces_of, settings_of
+from toolkit.data.dialect import is_number
+from toolkit.data.frames import frame_of, frames_of, pieces_of, settings_of, texts_of
 from toolkit.data.splits import Raw
 from toolkit.errors import DataError, near
 from toolkit.glossary import Data, Floats
@@ -22,6 +23,7 @@ MOST_CATEGORIES = 1_000
 """More distinct texts in a column are names or identifiers, which say nothing about a new row."""
 
 _LABELS = ("label", "class", "target", "y", "outcome", "category", "species", "survived")
+_NO_LABEL = ("", "?", "NA", "N/A", "nan", "NaN", "null", "NULL")
 _NUMBERINGS = ("id", "index", "rownumber", "row", "rowid", "no", "nr", "number", "sno", "sl.no")
 """What people call a column that counts the rows from one to the next."""
 
@@ -50,6 +52,7 @@ def read(path: Path, label: str = "", text: str = "", drop: Sequence[str] = ()) 
     for name in drop:
         if name not in frame.columns:
             raise DataError(f"no column '{name}' to drop", near(name, frame.columns), "correct it")
+    every = list(frame.columns)
     frame = frame.drop(columns=list(drop))
     frame, dropped = _without_numbering(frame, label)
     names = list(frame.columns)
@@ -60,6 +63,11 @@ def read(path: Path, label: str = "", text: str = "", drop: Sequence[str] = ()) 
             "correct its first line",
         )
     target, guessed = _label(frame, label)
+    if frame[target].isna().any() and path.suffix.lower() != ".parquet":
+        # a class may be called None, or -
+        cells = texts_of(path, every.index(target))
+        if not set(cells) & set(_NO_LABEL):
+            frame[target] = cells
     if frame[target].isna().any():
         raise DataError(
             f"{path} has no label in {int(frame[target].isna().sum())} rows of '{target}'",
@@ -101,7 +109,8 @@ def _without_numbering(frame: Any, label: str) -> tuple[Any, list[str]]:
     found = []
     for i, name in enumerate(frame.columns):
         values = frame.iloc[:, i]
-        counted = values.dtype.kind in "iu" and bool((values.diff().iloc[1:] == 1).all())
+        # rows may have been shuffled, and parted, since they were counted
+        counted = values.dtype.kind in "iu" and values.is_unique and len(values) > 1
         nameless = not name or name.startswith("Unnamed: ")
         numbering = counted and (nameless or name.lower().replace("_", "") in _NUMBERINGS)
         if (numbering and name != label) or (nameless and values.isna().all()):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.data.decoding import SUFFIXES as PICTURES
 from toolkit.data.parts import parts_of
 from toolkit.data.splits import Raw
 from toolkit.data.words import spaced
@@ -110,7 +111,10 @@ def read_folder(folder: Path) -> Raw:
 def holds_texts(folder: Path) -> bool:
     """Whether the folders of a folder hold text files and so no pictures."""
     inside = [child for child in folder.iterdir() if child.is_dir()]
-    return any(_holds_texts(c) or any(_holds_texts(d) for d in c.iterdir()) for c in inside)
+    below = [c for child in inside for c in (child, *child.iterdir()) if c.is_dir()]
+    # a licence or a list may lie among pictures
+    pictured = any(path.suffix.lower() in PICTURES for c in below for path in c.iterdir())
+    return not pictured and any(map(_holds_texts, below))
 
 
 def _holds_texts(folder: Path) -> bool:
