@@ -632,3 +632,24 @@ def test_arm64_answers_within_the_tolerance(name, run, digits, tmp_path):
     assert told["machine"]["system"].endswith("aarch64")
     assert told["replay"]["passed"]
     assert told["replay"]["same_class"] == SAMPLES
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "values"),
+    [
+        ('id, age, job\n2, 42, "x, 7"\n', "t.csv", None),
+        ('age, name, income\n42, "Doe, 7, Jr", 4200\n', "t.csv", [[42, 4200]]),
+        ("age\tincome\n950\t1,250\n1,000\t999\n", "t.tsv", [[950, 1250], [1000, 999]]),
+        ("age;income\n0,008;1,250\n", "t.csv", [[0.008, 1.25]]),
+        ("age,income\n1,2\n  \n3,4\n", "t.csv", [[1, 2], [3, 4]]),
+    ],
+)
+def test_run_takes_values_from_their_own_columns(text, name, values, tmp_path):
+    path = tmp_path / name
+    path.write_text(text)
+    columns = [{"name": "age"}, {"name": "income"}]
+    if values is None:
+        with pytest.raises(device.RefusedError):
+            device._table(path, columns)
+    else:
+        assert np.allclose(device._table(path, columns), values)
