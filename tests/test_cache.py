@@ -154,3 +154,25 @@ def test_devices_and_versions_count(monkeypatch):
         assert key_of("a") != key
     monkeypatch.setattr("toolkit.cache.versions", lambda: {"tensorflow": "0"})
     assert key_of("a") != key
+
+
+def test_weights_beside_an_onnx_count(mlp, digits, tmp_path):
+    import onnx
+
+    from toolkit.exporting import export
+
+    model = export(mlp, digits.fit.validation).model
+    keys = []
+    for by in (1.0, 1.5):
+        for tensor in model.graph.initializer:
+            if tensor.data_type == onnx.TensorProto.FLOAT:
+                values = onnx.numpy_helper.to_array(tensor) * np.float32(by)
+                tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+        place = tmp_path / "t.onnx"
+        for old in tmp_path.iterdir():
+            old.unlink()
+        copy = onnx.ModelProto.FromString(model.SerializeToString())
+        onnx.save(copy, place, save_as_external_data=True, location="t.data", size_threshold=0)
+        keys.append((place.read_bytes(), pass_key(PASSES["distil"](teacher=str(place)))))
+    assert keys[0][0] == keys[1][0]  # the file itself says the same
+    assert keys[0][1] != keys[1][1]

@@ -4,6 +4,7 @@ import pytest
 
 from toolkit.errors import ExportError
 from toolkit.exporting import TOLERANCE, export
+from toolkit.predict import predictor
 
 
 @pytest.mark.parametrize("name", ["mlp", "cnn", "tabular"])
@@ -219,3 +220,22 @@ def test_a_wrong_file_never_leaves(monkeypatch, mlp, digits):
     monkeypatch.setattr(tf2onnx.convert, "from_function", wrong)
     with pytest.raises(ExportError, match="differs from Keras"):
         export(mlp, digits.fit.validation)
+
+
+def test_keras_own_noise_is_let_through(digits):
+    """Logits of hundreds on raw pictures: asked row by row, Keras itself is that unsure."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(0)
+    net = keras.Sequential(
+        [layers.Input((8, 8, 1)), layers.Flatten(), layers.Dense(128, "relu"), layers.Dense(10)]
+    )
+    net.layers[-1].kernel.assign(net.layers[-1].kernel * 400)
+    rows = digits.fit.validation
+    wanted = predictor(net, "net")
+    alone = np.concatenate([wanted(row[None]) for row in rows.x])
+    made = export(net, rows)
+    noise = np.abs(alone - wanted(rows.x)).max()
+    assert made.facts["largest_difference"] <= max(1e-5, 4 * noise)
+    assert made.facts["same_answers"] == 1

@@ -83,3 +83,16 @@ def test_judge_asks_predictors_of_any_kind(wine):
         100 * (wine.test.y == 0).mean()
     )
     assert confusions[0].counts[:, 0].sum() == len(wine.test)
+
+
+def test_a_file_for_eight_rows_at_once_is_refused(frontier, digits, tmp_path):
+    import onnx
+
+    from toolkit.errors import ModelError
+    from toolkit.measurement import measure
+
+    model = onnx.load(frontier.base.path)
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 8
+    onnx.save(model, tmp_path / "eight.onnx")
+    with pytest.raises(ModelError, match="takes 8 rows at once"):
+        measure({"eight": tmp_path / "eight.onnx"}, digits.test)

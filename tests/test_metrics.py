@@ -72,3 +72,13 @@ def test_calibration_error_by_hand():
     p = np.float32([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.6, 0.4]])
     # two bins: |0.5 - 0.9| and |1 - 0.6|, half of the rows each
     assert metrics.calibration_error(p, np.array([0, 1, 0, 0])) == pytest.approx(0.4)
+
+
+def test_calibration_in_parts_is_the_same(monkeypatch):
+    """Draws are made a few at a time, so that a million rows fit into memory."""
+    rng = np.random.default_rng(0)
+    base, other = (rng.dirichlet(np.ones(3), 200).astype(np.float32) for _ in range(2))
+    y = rng.integers(0, 3, 200)
+    whole = metrics.calibration_change(base, other, y)
+    monkeypatch.setattr(metrics, "_DRAWN", 7 * 200)
+    assert metrics.calibration_change(base, other, y) == whole

@@ -116,3 +116,31 @@ def test_logits_are_those_of_the_last_layer(last):
         assert np.abs(softmax(z) - predict(wine.test.x)).max() < 1e-6
     difference = keras_says.logits(wine.test.x) - onnx_says.logits(wine.test.x)
     assert np.abs(difference).max() < 1e-4
+
+
+@pytest.mark.parametrize("shares", [False, True])
+def test_what_is_joined_is_asked_whether_it_is_probabilities(shares):
+    """Two products joined are logits; our own sigmoid joins p and 1 - p."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    weights = np.random.default_rng(0).normal(size=(2, 4, 1)).astype(np.float32)
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["z"]),
+        helper.make_node("MatMul", ["x", "v"], ["u"]),
+        helper.make_node("Concat", ["z", "u"], ["both"], axis=1),
+        helper.make_node("Softmax", ["both"], ["p"], axis=1),
+        helper.make_node("Split", ["p"], ["a", "b"], axis=1, num_outputs=2),
+        helper.make_node("Concat", ["a", "b"], ["joined"], axis=1),
+    ]
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", size])
+        for name, size in (("x", 4), ("joined" if shares else "both", 2))
+    ]
+    held = [numpy_helper.from_array(w, name) for w, name in zip(weights, "wv", strict=True)]
+    graph = helper.make_graph(nodes if shares else nodes[:3], "g", ends[:1], ends[1:], held)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    predict = predictor(model.SerializeToString())
+    x = np.random.default_rng(1).normal(size=(9, 4)).astype(np.float32)
+    z = np.concatenate([x @ weights[0], x @ weights[1]], axis=1).astype(np.float64)
+    wanted = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    assert np.abs(predict(x) - wanted).max() < 1e-6

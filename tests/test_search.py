@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -131,3 +133,13 @@ def test_a_target_sets_the_widths_and_other_cpus_are_told(saved, digits, tmp_pat
     assert found.run.measured("int8", "target_spread") is not None
     with pytest.raises(RecipeError, match="did you mean vnni"):
         compress(saved, digits, ["int8"], target="vnn", out=tmp_path / "no")
+
+
+def test_names_of_mixes_are_taken(tabular, wine, tmp_path):
+    """Two candidates of one name would share a file and its figures."""
+    from toolkit.recipe import load
+
+    again = dataclasses.replace(load("int8"), name="int8-mixed")
+    with pytest.raises(RecipeError, match="'int8-mixed' is taken"):
+        compress(tabular, wine, ["int8", again], out=tmp_path / "o")
+    assert not (tmp_path / "o").exists()

@@ -10,7 +10,7 @@ import numpy as np
 from toolkit.errors import MatchError, ModelError
 from toolkit.glossary import Data, Floats, Step
 from toolkit.models.opening import kind_of
-from toolkit.onnx_graph import Graph
+from toolkit.onnx_graph import Graph, places
 from toolkit.predict import OnnxPredictor, fitting
 from toolkit.shapes import in_shape
 
@@ -33,15 +33,6 @@ def is_onnx(model: Any) -> bool:
     Raises ModelError when it is the path of no model.
     """
     return isinstance(model, str | Path) and kind_of(Path(model)) == "onnx"
-
-
-def beside(path: Path) -> tuple[str, ...]:
-    """The files in which an `.onnx` keeps weights that are not in it, sorted."""
-    import onnx
-    from onnx.external_data_helper import uses_external_data
-
-    held = onnx.load(path, load_external_data=False).graph.initializer
-    return tuple(sorted({place for t in held if uses_external_data(t) for place in _places(t)}))
 
 
 def opened(path: Path, rows: Data) -> Step:
@@ -85,7 +76,7 @@ def _whole(path: Path) -> Any:
         raise ModelError(
             f"{path} is cut off or damaged", "a whole .onnx", "copy it again"
         ) from error
-    places = {p for t in graph.graph.initializer if uses_external_data(t) for p in _places(t)}
+    places = {p for t in graph.graph.initializer if uses_external_data(t) for p in places(t)}
     if not places:
         return graph
     try:
@@ -103,10 +94,6 @@ def _whole(path: Path) -> Any:
             f"{path} and its weights have {size:,} bytes", f"at most {MOST_BYTES:,}", ""
         )
     return graph
-
-
-def _places(held: Any) -> list[str]:
-    return [str(e.value) for e in held.external_data if e.key == "location"]
 
 
 def _opset(graph: Any) -> int:

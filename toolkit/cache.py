@@ -186,11 +186,25 @@ def pass_key(step: Any) -> str:
     return digest(type(step).__module__, type(step).__call__, step, files)
 
 
+def _beside(path: Path) -> tuple[str, ...]:
+    """The files in which an `.onnx` keeps weights; none of one that cannot be read."""
+    from toolkit.onnx_graph import beside
+
+    try:
+        return tuple(place for place in beside(path) if (path.parent / place).is_file())
+    except (
+        Exception
+    ):  # protobuf's own error has no public name; who opens the file says what is wrong
+        return ()
+
+
 def _files(word: str) -> Iterator[Path]:
     """The files a setting names: FILE, A+B, FILE.py:function, or all of a SavedModel folder."""
     for part in dict.fromkeys((word, *word.split("+"), word.rpartition(":")[0])):
         path = Path(part)
         if part and path.is_file():
             yield path
+            if path.suffix == ".onnx":
+                yield from (path.parent / place for place in _beside(path))
         elif part and (path / "saved_model.pb").is_file():
             yield from (file for file in sorted(path.rglob("*")) if file.is_file())

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,33 +13,40 @@ from toolkit.errors import RecipeError
 from toolkit.glossary import Facts
 from toolkit.jobs import crew
 from toolkit.making import Made
-from toolkit.mixing import Bench
+from toolkit.mixing import Bench, timed
 from toolkit.pareto import front
 from toolkit.predict import OnnxPredictor
 from toolkit.progress import tell
 from toolkit.recipe import Recipe
 from toolkit.surrogate import Trial, expected_seconds, ranked
 
+NEAR, ROUNDS = 1.05, 15
 REACH = 5.0
 """Points of accuracy from which on a candidate is of no use, where no limit is given."""
 
 
 @dataclass(frozen=True, eq=False)
 class Explored:
-    """What was made, in the order tried; what it cost; how many recipes there were to try."""
+    """What was made, in the order tried; what it cost; how many recipes there were to try.
+
+    ratios: the time of each candidate beside the base's.
+    """
 
     made: tuple[Made, ...]
     trials: tuple[Trial, ...]
     recipes: int
     seconds: float
+    ratios: Mapping[str, float] = field(default_factory=dict)
 
     def frontier(self) -> list[Made]:
-        """The candidates that no other beats in bytes and in accuracy on validation rows.
+        """The candidates that no other beats in bytes, in accuracy on validation rows and in time.
 
-        Those that could not be made are among them, so that it is said.
+        Times that are nearer than `NEAR` count as one. Those that could not be made are among them,
+        so that it is said.
         """
         whole = [one for one in self.made if one.error is None]
-        points = np.array([[t.nbytes, t.drop] for t in self.trials])
+        times = [np.log(self.ratios.get(t.recipe.name, 1.0)) // np.log(NEAR) for t in self.trials]
+        points = np.array([[t.nbytes, t.drop, s] for t, s in zip(self.trials, times, strict=True)])
         best = {whole[i].recipe.name for i in front(points)} if whole else set()
         return [one for one in self.made if one.error is not None or one.recipe.name in best]
 
@@ -78,7 +85,9 @@ def explore(recipes: Sequence[Recipe], bench: Bench, budget: Budget) -> Explored
                 trials.append(Trial(one.recipe, len(one.content), drop, one.seconds))
         rest = [r for r in rest if r not in batch]
     tell("search, seconds", round(allowed), round(allowed))
-    return Explored(tuple(made), tuple(trials), len(recipes), spent)
+    came = [one for one in made if one.error is None]
+    ratios = {n: value for n, (value, _, _) in timed(came, bench, rounds=ROUNDS).items()}
+    return Explored(tuple(made), tuple(trials), len(recipes), spent, ratios)
 
 
 def told(found: Explored) -> Facts:

@@ -43,6 +43,13 @@ def measure(
     if not models:
         raise DataError("no model to measure", "at least one .onnx", "name one")
     asked = {name: OnnxPredictor(path, name) for name, path in models.items()}
+    for name, predict in asked.items():
+        if predict.at_once > 1:
+            raise ModelError(
+                f"{name} takes {predict.at_once} rows at once, no more and no fewer",
+                "any number of rows, to be timed row by row",
+                "compress it: base.onnx takes any",
+            )
     judged, confusions, answers = judge(asked, test)
     found = [*judged, *behaviour(answers, test, slices)]
     for name, path in models.items():

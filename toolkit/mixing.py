@@ -200,7 +200,7 @@ def swift(one: Made, bench: Bench, *, rounds: int = 15) -> Mix | None:
     a place; all are timed beside the base, interleaved. None where the candidate is not slower, or
     has not two layers that could be told apart.
     """
-    if _timed([one], bench, rounds=rounds)[one.recipe.name][1] <= NOTICEABLE:
+    if timed([one], bench, rounds=rounds)[one.recipe.name][1] <= NOTICEABLE:
         return None
     errors = bench.errors(one)
     groups = _groups(errors, one.recipe, bench)
@@ -209,7 +209,7 @@ def swift(one: Made, bench: Bench, *, rounds: int = 15) -> Mix | None:
     name = f"{one.recipe.name}-quick"
     recipes = [mixed(one.recipe, g, f"{name}-{i}") for i, g in enumerate(groups)]
     made = [m for m in bench.made(recipes) if m.error is None]
-    ratios = _timed([one, *made], bench, rounds=rounds)
+    ratios = timed([one, *made], bench, rounds=rounds)
     best = min(made, key=lambda m: ratios[m.recipe.name][0], default=one)
     value, low, high = ratios[best.recipe.name]
     own = ratios[one.recipe.name][0]
@@ -275,7 +275,7 @@ def _groups(errors: Sequence[LayerError], recipe: Recipe, bench: Bench) -> list[
     return found
 
 
-def _timed(candidates: Sequence[Made], bench: Bench, *, rounds: int) -> dict[str, list[float]]:
+def timed(candidates: Sequence[Made], bench: Bench, *, rounds: int) -> dict[str, list[float]]:
     """The ratio of each candidate's time to the base's, and the ends of its interval."""
     contents = {"base": bench.source.base.content}
     contents |= {one.recipe.name: one.content for one in candidates}

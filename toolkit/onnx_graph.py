@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -124,3 +125,17 @@ def _reads(node: Any) -> list[str]:
         for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
             found += [i for n in inner.node for i in _reads(n)] + [o.name for o in inner.output]
     return found
+
+
+def beside(path: Path) -> tuple[str, ...]:
+    """The files in which an `.onnx` keeps weights that are not in it, sorted."""
+    import onnx
+    from onnx.external_data_helper import uses_external_data
+
+    held = onnx.load(path, load_external_data=False).graph.initializer
+    return tuple(sorted({place for t in held if uses_external_data(t) for place in places(t)}))
+
+
+def places(held: Any) -> list[str]:
+    """The files in which a TensorProto keeps its values."""
+    return [str(e.value) for e in held.external_data if e.key == "location"]

@@ -73,6 +73,11 @@ class OnnxPredictor:
         return _batched(self._ask, x, self.shape, self.classes)
 
     @property
+    def at_once(self) -> int:
+        """How many rows the file takes in a call; 0 for any number."""
+        return self._fixed or 0
+
+    @property
     def head(self) -> Head:
         """What the output of the file is: softmax or sigmoid probabilities, or logits."""
         return self._head
@@ -347,7 +352,8 @@ def _head_of_graph(graph: Any, output: str) -> tuple[Head, str | None]:
     if kind == "Concat":
         inner = maker(node.input[-1])
         known = inner is not None and inner.op_type == "Sigmoid"
-        return "softmax", inner.input[0] if known else None
+        # of what else is joined the answers are asked whether they are probabilities
+        return ("softmax", inner.input[0]) if known else ("logits", output)
     if kind == "Sigmoid":
         return "sigmoid", node.input[0]
     return ("sigmoid", None) if kind == "QLinearSigmoid" else ("logits", output)

@@ -30,7 +30,7 @@ from toolkit.glossary import (
 )
 from toolkit.making import Made, begun, make
 from toolkit.measurement import measure
-from toolkit.mixing import Bench, mixes
+from toolkit.mixing import Bench, mixable, mixes
 from toolkit.models import full, open_model, parted
 from toolkit.models.heads import head_of
 from toolkit.predict import predictor
@@ -112,8 +112,12 @@ def compress(
             "leave --recipe out, or give the Keras model",
         )
     names = [r.name for r in chosen]
+    ours = {
+        "base",
+        *(f"{r.name}-{end}" for r in chosen if mixable(r) for end in ("mixed", "quick")),
+    }
     for name in names:
-        if names.count(name) > 1 or name == "base":
+        if names.count(name) > 1 or name in ours:
             raise RecipeError(f"recipe name '{name}' is taken", "distinct names", "rename one")
     columns = (*slices, *(column for r in budget.require if (column := r.column())))
     slices = tuple(dict.fromkeys(columns))
@@ -144,7 +148,10 @@ def compress(
         tried: Facts = {}
         if budget.seconds:
             explored = explore(chosen, bench, budget)
-            made, tried = explored.frontier(), told(explored)
+            # what else must hold is known of files that were measured, not before
+            every = bool(budget.require or budget.min_agreement)
+            made = list(explored.made) if every else explored.frontier()
+            tried = told(explored)
         else:
             made = make(chosen, source, known, bench.checkpoints, task="compress")
         failed = {one.recipe.name: one.error for one in made if one.error is not None}

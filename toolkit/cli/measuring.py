@@ -44,11 +44,11 @@ def measure(
     if imported:
         return _imported(models, imported, data, as_json=as_json)
     from toolkit import provenance
-    from toolkit.bases import beside
     from toolkit.errors import DataError, ModelError
     from toolkit.files import sha256
     from toolkit.measurement import measure as take
     from toolkit.models.opening import kind_of
+    from toolkit.onnx_graph import beside
     from toolkit.predict import predictor
     from toolkit.run import Run
 
