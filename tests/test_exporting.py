@@ -2,6 +2,7 @@ import numpy as np
 import onnx
 import pytest
 
+from toolkit import exporting
 from toolkit.errors import ExportError
 from toolkit.exporting import TOLERANCE, export
 from toolkit.predict import predictor
@@ -222,7 +223,7 @@ def test_a_wrong_file_never_leaves(monkeypatch, mlp, digits):
         export(mlp, digits.fit.validation)
 
 
-def test_keras_own_noise_is_let_through(digits):
+def test_keras_own_noise_is_let_through(digits, monkeypatch):
     """Logits of hundreds on raw pictures: asked row by row, Keras itself is that unsure."""
     import keras
     from keras import layers
@@ -231,11 +232,14 @@ def test_keras_own_noise_is_let_through(digits):
     net = keras.Sequential(
         [layers.Input((8, 8, 1)), layers.Flatten(), layers.Dense(128, "relu"), layers.Dense(10)]
     )
-    net.layers[-1].kernel.assign(net.layers[-1].kernel * 400)
+    kernel = net.layers[-1].kernel.numpy()
+    # large and nearly alike: what tells classes apart are their last digits
+    net.layers[-1].kernel.assign(400 * kernel[:, :1] + kernel)
     rows = digits.fit.validation
     wanted = predictor(net, "net")
     alone = np.concatenate([wanted(row[None]) for row in rows.x])
+    monkeypatch.setattr(exporting, "TOLERANCE", 0.0)
     made = export(net, rows)
     noise = np.abs(alone - wanted(rows.x)).max()
-    assert made.facts["largest_difference"] <= max(1e-5, 4 * noise)
-    assert made.facts["same_answers"] == 1
+    assert noise > 1e-5
+    assert 0 < made.facts["largest_difference"] <= 4 * noise
