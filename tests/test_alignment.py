@@ -117,11 +117,32 @@ def test_a_class_that_the_base_never_gives_has_no_order(digits):
 
     rows = digits.fit.train
     three = Data(rows.x, rows.y % 3, ("a", "b", "c"))
-    for order in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
+    for order in ((0, 1, 2), (1, 2, 0), (2, 0, 1), (1, 0, 2)):
         other = Guess()
         other.name, other.order = "other", order
-        if order == (0, 1, 2):
-            aligned(Guess(), [other], three)
-        else:
+        if order == (1, 0, 2):
             with pytest.raises(MatchError, match="says 'a'"):
                 aligned(Guess(), [other], three)
+        else:
+            aligned(Guess(), [other], three)
+
+
+def test_a_better_model_is_not_taken_for_one_in_another_order(digits):
+    """The base takes two classes for one; the other tells them apart, in their own order."""
+    rows = digits.fit.train
+    y = np.repeat([0, 1, 2, 2, 2], 40)
+    three = Data(rows.x[:200], y, ("a", "b", "c"))
+
+    class Lumping:
+        name, classes, shape = "base", 3, (64,)
+
+        def __call__(self, x):
+            return np.eye(3, dtype=np.float32)[np.minimum(y, 1)[: len(x)]]
+
+    class Right(Lumping):
+        name = "other"
+
+        def __call__(self, x):
+            return np.eye(3, dtype=np.float32)[y[: len(x)]]
+
+    aligned(Lumping(), [Right()], three)

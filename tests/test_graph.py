@@ -7,6 +7,7 @@ from keras import layers, ops
 
 from toolkit.bridge import to_tf_keras
 from toolkit.exporting import export
+from toolkit.models import open_model
 from toolkit.models.channels import cut, traced
 from toolkit.models.derived import derived
 from toolkit.models.graph import copied, flat
@@ -149,3 +150,44 @@ def test_the_file_of_an_ensemble_is_known_by_its_answers(wine):
     content = export(model, wine.fit.validation).model.SerializeToString()
     x = wine.test.x[:20]
     assert np.abs(predictor(content)(x) - model(x).numpy()).max() < 1e-5
+
+
+@pytest.mark.parametrize("suffix", ["keras", "h5"])
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5")
+def test_masks_of_a_file_are_found_again(suffix, tmp_path):
+    """A file has the operation that makes a mask; the layer makes the same when it is read."""
+    keras.utils.set_random_seed(0)
+    start = layers.Input((9,))
+    x = layers.LSTM(4)(layers.Embedding(5, 4, mask_zero=True)(start))
+    model = keras.Model(start, layers.Dense(3, "softmax")(x))
+    model.save(tmp_path / f"m.{suffix}")
+    found = open_model(tmp_path / f"m.{suffix}")
+    wanted = model(WORDS).numpy()
+    assert np.abs(to_tf_keras(found).model(WORDS).numpy() - wanted).max() < 1e-5
+    assert np.abs(flat(found)(WORDS).numpy() - wanted).max() < 1e-6
+
+
+def test_what_cannot_be_asked_is_left_as_it_was(tmp_path):
+    """Channels first, which this processor cannot convolve, and pictures of at least 40 pixels."""
+    start = layers.Input((3, 8, 8))
+    x = layers.Flatten()(layers.Conv2D(4, 3, data_format="channels_first")(start))
+    model = keras.Model(start, layers.Add()([layers.Dense(3)(x), layers.Dense(3)(x)]))
+    assert head_of(model) == "logits"
+    model.save(tmp_path / "m.keras")
+    assert head_of(open_model(tmp_path / "m.keras")) == "logits"
+    large = layers.Input((None, None, 3))
+    x = layers.Conv2D(4, 40)(large)
+    assert head_of(keras.Model(large, layers.GlobalMaxPooling2D()(x))) == "logits"
+
+
+def test_logits_are_those_of_the_answers_or_none():
+    keras.utils.set_random_seed(0)
+    start = layers.Input((6,))
+    h = layers.Rescaling(0.01)(start)
+    one, two = layers.Dense(3, "softmax")(h), layers.Dense(3, "softmax")(h)
+    predict = predictor(keras.Model(start, (one + two) / 2), "mean")
+    assert predict.logits(X) is None
+    plain = predictor(keras.Model(start, one), "plain")
+    z = plain.logits(X).astype(np.float64)
+    p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    assert np.abs(p - plain(X)).max() < 1e-6

@@ -119,3 +119,25 @@ def test_a_softmax_along_the_width_is_not_turned_away(tmp_path):
     conv = layers.Conv2D(3, 3, activation="softmax", data_format="channels_first")
     with pytest.raises(ModelError, match="along the width"):
         channels_last(keras.Sequential([layers.Input((3, 6, 6)), conv]))
+
+
+def test_such_a_model_travels_to_other_processes(tmp_path):
+    """A worker must know its layers before the model arrives."""
+    import tf_keras
+
+    from toolkit.cache import Cache
+    from toolkit.glossary import Data, Fit
+    from toolkit.jobs import working
+    from toolkit.making import begun, make
+    from toolkit.recipe import load
+
+    model = masked(tf_keras.layers, tf_keras, "one mask")
+    model.save(tmp_path / "m.h5")
+    x = np.random.default_rng(0).integers(0, 10, (60, 7)).astype(np.float32)
+    rows = Data(x, np.arange(60) % 3, ("a", "b", "c"))
+    cache = Cache(tmp_path / "cache")
+    source = begun(open_model(tmp_path / "m.h5"), Fit(rows, rows, rows), cache)
+    with working(jobs=2):
+        recipes = [load("float16"), load("int8-dynamic")]
+        made = make(recipes, source, cache, tmp_path / "checkpoints")
+    assert [one.error for one in made] == [None, None]

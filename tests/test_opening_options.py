@@ -137,3 +137,11 @@ def test_a_file_may_look_itself_up_and_import_what_lies_beside_it(tmp_path):
     before = list(sys.path)
     assert scripts.named(f"{path}:units")() == 2
     assert sys.path == before
+
+
+def test_a_function_of_a_file_travels_to_other_processes(script):
+    from toolkit.jobs import spread, working
+
+    script.write_text("def louder(x):\n    return 2 * x\n")
+    with working(jobs=2):
+        assert spread(scripts.named(f"{script}:louder"), [1, 2, 3]) == [2, 4, 6]

@@ -150,7 +150,8 @@ def _same_order(base: Predictor, other: Predictor, data: Data) -> None:
         return
     place[~given] = np.setdiff1d(np.arange(k), place[given])
     moved = np.flatnonzero(given & (place != np.arange(k)))
-    if not len(moved):
+    # a better model parts classes that the base takes for one: no others have changed places
+    if not len(moved) or set(place[moved].tolist()) != set(moved.tolist()):
         return
     gain = accuracy_drop(theirs[:, place], theirs, ours.argmax(axis=1).astype(np.int64))
     # two classes of many that changed places cost little: they are told by their own rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,29 @@ class Source:
     seed: int
     key: str
     memory: dict[tuple[Any, ...], Step] = field(default_factory=dict)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As another process gets it: what Keras must know comes before the model."""
+        known = None if self.model is None else _Known()
+        return _received, (known, *(getattr(self, f.name) for f in fields(self)))
+
+
+class _Known:
+    """Arrives as the registration of what opened models may hold."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """By its effect alone."""
+        return _registered, ()
+
+
+def _registered() -> None:
+    from toolkit.models import legacy
+
+    legacy.register()
+
+
+def _received(_: None, *values: Any) -> Source:
+    return Source(*values)
 
 
 @dataclass(frozen=True, eq=False)

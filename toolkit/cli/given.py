@@ -52,12 +52,12 @@ def apart(paths: Sequence[Path]) -> list[str]:
     if len(set(stems)) == len(stems):
         return stems
     whole = [path.absolute() for path in paths]
-    ways = [[p.suffix.lstrip(".") for p in whole]]
-    ways += [["-".join(p.parts[-n - 1 : -1]) for p in whole] for n in range(1, len(whole[0].parts))]
-    ways += [[f"{folder}-{kind}" for folder, kind in zip(ways[-1], ways[0], strict=True)]]
     twice = [stems.count(stem) > 1 for stem in stems]
-    for more in ways:
-        named = [f"{s} ({m})" if t else s for s, m, t in zip(stems, more, twice, strict=True)]
-        if len(set(named)) == len(named):
-            return named
+    for n in range(len(max(whole, key=lambda p: len(p.parts)).parts)):
+        folders = ["-".join(p.parts[-n - 1 : -1]) for p in whole]
+        for ends in ([""] * len(whole), [p.suffix.lstrip(".") for p in whole]):
+            more = ["-".join(filter(None, both)) for both in zip(folders, ends, strict=True)]
+            named = [f"{s} ({m})" if t else s for s, m, t in zip(stems, more, twice, strict=True)]
+            if all(more) and len(set(named)) == len(named):
+                return named
     return stems

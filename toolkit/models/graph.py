@@ -66,12 +66,32 @@ def keywords(node: Any) -> dict[str, Any]:
     """The keyword arguments of a call but for the mode and for masks that layers find again."""
     import keras
 
-    found = {id(getattr(t, "_keras_mask", None)) for t in node.arguments.keras_tensors}
+    found = [getattr(t, "_keras_mask", None) for t in node.arguments.keras_tensors]
     kwargs = {k: v for k, v in node.arguments.kwargs.items() if k != "training"}
     masks = keras.tree.flatten(kwargs.get("mask"))
-    if all(mask is None or id(mask) in found for mask in masks):
+    if all(mask is None or any(_same(mask, one) for one in found) for mask in masks):
         kwargs.pop("mask", None)
     return kwargs
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two values of a graph are one, or made alike: a file read again makes masks twice."""
+    import keras
+
+    if not all(isinstance(value, keras.KerasTensor) for value in (one, other)):
+        plain = not any(isinstance(value, keras.KerasTensor) for value in (one, other))
+        return one is other or (plain and bool(np.array_equal(one, other)))
+    if one is other:
+        return True
+    (maker, i, place), (its, j, there) = one._keras_history, other._keras_history
+    layers = isinstance(maker, keras.layers.Layer) or isinstance(its, keras.layers.Layer)
+    if type(maker) is not type(its) or layers or place != there:
+        return False
+    nodes = maker._inbound_nodes[i], its._inbound_nodes[j]
+    given, their = (
+        keras.tree.flatten([node.arguments.args, node.arguments.kwargs]) for node in nodes
+    )
+    return len(given) == len(their) and all(map(_same, given, their))
 
 
 class Names:

@@ -108,8 +108,12 @@ def _last_activation(model: Any) -> str:
         return name
     if "string" in str(model.inputs[0].dtype) or (model.outputs[0].shape[-1] or 1) == 1:
         return "none"
-    outputs = np.asarray(model(trials(model.inputs[0].shape[1:])))
-    return "softmax" if summing(outputs) else "none"
+    try:
+        given = model(trials(model.inputs[0].shape[1:]))
+        outputs = np.asarray(next(iter(given.values())) if isinstance(given, dict) else given)
+    except Exception:  # rows of another size, or channels first: nothing can be told by asking
+        return "none"
+    return "softmax" if outputs.ndim > 1 and summing(outputs) else "none"
 
 
 def _activation_of(tensor: Any) -> str:

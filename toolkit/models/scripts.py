@@ -23,7 +23,8 @@ def named(spec: str) -> Any:
     if found is None or found.loader is None:
         raise ModelError(f"{path} is not a Python file", "FILE.py:name", "check the path")
     module = importlib.util.module_from_spec(found)
-    # as Python does for a script: it may import what lies beside it, and look itself up
+    # as Python does for a script: it may import what lies beside it, and look itself up meanwhile;
+    # afterwards it goes, so that what it defines is sent to other processes whole
     sys.modules[module.__name__] = module
     sys.path.insert(0, str(path.parent))
     try:
@@ -34,6 +35,7 @@ def named(spec: str) -> Any:
         ) from error
     finally:
         sys.path.remove(str(path.parent))
+        sys.modules.pop(module.__name__, None)
     value = getattr(module, name, None)
     if not callable(value):
         known = [n for n in vars(module) if not n.startswith("_")]
