@@ -7,6 +7,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from toolkit import bases
 from toolkit.errors import MatchError, ModelError
+from toolkit.onnx_graph import beside
 from toolkit.predict import predictor
 
 
@@ -78,8 +79,8 @@ def test_a_file_says_where_its_weights_are(tmp_path, capsys):
     from toolkit.cli import run
 
     path = external(dense(), tmp_path)
-    assert bases.beside(path) == ("w.bin",)
-    assert bases.beside(saved(dense(), tmp_path / "whole.onnx")) == ()
+    assert beside(path) == ("w.bin",)
+    assert beside(saved(dense(), tmp_path / "whole.onnx")) == ()
     # bytes that are not in the file cannot be counted as its size
     assert run(["measure"], [str(path), "--data", "digits"], "measure") == 2
     assert "keeps its weights in w.bin" in capsys.readouterr().err

@@ -3,16 +3,17 @@ import pytest
 
 from toolkit.choice import Budget, dearer
 from toolkit.errors import RecipeError
-from toolkit.exploring import NEAR, explore, seconds_of
+from toolkit.exploring import NEAR, Explored, explore, seconds_of
 from toolkit.glossary import Artifact, Measurement
 from toolkit.jobs import working
-from toolkit.making import begun
+from toolkit.making import Made, begun
 from toolkit.mixing import Bench
 from toolkit.passes import PASSES
 from toolkit.progress import listening
 from toolkit.recipe import Recipe
 from toolkit.search import compress
 from toolkit.space import useful
+from toolkit.surrogate import Trial
 
 QUICK = [r for r in useful() if r.passes[0].stage == "onnx"] + [
     Recipe(f"int8-{rows}", (PASSES["static_int8"](rows=rows), PASSES["shorten"]()))
@@ -93,3 +94,14 @@ def test_what_more_would_cost():
 def test_times_that_are_none(text):
     with pytest.raises(RecipeError, match="90s, 10m or 1h"):
         seconds_of(text)
+
+
+def test_a_slower_file_beats_no_quicker_one():
+    """Smaller and as good, but slower than the base: the quick one is what a limit may ask for."""
+    quick, slow, worse = (Recipe(name, (PASSES["float16"](),)) for name in ("q", "s", "w"))
+    made = tuple(Made(recipe, b"x") for recipe in (quick, slow, worse))
+    trials = tuple(
+        Trial(r, size, 0.0, 1.0) for r, size in ((quick, 300), (slow, 100), (worse, 400))
+    )
+    found = Explored(made, trials, 3, 3.0, {"q": 0.95, "s": 1.2, "w": 0.97})
+    assert [one.recipe.name for one in found.frontier()] == ["q", "s"]

@@ -76,8 +76,8 @@ def _whole(path: Path) -> Any:
         raise ModelError(
             f"{path} is cut off or damaged", "a whole .onnx", "copy it again"
         ) from error
-    places = {p for t in graph.graph.initializer if uses_external_data(t) for p in places(t)}
-    if not places:
+    there = {p for t in graph.graph.initializer if uses_external_data(t) for p in places(t)}
+    if not there:
         return graph
     try:
         # it refuses places outside the folder, and links
@@ -85,7 +85,7 @@ def _whole(path: Path) -> Any:
         size = graph.ByteSize()
     except Exception as error:  # it raises what the system, protobuf or its own checker raises
         raise ModelError(
-            f"{path} keeps its weights in {', '.join(sorted(places)[:3])}, which cannot be read",
+            f"{path} keeps its weights in {', '.join(sorted(there)[:3])}, which cannot be read",
             "that file in the same folder",
             "put it there, or save the model as one file",
         ) from error

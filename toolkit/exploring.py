@@ -14,7 +14,7 @@ from toolkit.glossary import Facts
 from toolkit.jobs import crew
 from toolkit.making import Made
 from toolkit.mixing import Bench, timed
-from toolkit.pareto import front
+from toolkit.pareto import unbeaten
 from toolkit.predict import OnnxPredictor
 from toolkit.progress import tell
 from toolkit.recipe import Recipe
@@ -47,7 +47,7 @@ class Explored:
         whole = [one for one in self.made if one.error is None]
         times = [np.log(self.ratios.get(t.recipe.name, 1.0)) // np.log(NEAR) for t in self.trials]
         points = np.array([[t.nbytes, t.drop, s] for t, s in zip(self.trials, times, strict=True)])
-        best = {whole[i].recipe.name for i in front(points)} if whole else set()
+        best = {whole[i].recipe.name for i in unbeaten(points)} if whole else set()
         return [one for one in self.made if one.error is not None or one.recipe.name in best]
 
 

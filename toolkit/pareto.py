@@ -22,6 +22,23 @@ def front(points: Doubles) -> list[int]:
     return found
 
 
+def unbeaten(points: Doubles) -> list[int]:
+    """The places of the points f64 (n, m) that no other beats: in no cost above, in one below.
+
+    Of equal points the first counts.
+
+    >>> unbeaten(np.array([[1.0, 5, 2], [2, 6, 1], [2, 6, 3], [1, 5, 2]]))
+    [0, 1]
+    """
+    found = []
+    for i, point in enumerate(points):
+        least = (points <= point).all(axis=1)
+        below = least & (points < point).any(axis=1)
+        if not below.any() and not least[:i].any():
+            found.append(i)
+    return found
+
+
 def improvement(points: Doubles, known: Doubles, worst: tuple[float, float]) -> Doubles:
     """How much of the room below `worst` each of `points` would rule out beyond `known`, f64 (n,).
 
