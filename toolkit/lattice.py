@@ -74,8 +74,14 @@ def grid(weights: Floats, axis: int) -> tuple[NDArray[np.int8], Floats] | None:
     step = np.where(most > 0, peaks / np.maximum(most, 1), some)
     shape = [1] * weights.ndim
     shape[axis] = -1
-    whole = np.round(weights / step.reshape(shape)).astype(np.int8)
-    return whole, step.astype(np.float32)
+    whole = np.round(weights / step.reshape(shape))
+    # where one step serves all, few numbers of a channel may look like those of another step
+    one = np.sort(step)[len(step) // 2]
+    same = whole * (step / one).reshape(shape)
+    near = np.abs(same - np.round(same)).max(initial=0) <= _NEAR / 2
+    if near and np.abs(same).max(initial=0) <= np.abs(whole).max(initial=0):
+        whole, step = np.round(same), np.full(len(step), one)
+    return whole.astype(np.int8), step.astype(np.float32)
 
 
 def _aligned(rows: Any, peaks: Any, most: Any) -> Any:
