@@ -32,6 +32,7 @@ from toolkit.jobs import crew, spread
 from toolkit.predict import OnnxPredictor, fitting
 from toolkit.progress import tell
 from toolkit.provenance import versions
+from toolkit.shapes import in_shape
 
 PART = 2048
 """Rows of a part: what a kill can cost, and what a worker holds at once."""
@@ -127,6 +128,7 @@ def explain_rows(
     opened, _ = resolved(predict, np.asarray(background.spread(_FINEST).x[:]))
     with closing(sources[0].read(1)) as chunks:
         first = next(chunks)
+    in_shape(first, predict.shape)
     around = _around(first, background, explainer, seed, choice)
     about: Facts = {
         "model": known,
