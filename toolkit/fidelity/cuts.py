@@ -68,6 +68,7 @@ def cut_again(
 def coarse(players: Players) -> Players:
     """The same picture in three by three patches, hidden by the same stand-in.
 
+    >>> import numpy as np
     >>> from toolkit.explainers.players import grid
     >>> from toolkit.glossary import Data
     >>> gray = Data(np.zeros((1, 6, 6, 1), np.float32), np.zeros(1, int), ("a",), kind="image")
