@@ -191,3 +191,15 @@ def test_logits_are_those_of_the_answers_or_none():
     z = plain.logits(X).astype(np.float64)
     p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
     assert np.abs(p - plain(X)).max() < 1e-6
+
+
+def test_bins_that_were_learnt_come_along():
+    """A Discretization keeps a summary as its weight, and makes its bins of that."""
+    first = layers.Discretization(num_bins=4, output_mode="int")
+    first.adapt(X[:, :1])
+    start = layers.Input((1,))
+    h = layers.Flatten()(layers.Embedding(5, 3)(first(start)))
+    model = keras.Model(start, layers.Dense(3, "softmax")(h))
+    wanted = model(X[:, :1]).numpy()
+    for made in (flat(model), copied(model)):
+        assert np.abs(made(X[:, :1]).numpy() - wanted).max() < 1e-6

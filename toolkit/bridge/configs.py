@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from toolkit.errors import ModelError
+from toolkit.models.graph import KNOWN
 
 _SILENT = {
     "autocast",
@@ -18,9 +19,6 @@ _SILENT = {
     "use_cudnn",
 }
 """Settings that tf_keras lacks and that change no answer."""
-
-_KNOWN = ("keras.", "toolkit.models.legacy")
-"""Where layers come from that mean what their names say; the second mean what tf_keras means."""
 
 _RENAMED = {"LeakyReLU": {"negative_slope": "alpha"}}
 
@@ -34,7 +32,7 @@ def built(layer: Any, name: str) -> Any:
 
     kind = type(layer).__name__
     theirs = getattr(tf_keras.layers, kind, None)
-    if theirs is None or not type(layer).__module__.startswith(_KNOWN):
+    if theirs is None or not type(layer).__module__.startswith(KNOWN):
         raise cannot(layer, "it has no such layer")
     config = {**_plain(layer, layer.get_config()), "name": name}
     if kind == "Normalization":

@@ -12,10 +12,8 @@ from typing import Any
 import numpy as np
 
 from toolkit.glossary import Ints
+from toolkit.models.graph import KNOWN
 from toolkit.models.ties import NoRule, Ties, Traced
-
-KNOWN = ("keras.", "toolkit.models.legacy")
-"""Where layers come from whose names say what they do."""
 
 ELEMENTWISE = {
     *("celu", "elu", "exponential", "gelu", "hard_sigmoid", "hard_silu", "hard_tanh"),

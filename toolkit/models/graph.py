@@ -9,6 +9,9 @@ import numpy as np
 
 from toolkit.errors import ModelError
 
+KNOWN = ("keras.", "toolkit.models.legacy")
+"""Where layers come from whose names say what they do."""
+
 Call = Callable[[Any, Any, Any], Any]
 """(node, arguments, keyword arguments) -> the tensors that stand for the node's outputs."""
 
@@ -186,7 +189,9 @@ def copied(model: Any) -> Any:
 def settle(layer: Any) -> None:
     """Let every Normalization in a layer or model compute with the weights it has now.
 
-    It goes on with those it had when it was built, mean 0 and variance 1, until it is told.
+    It goes on with those it had when it was built, mean 0 and variance 1, until it is told. Others
+    that can be told so, as a Discretization, have what they learnt in their config, and would lose
+    it.
     """
     for inner in layer._flatten_layers():
         if hasattr(inner, "adapt_mean"):

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.models.graph import settle
+
 Values = list[NDArray[Any]]
 
 MOST_BYTES = 8 * 2**30
@@ -48,9 +50,7 @@ def load(stored: Any, model: Any) -> None:
         if len(found) != len(places):
             raise ValueError(f"layer {name} has {len(found)} weights there, {len(places)} here")
         legacy._set_weights(layer, places, found, f"layer {name} ")
-    for layer in model._flatten_layers():
-        if hasattr(layer, "finalize_state"):
-            layer.finalize_state()  # Normalization works with what it makes of its weights
+    settle(model)
 
 
 def fitting(layer: Any, values: Values, era: _Era) -> Values:

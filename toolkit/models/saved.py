@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.errors import ModelError
+from toolkit.models.graph import settle
 from toolkit.models.legacy import bounded, built
 from toolkit.models.mends import mended, plain
 
@@ -48,9 +49,7 @@ def open_saved(folder: Path, objects: dict[str, Any], *, safe: bool) -> Any:
         )
     for weight, value in zip(weights, values, strict=True):
         weight.assign(value)
-    for layer in model._flatten_layers():
-        if hasattr(layer, "finalize_state"):
-            layer.finalize_state()  # Normalization works with what it makes of its weights
+    settle(model)
     return model
 
 
