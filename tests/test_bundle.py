@@ -641,6 +641,7 @@ def test_arm64_answers_within_the_tolerance(name, run, digits, tmp_path):
         ('age, name, income\n42, "Doe, 7, Jr", 4200\n', "t.csv", [[42, 4200]]),
         ("age\tincome\n950\t1,250\n1,000\t999\n", "t.tsv", [[950, 1250], [1000, 999]]),
         ("age;income\n0,008;1,250\n", "t.csv", [[0.008, 1.25]]),
+        ("Alter, Jahre;age;income;x, y\n1,5;2,5;3,5;0,5\n", "t.csv", [[2.5, 3.5]]),
         ("age,income\n1,2\n  \n3,4\n", "t.csv", [[1, 2], [3, 4]]),
     ],
 )

@@ -1,5 +1,8 @@
 """Wrong input at the command line: one line, exit code 2, nothing left behind."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -170,15 +173,29 @@ def test_models_of_one_name_are_named_by_their_folders(frontier, tmp_path, capsy
     assert code == 0, printed
 
 
-def test_a_file_that_may_not_be_written_is_a_line(frontier, capsys, monkeypatch):
-    """A full disk, a folder of somebody else: said as the system says it."""
-    from toolkit.cli import measuring
+def test_a_full_disk_is_a_line(frontier):
+    """/dev/full is one: whatever is written to it has no room."""
+    arguments = ["measure", frontier.base.path, "--data", "digits"]
+    with open("/dev/full", "w") as full:  # noqa: PTH123  # a device
+        found = subprocess.run(
+            [sys.executable, "-c", "from toolkit.cli import main; main()", *arguments],
+            stdout=full,
+            check=False,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=300,
+        )
+    assert found.returncode == 2
+    assert "No space left on device" in found.stderr
+    assert len(found.stderr.splitlines()) == 1
 
-    def full(*_, **__):
-        raise OSError(28, "No space left on device", "run.json")
 
-    monkeypatch.setattr(measuring, "screen", type("S", (), {"progress": full}))
-    code, _, error = called(capsys, "measure", str(frontier.base.path), "--data", "digits")
-    assert code == 2
-    assert "No space left on device" in error
-    assert len(error.splitlines()) == 1
+def test_measured_models_of_one_name_are_named_by_their_folders(frontier, tmp_path, capsys):
+    paths = [tmp_path / folder / "model.onnx" for folder in "ab"]
+    for path in paths:
+        path.parent.mkdir()
+        path.write_bytes(frontier.base.path.read_bytes())
+    code, printed, error = called(capsys, "measure", *map(str, paths), "--data", "digits")
+    assert code == 0, error
+    assert "model (b)" in printed
+    assert str(tmp_path) not in printed

@@ -160,3 +160,19 @@ def test_scaled_twice_is_told_as_once(wine):
     assert (found.facts["scale"], found.facts["offset"]) == (pytest.approx(2 / 255), -1.0)
     told = wine.test.x * found.facts["scale"] + found.facts["offset"]
     assert np.allclose(found.test.x, told, atol=1e-4)
+
+
+def test_decimals_that_come_late_are_seen(tmp_path):
+    lines = ["a;b;label", *(f"{i};{i % 7};{'ab'[i % 2]}" for i in range(100))]
+    lines += [f"{i},5;{i % 7};{'ab'[i % 2]}" for i in range(100)]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    found = load(tmp_path / "t.csv")
+    assert not found.test.categories
+    assert found.fit.train.x[:, 0].max() > 90.4
+
+
+def test_a_quantity_of_such_a_name_is_a_feature(tmp_path):
+    """All different, but far apart: no count of rows."""
+    frame = pd.DataFrame({"number": RNG.permutation(200) * 97, "b": X[:, 0], "label": Y})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    assert load(tmp_path / "t.csv").test.features == ("number", "b")

@@ -192,9 +192,7 @@ def _beside(path: Path) -> tuple[str, ...]:
 
     try:
         return tuple(place for place in beside(path) if (path.parent / place).is_file())
-    except (
-        Exception
-    ):  # protobuf's own error has no public name; who opens the file says what is wrong
+    except Exception:  # protobuf's own error has no public name; who opens it says what is wrong
         return ()
 
 

@@ -20,7 +20,10 @@ from toolkit.progress import tell
 from toolkit.recipe import Recipe
 from toolkit.surrogate import Trial, expected_seconds, ranked
 
-NEAR, ROUNDS = 1.05, 15
+NEAR = 1.05
+"""Times beside the base count in steps of so much: nearer ones cannot be told apart for sure."""
+
+ROUNDS = 15
 REACH = 5.0
 """Points of accuracy from which on a candidate is of no use, where no limit is given."""
 
@@ -41,8 +44,8 @@ class Explored:
     def frontier(self) -> list[Made]:
         """The candidates that no other beats in bytes, in accuracy on validation rows and in time.
 
-        Times that are nearer than `NEAR` count as one. Those that could not be made are among them,
-        so that it is said.
+        Times count in steps of `NEAR`. Those that could not be made are among them, so that it is
+        said.
         """
         whole = [one for one in self.made if one.error is None]
         times = [np.log(self.ratios.get(t.recipe.name, 1.0)) // np.log(NEAR) for t in self.trials]

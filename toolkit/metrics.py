@@ -151,6 +151,7 @@ def reliability(p: Floats, y: Ints, bins: int = 10) -> tuple[tuple[float, Estima
 
 
 _DRAWN = 2**22
+"""Values that are drawn at a time."""
 
 
 def calibration_change(

@@ -306,9 +306,15 @@ def _table(path: Path, columns: list[dict[str, Any]]) -> Any:
     if not columns:
         raise RefusedError(f"{path} is a table and the model takes none; give a .npy")
     text = _decoded(path.read_bytes())
+    names = [str(column["name"]) for column in columns]
     first = text.partition("\n")[0]
-    tabbed = path.suffix.lower() == ".tsv" and "\t" in first
-    separator = "\t" if tabbed else max(",;\t|", key=first.count)
+
+    def fits(separator: str) -> tuple[int, int]:
+        """How many of the names stand between such signs, and how many signs there are."""
+        cells = [cell.strip().strip('"') for cell in first.split(separator)]
+        return sum(name in cells for name in names), first.count(separator)
+
+    separator = max(",;\t|", key=fits)
     stream = io.StringIO(text, newline="")
     lines = [
         [cell.strip() for cell in row]
@@ -316,7 +322,6 @@ def _table(path: Path, columns: list[dict[str, Any]]) -> Any:
         if any(cell.strip() for cell in row)
     ]
     comma = "," if separator == "," else _comma(lines)
-    names = [str(column["name"]) for column in columns]
     head = lines[0] if lines else []
     if all(name in head for name in names):
         places, lines = [head.index(name) for name in names], lines[1:]

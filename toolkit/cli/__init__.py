@@ -93,14 +93,8 @@ def run(names: list[str], arguments: list[str], program: str) -> int:
     except (KeyboardInterrupt, typer.Abort):
         print(f"{program}: interrupted, nothing half-written", file=sys.stderr)  # noqa: T201
         return INTERRUPTED
-    except BrokenPipeError:
-        # the reader of a pipe is gone: say nothing more, to nobody
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except OSError as error:
-        # a file or a folder that may not be read or written, a full disk
-        print(f"{program}: {error}", file=sys.stderr)  # noqa: T201
-        return 2
+        return _unread(program, error)
     except Exception as error:
         # typer's own refusals: an unknown option, a value of the wrong type, no command
         if not hasattr(error, "format_message"):
@@ -112,6 +106,19 @@ def run(names: list[str], arguments: list[str], program: str) -> int:
         if text:
             print(f"{program}: {text} Try: {program} --help", file=sys.stderr)  # noqa: T201
         return 2 if text else 0
+
+
+def _unread(program: str, error: OSError) -> int:
+    """What the system did not let pass: a file, a folder, a full disk, a reader who is gone."""
+    if not error.filename:
+        # what is left to print goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):
+        return 0
+    where = error.filename or "standard output"
+    text = f"{where} ({error.strerror or error}); a place to read and write; check rights and room"
+    print(f"{program}: {text}", file=sys.stderr)  # noqa: T201
+    return 2
 
 
 def _silence_native() -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from toolkit.cli import figures, options, screen
+from toolkit.cli.given import apart
 
 
 def measure(
@@ -54,7 +55,6 @@ def measure(
 
     if not data:
         raise DataError("no rows to measure on", "--data or --import", "add --data")
-    named: dict[str, Path] = {}
     for path in models:
         if kind_of(path) != "onnx":
             raise ModelError(
@@ -62,16 +62,15 @@ def measure(
                 "an .onnx",
                 f"run: compress {path} --data {data} --out DIR",
             )
-        if apart := beside(path):
+        if there := beside(path):
             raise ModelError(
-                f"{path} keeps its weights in {', '.join(apart[:3])}",
+                f"{path} keeps its weights in {', '.join(there[:3])}",
                 "one file, whose bytes can be counted",
                 f"join them: compress {path} --data {data} --out DIR makes DIR/base.onnx",
             )
-        name = path.stem if path.stem not in named else str(path)
-        if name in named:
+        if models.count(path) > 1:
             raise ModelError(f"{path} is named twice", "each model once", "drop one")
-        named[name] = path
+    named = dict(zip(apart(models), models, strict=True))
     splits = options.loaded(
         data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=size, drop=drop
     )

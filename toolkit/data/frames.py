@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Generator
 from contextlib import nullcontext
@@ -14,7 +15,9 @@ from toolkit.errors import DataError
 
 MOST_COLUMNS = 10_000
 
-_SAMPLE, _LOOKED = 2**16, 50
+_SAMPLE = 2**16
+"""Letters after the first line that say how a table is written."""
+
 _MARKS = (b"\xff\xfe", b"\xfe\xff")
 _MIXED = re.compile(rb"\xff\xfe|\xfe\xff|[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}")
 
@@ -52,10 +55,10 @@ def settings_of(path: Path) -> tuple[dict[str, Any], list[str] | None, str]:
         ) from error
     except OSError as error:
         raise _unreadable(path, error) from error
-    lines = [first.rstrip("\r\n"), *start.splitlines()[:_LOOKED]]
-    if len(start) == _SAMPLE and len(lines) <= _LOOKED:
-        lines.pop()  # its end was not read
-    lines = [line for line in lines if line.strip()] or [first]
+    below = list(io.StringIO(start, newline=""))
+    if len(start) == _SAMPLE and below:
+        below.pop()  # its end was not read
+    lines = [line.rstrip("\r\n") for line in (first, *below) if line.strip()] or [first]
     separator = separator_of(lines, path.suffix.lower())
     if first.count(separator) >= MOST_COLUMNS:
         raise DataError(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.data.dialect import is_number
+from toolkit.data.dialect import MISSING, is_number
 from toolkit.data.frames import frame_of, frames_of, pieces_of, settings_of, texts_of
 from toolkit.data.splits import Raw
 from toolkit.errors import DataError, near
@@ -23,9 +23,14 @@ MOST_CATEGORIES = 1_000
 """More distinct texts in a column are names or identifiers, which say nothing about a new row."""
 
 _LABELS = ("label", "class", "target", "y", "outcome", "category", "species", "survived")
-_NO_LABEL = ("", "?", "NA", "N/A", "nan", "NaN", "null", "NULL")
+_NO_LABEL = tuple(way for way in MISSING if way not in ("None", "-"))
+"""What stands for a missing label; the others may be the name of a class."""
+
 _NUMBERINGS = ("id", "index", "rownumber", "row", "rowid", "no", "nr", "number", "sno", "sl.no")
 """What people call a column that counts the rows from one to the next."""
+
+_PARTED = 10
+"""Of so many counted rows at least one is there, or what has such a name may be a quantity."""
 
 _DATE = re.compile(
     r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T]\d.*)?"
@@ -109,9 +114,10 @@ def _without_numbering(frame: Any, label: str) -> tuple[Any, list[str]]:
     found = []
     for i, name in enumerate(frame.columns):
         values = frame.iloc[:, i]
+        nameless = not name or name.startswith("Unnamed: ")
         # rows may have been shuffled, and parted, since they were counted
         counted = values.dtype.kind in "iu" and values.is_unique and len(values) > 1
-        nameless = not name or name.startswith("Unnamed: ")
+        counted = counted and (nameless or np.ptp(values) < _PARTED * len(values))
         numbering = counted and (nameless or name.lower().replace("_", "") in _NUMBERINGS)
         if (numbering and name != label) or (nameless and values.isna().all()):
             found.append(i)

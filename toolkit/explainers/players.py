@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +60,7 @@ class Players:
         [1.0, 3.0]
         """
         values = self.x.reshape(-1).astype(np.float64)
-        counted = (values != 0) | (not self.worded)
+        counted = np.where(self.worded, values != 0, 1.0)
         return self.summed(values) / np.maximum(self.summed(counted), 1)
 
     def rows(self) -> tuple[Floats, str]:
@@ -73,8 +72,8 @@ class Players:
             return self.background, self.hidden
         return self.drawn, f"{len(self.drawn)} rows of the background"
 
-    def summed(self, values: Any) -> Doubles:
-        """What values of the row, (values,), come to for each player: f64 (p,)."""
+    def summed(self, values: Doubles) -> Doubles:
+        """What values of the row, f64 (values,), come to for each player: f64 (p,)."""
         places = self.groups.reshape(-1)
         return np.asarray(np.bincount(places, values, len(self)), np.float64)
 

@@ -33,9 +33,10 @@ def drifts(
     """Every row that both models answer alike, tested for other reasons; the worst come first.
 
     answers: row -> the class that the base and the other model give. The cosine of a row is set
-    beside `DRAWS` cosines that the noise of the paired difference would leave of equal reasons;
-    p-values over all rows are held to a share of `FALSE` false discoveries. A row has drifted
-    when it passes that and its cosine is below `ALIKE`. Needs the attributions of the difference.
+    beside `DRAWS` cosines or more that the noise of the paired difference would leave of equal
+    reasons; p-values over all rows are held to a share of `FALSE` false discoveries. A row has
+    drifted when it passes that and its cosine is below `ALIKE`. Needs the attributions of the
+    difference.
     """
     found = []
     for method, pairs in paired(attributions, base, other):
