@@ -238,3 +238,9 @@ def test_codes_of_categories_are_not_scaled(tmp_path):
     path.write_text("\n".join(["sex,age,label", *rows]))
     with pytest.raises(DataError, match="table with categories, as in 'sex'"):
         load(path, scale=2.0)
+
+
+@pytest.mark.parametrize("scale", [0.0, float("nan"), float("inf")])
+def test_a_scale_that_leaves_nothing_is_refused(scale, wine):
+    with pytest.raises(DataError, match="a scale other than 0"):
+        scaled(wine, scale)

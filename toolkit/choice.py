@@ -42,7 +42,7 @@ class Budget:
         for name in ("max_drop", "max_bytes", "max_latency", "seconds", "min_agreement"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
-                raise RecipeError(f"{name} {value}", "a number above 0", "correct the limit")
+                raise RecipeError(f"{name} {value}", "a finite number above 0", "correct the limit")
         if self.min_agreement is not None and self.min_agreement > 1:
             raise RecipeError(
                 f"min_agreement {self.min_agreement}",

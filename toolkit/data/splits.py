@@ -133,13 +133,12 @@ def scaled(splits: Splits, scale: float, offset: float = 0.0) -> Splits:
     Raises DataError for texts, whose values are indices of words, for tables with columns of
     categories, whose values are codes, and for what is not finite.
     """
-    if splits.test.kind == "text" or not np.isfinite([scale, offset]).all():
+    if splits.test.kind == "text" or not np.isfinite([scale, offset]).all() or scale == 0:
         raise DataError(
             f"scale {scale:g} and offset {offset:g} for {splits.test.kind} data",
-            "finite numbers, and no texts",
+            "finite numbers, a scale other than 0, and no texts",
             "leave them out",
         )
-
     if splits.test.categories:
         named = splits.test.features[min(splits.test.categories)]
         raise DataError(
