@@ -128,7 +128,7 @@ def _cell(run: Run, subject: str, name: str, form: str, ends: str = "") -> str:
 
 def explained(run: Run) -> str:
     """How alike the reasons are on their scale, what drifted, and what carries over, by method."""
-    lines = [f"{len(run.decisions)} decisions explained"]
+    lines = [f"decisions explained: {len(run.decisions)}"]
     for method in dict.fromkeys(a.method for a in run.attributions):
         loose = sum(1 for a in run.attributions if a.method == method and not a.converged)
         for name in run.subjects():

@@ -150,7 +150,7 @@ def write_index(
     with speaking(lang):
         spoken = {name: [(href, say(title)) for href, title in links[name]] for name in runs}
         sections = listing(runs, spoken)
-        meta = say("{n} runs", n=len(runs))
+        meta = say("Runs: {n}", n=len(runs))
         return write_text(path, framed(say("All runs"), path.resolve().parent.name, meta, sections))
 
 
