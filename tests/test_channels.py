@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from toolkit.errors import ModelError, RecipeError
+from toolkit.errors import ModelError
 from toolkit.models.channel_rules import LAYERS
 from toolkit.models.channels import cut, traced
 from toolkit.models.graph import flat
 from toolkit.models.macs import macs
-from toolkit.passes.channels import Channels, chosen, least, unit
+from toolkit.passes.channels import chosen, least, unit
 from toolkit.passes.ranking import LOSSES, RANKINGS, slopes, taylor
 
 
@@ -385,64 +385,3 @@ def test_no_more_goes_than_must():
     kept = chosen(channels, scores, whole - cheap - 1, sizes, losses=True)
     assert kept[first].all()
     assert (~kept).sum() == 16
-
-
-def test_the_pass_reaches_its_share(cnn, digits):
-    step = Channels(share=0.6, steps=2, epochs=1)(cnn, digits.fit)
-    before, after = step.facts["macs"]
-    assert before == macs(cnn)
-    assert after == macs(step.model) <= 0.4 * before
-    assert step.facts["parameters"] == [cnn.count_params(), step.model.count_params()]
-    widths = step.facts["channels"]
-    for layer in step.model.layers:
-        if layer.name in widths:
-            assert widths[layer.name][1] == layer.output.shape[-1]
-    assert list(step.facts["skipped"]) == ["classes"]
-    assert len(step.facts["history"]["loss"]) == 2
-
-
-def test_more_than_can_go_is_said(mlp, digits):
-    step = Channels(share=0.999, ranking="l1", steps=1, epochs=1)(mlp, digits.fit)
-    assert "all that can go" in step.facts["skipped"]["share"]
-
-
-def gated():
-    import keras
-
-    first = keras.Input((8, 8, 1))
-    h = keras.layers.Conv2D(4, 3, activation="relu")(first)
-    h = keras.layers.Multiply()(
-        [h, keras.layers.Conv2D(1, 3, padding="same", activation="sigmoid")(h)]
-    )
-    h = keras.layers.GlobalAveragePooling2D()(h)
-    return keras.Model(first, keras.layers.Dense(10, activation="softmax")(h))
-
-
-@pytest.mark.parametrize("ranking", sorted(RANKINGS))
-def test_a_layer_cut_to_the_width_of_its_gate(ranking, digits):
-    step = Channels(share=0.8, steps=2, epochs=1, ranking=ranking)(gated(), digits.fit)
-    before, after = step.facts["macs"]
-    assert after == macs(step.model) < before
-    assert step.model(digits.test.x[:3, ..., None]).shape == (3, 10)
-
-
-def test_layers_that_no_gradient_reaches_are_refused(digits):
-    import keras
-
-    first = keras.Input((8, 8, 1))
-    h = keras.layers.Conv2D(8, 3)(keras.ops.stop_gradient(keras.layers.Conv2D(8, 3)(first)))
-    h = keras.layers.Dense(10, activation="softmax")(keras.layers.Flatten()(h))
-    with pytest.raises(ModelError, match="no gradient of the loss reaches layer conv2d"):
-        Channels(epochs=1)(keras.Model(first, h), digits.fit)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"share": 0.0}, {"share": 1.0}, {"ranking": "l2"}, {"steps": 0}, {"epochs": -1},
-        {"rate": 0.0}, {"teacher": "bse"},
-    ],
-)  # fmt: skip
-def test_wrong_settings(wrong):
-    with pytest.raises(RecipeError):
-        Channels(**wrong)
