@@ -238,11 +238,14 @@ def test_one_output_in_a_dict_is_given_alone(tmp_path, wine):
     from toolkit.predict import predictor
 
     start = layers.Input((13,))
-    net = keras.Model(start, {"p": layers.Dense(3, activation="softmax")(start)})
+    ends = [layers.Dense(3, activation="softmax")(start) for _ in range(2)]
+    # the answers alone say that these are probabilities
+    net = keras.Model(start, {"p": (ends[0] + ends[1]) / 2})
     wanted = net(wine.test.x)["p"].numpy()
-    assert np.array_equal(predictor(net, "net")(wine.test.x), wanted)
     net.save(tmp_path / "m.keras")
-    assert np.array_equal(predictor(tmp_path / "m.keras", "net")(wine.test.x), wanted)
+    for given in (net, tmp_path / "m.keras"):
+        # traced, a sum may differ in its last bit; softmax of softmax would differ by 0.1
+        assert np.abs(predictor(given, "net")(wine.test.x) - wanted).max() < 1e-6
 
 
 def test_damaged_archives_and_settings_are_a_line(tmp_path, saved):

@@ -9,6 +9,7 @@ Nothing is read but this folder and the rows, nothing goes over a network.
 """
 
 # ruff: noqa: T201  # a script of its own, which prints what it found
+# one file, however long: it is copied into bundles and must run there alone
 
 from __future__ import annotations
 

@@ -186,6 +186,15 @@ def copied(model: Any) -> Any:
     return twin
 
 
+def single(model: Any) -> Any:
+    """The model; one that gives its only output by a name, in a dict, with that output alone."""
+    import keras
+
+    if isinstance(getattr(model, "_outputs_struct", None), dict) and len(model.outputs) == 1:
+        return keras.Model(model.inputs, model.outputs[0], name=model.name)
+    return model
+
+
 def settle(layer: Any) -> None:
     """Let every Normalization in a layer or model compute with the weights it has now.
 

@@ -17,6 +17,7 @@ from typing import Any
 from toolkit.errors import ModelError
 from toolkit.models import saved, scripts
 from toolkit.models.foreign import names_in, refused
+from toolkit.models.graph import single
 from toolkit.models.heads import head_of, linear, one_logit
 from toolkit.models.order import channels_last
 
@@ -101,7 +102,7 @@ def open_model(
             model = _from_hdf5(path, objects, safe=not trust)
         else:
             model = _from_archive(path, objects, safe=not trust)
-        model = _with_head(model, _loss(path, kind))
+        model = _with_head(single(model), _loss(path, kind))
     except ModelError:
         raise
     except Exception as error:  # whatever Keras meets: the user needs one line

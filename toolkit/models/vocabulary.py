@@ -6,7 +6,7 @@ from typing import Any
 
 from toolkit.errors import ModelError
 from toolkit.glossary import Words
-from toolkit.models.graph import settle
+from toolkit.models.graph import settle, single
 
 UNBOUNDED = 512
 """Words of a text kept where the layer sets no length."""
@@ -20,7 +20,6 @@ def takes_text(model: Any) -> bool:
 def parted(model: Any, given: Words | None = None) -> tuple[Any, Words | None]:
     """The model from word indices on, and its vocabulary; any other model as it is, and `given`.
 
-    One output that the model gives by a name, in a dict, is given alone.
     given: a vocabulary for a model that has none of its own, or whose file lost it.
 
     ONNX has no text: the device looks words up in the vocabulary beside the model and sends
@@ -29,8 +28,7 @@ def parted(model: Any, given: Words | None = None) -> tuple[Any, Words | None]:
     """
     import keras
 
-    if isinstance(getattr(model, "_outputs_struct", None), dict) and len(model.outputs) == 1:
-        model = keras.Model(model.inputs, model.outputs[0], name=model.name)
+    model = single(model)
     if not takes_text(model):
         return model, given
     layer = next(
