@@ -191,7 +191,8 @@ def single(model: Any) -> Any:
     import keras
 
     if isinstance(getattr(model, "_outputs_struct", None), dict) and len(model.outputs) == 1:
-        return keras.Model(model.inputs, model.outputs[0], name=model.name)
+        inputs = model.inputs[0] if len(model.inputs) == 1 else model.inputs
+        return keras.Model(inputs, model.outputs[0], name=model.name)
     return model
 
 
