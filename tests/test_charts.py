@@ -250,3 +250,11 @@ def test_a_model_that_is_right_as_often_as_it_is_sure_stands_on_the_diagonal():
     for circle in root.iter("circle"):
         cx, cy = float(circle.get("cx")), float(circle.get("cy"))
         assert cy == pytest.approx(y1 + (cx - x1) / (x2 - x1) * (y2 - y1), abs=0.2)
+
+
+def test_dots_nearer_than_the_axis_can_say_are_one():
+    """Cosines of 0.999999 and 1: five ticks that all say 1 would tell nothing."""
+    drawn = str(charts.strip([0.999999, 0.9999995, 1.0], list("abc"), {"noise floor": 1.0}, "x"))
+    labels = re.findall(r">(\d[\d.]*)<", drawn)
+    assert len(labels) == len(set(labels)) > 2
+    assert len(set(re.findall(r'cx="([\d.]+)"', drawn))) == 1

@@ -10,6 +10,7 @@ from toolkit.report.charts.drawing import between, frame_x, line, svg, text, tic
 from toolkit.report.quantities import number
 
 _BINS = 60
+_LEAST = 0.002
 
 
 def strip(
@@ -17,7 +18,9 @@ def strip(
 ) -> Markup:
     """names: what each dot is called. marks: name -> a value that a line is drawn at."""
     low, high = min([*values, *marks.values()]), max([*values, *marks.values()])
-    pad = 0.04 * (high - low) or 0.02
+    # what is nearer than an axis can say is drawn as one
+    low = min(low, high - _LEAST)
+    pad = 0.04 * (high - low)
     width, left, right, top = 560, 24, 30, 24
     x = between(low - pad, high + pad, left, width - right)
     bins: dict[int, list[tuple[float, str]]] = {}
