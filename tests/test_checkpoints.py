@@ -75,7 +75,7 @@ def run(kind, wine, settings=SETTINGS, **options):
         subject="base",
         seed=3,
         decay=True,
-        prepare=lambda x, y, rng: (x + rng.normal(size=x.shape).astype(np.float32), y),
+        prepare=lambda x, y, turn: (x + turn.rng.normal(size=x.shape).astype(np.float32), y),
         library=tf_keras if kind == "tf_keras" else None,
         **options,
     )

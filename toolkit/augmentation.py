@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.glossary import Data, Floats
+from toolkit.glossary import Data, Floats, Ints
 
 MOST_LOST = 0.02
 """The share of right answers that a change of the pictures may cost the judge."""
@@ -32,11 +32,21 @@ class Augmentation:
 
     def __call__(self, x: Floats, rng: np.random.Generator) -> Floats:
         """The pictures, each changed by chance."""
-        if self.mirror:
-            half = rng.random(len(x)) < 0.5
+        return self.changed(x, self.drawn(len(x), rng))
+
+    def drawn(self, count: int, rng: np.random.Generator) -> Ints:
+        """What chance does to each of `count` pictures, i64 (n, 3): mirrored, moved down, right."""
+        half = rng.random(count) < 0.5 if self.mirror else np.zeros(count, bool)
+        moves = rng.integers(0, 2 * self.shift + 1, (2, count))
+        return np.stack([half, *moves], axis=1).astype(np.int64)
+
+    def changed(self, x: Floats, draws: Ints) -> Floats:
+        """The pictures after what was drawn for them."""
+        half = draws[:, 0] == 1
+        if half.any():
             x = x.copy()
             x[half] = self.mirrored(x[half])
-        return self.shifted(x, rng) if self.shift else x
+        return self._moved(x, draws[:, 1:]) if self.shift else x
 
     def mirrored(self, x: Floats) -> Floats:
         """Left and right swapped."""
@@ -44,12 +54,14 @@ class Augmentation:
 
     def shifted(self, x: Floats, rng: np.random.Generator) -> Floats:
         """Each picture moved by up to `shift` pixels each way."""
+        return self._moved(x, rng.integers(0, 2 * self.shift + 1, (2, len(x))).T)
+
+    def _moved(self, x: Floats, moves: Ints) -> Floats:
         edge = self.shift
         wide = np.pad(x, ((0, 0), (edge, edge), (edge, edge), *((0, 0),) * (x.ndim - 3)), "reflect")
         height, width = x.shape[1:3]
-        moves = rng.integers(0, 2 * edge + 1, (2, len(x)))
-        rows = moves[0][:, None] + np.arange(height)
-        columns = moves[1][:, None] + np.arange(width)
+        rows = moves[:, :1] + np.arange(height)
+        columns = moves[:, 1:] + np.arange(width)
         moved: Floats = wide[
             np.arange(len(x))[:, None, None], rows[:, :, None], columns[:, None, :]
         ]

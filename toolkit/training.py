@@ -23,7 +23,7 @@ from toolkit.checkpoints import (
 )
 from toolkit.devices import here, shared
 from toolkit.errors import ModelError, near
-from toolkit.glossary import Data, Fit, Floats, History
+from toolkit.glossary import Data, Fit, Floats, History, Ints
 from toolkit.models.graph import copied
 from toolkit.models.heads import head_of
 from toolkit.progress import tell
@@ -32,8 +32,19 @@ from toolkit.shapes import in_shape, matching
 
 LOSSES = ("crossentropy", "mse")
 OPTIMIZERS = ("adam", "sgd")
-Prepare = Callable[[Any, Any, np.random.Generator], tuple[Any, Any]]
-"""Rows and targets of one batch -> what is trained on."""
+
+
+@dataclass(frozen=True, eq=False)
+class Turn:
+    """Which rows a batch is made of, i64 (n,), in which epoch, and chance for this batch."""
+
+    rows: Ints
+    epoch: int
+    rng: np.random.Generator
+
+
+Prepare = Callable[[Any, Any, Turn], tuple[Any, Any]]
+"""Rows and targets of one batch, and its turn -> what is trained on."""
 
 _RATES = {"adam": 1e-3, "sgd": 1e-2}
 
@@ -301,7 +312,8 @@ def _batches(
         order = np.arange(len(x)) if seed is None else rng.permutation(len(x))
         for first in range(0, len(x), batch):
             rows = order[first : first + batch]
-            yield (x[rows], y[rows]) if prepare is None else prepare(x[rows], y[rows], rng)
+            given = x[rows], y[rows]
+            yield given if prepare is None else prepare(*given, Turn(rows, epoch, rng))
 
 
 def shaped(model: Any, data: Data) -> Floats:

@@ -11,7 +11,8 @@ from toolkit.glossary import Facts, Fit, History, Stage, Step
 from toolkit.models.reference import build, usual
 from toolkit.passes import students, teachers
 from toolkit.passes.base import Pass, countable, positive
-from toolkit.passes.tuning import Teacher, tune, usual_settings
+from toolkit.passes.showings import Teacher
+from toolkit.passes.tuning import tune, usual_settings
 from toolkit.predict import KerasPredictor
 
 RATE, GOING_ON = 5e-3, 2e-3

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from toolkit.errors import RecipeError, near
+from toolkit.files import sha256
 from toolkit.glossary import Facts, Fit, Floats
 from toolkit.models import open_model, parted
 from toolkit.models.opening import kind_of
 from toolkit.models.reference import MODELS, build
 from toolkit.passes.base import is_path
-from toolkit.passes.tuning import Teacher, usual_settings
+from toolkit.passes.showings import Teacher
+from toolkit.passes.tuning import usual_settings
 from toolkit.predict import KerasPredictor, fitting, predictor
 from toolkit.training import train
 
@@ -40,9 +43,26 @@ def teacher_of(
 
     base: what the recipe began with, else `model` itself as it is now. A reference model is trained
     on `fit` for `epochs` (0 chooses). FILE: a classifier. A+B: the mean of their probabilities.
+    All passes on the same rows get the same teacher, who need not answer twice.
     """
     if spec == "none":
         return None, {"teacher": spec}
+    parts = spec.split("+")
+    if "base" in parts and fit.base is None:
+        return _together(spec, model, fit, epochs, seed)
+    files = [sha256(Path(part)) for part in parts if Path(part).is_file()]
+    known = _known.setdefault(fit, {})
+    key = (spec, epochs, seed, *files)
+    if key not in known:
+        known[key] = _together(spec, model, fit, epochs, seed)
+    teacher, facts = known[key]
+    return teacher, dict(facts)
+
+
+_known: WeakKeyDictionary[Fit, dict[Any, tuple[Teacher, Facts]]] = WeakKeyDictionary()
+
+
+def _together(spec: str, model: Any, fit: Fit, epochs: int, seed: int) -> tuple[Teacher, Facts]:
     found = [_one(part, model, fit, epochs, seed) for part in spec.split("+")]
     sizes = [size_of(ask) for ask in found]
     facts = {"teacher": spec, "teacher_parameters": sizes if len(sizes) > 1 else sizes[0]}

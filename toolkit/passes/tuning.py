@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,12 +13,10 @@ from toolkit.glossary import Fit, Floats, History
 from toolkit.models.heads import Head, head_of, softmax
 from toolkit.passes.hiding import Hiding
 from toolkit.passes.hints import Hint
+from toolkit.passes.showings import Teacher, showings
 from toolkit.passes.together import Together
 from toolkit.shapes import in_shape
-from toolkit.training import Settings, fitted
-
-Teacher = Callable[[Floats], Floats]
-"""f32 (n, ...) -> f32 (n, k), probabilities; a Predictor is one."""
+from toolkit.training import Settings, Turn, fitted
 
 
 def tune(
@@ -40,7 +38,8 @@ def tune(
 
     teacher: None trains on labels alone. weight: the share of the teacher in the loss. Pictures
     are moved and mirrored as far as the teacher hardly minds, and it answers to what the student
-    sees (Beyer et al. 2022). Unlabelled rows of `fit` are learnt from the teacher alone.
+    sees (Beyer et al. 2022), which comes round again after `showings.WAYS` epochs. Unlabelled rows
+    of `fit` are learnt from the teacher alone.
     library: tf_keras for a model of it, which is then trained in place, with more callbacks.
     hint: what the student learns from inside the teacher besides; the history then has the series
     "features". hide: what is hidden in some rows, which the teacher alone then answers.
@@ -49,29 +48,33 @@ def tune(
     shape = tuple(model.inputs[0].shape[1:])
     change = harmless(fit.validation, teacher, seed) if teacher else Augmentation()
 
+    def targets(hard: Floats, answers: Floats, *more: Floats) -> Floats:
+        return np.concatenate([hard, softened(answers, temperature), *more], axis=1)
+
     def taught(x: Any, hard: Floats) -> Floats:
         if teacher is None:
             return np.concatenate([hard, hard], axis=1)
-        answers, features = hint.ask(x) if hint else (teacher(x), hard[:, :0])
-        return np.concatenate([hard, softened(answers, temperature), features], axis=1)
+        return targets(hard, *hint.ask(x)) if hint else targets(hard, teacher(x))
 
     eye = np.eye(classes, dtype=np.float32)
-    parts: list[tuple[Any, Floats]] = [(fit.train.x, eye[fit.train.y])]
+    rows: Any = fit.train.x
+    labels = eye[fit.train.y]
     if fit.unlabelled is not None and teacher is not None:
         # no label: the hard loss of such a row is 0
-        parts.append((fit.unlabelled, np.zeros((len(fit.unlabelled), classes), np.float32)))
-    # where rows stay what they are the teacher answers once, not once an epoch
-    still = change == Augmentation() and not hint and not hide
-    once = still and all(type(x) is np.ndarray for x, _ in parts)
-    targets = np.concatenate([taught(x, hard) if once else hard for x, hard in parts])
+        rows = Together(rows, fit.unlabelled)
+        labels = np.concatenate([labels, np.zeros((len(fit.unlabelled), classes), np.float32)])
+    shown = showings(teacher, rows, change, classes, seed) if teacher else None
 
-    def prepare(rows: Any, wanted: Any, rng: np.random.Generator) -> tuple[Any, Any]:
-        rows = change(rows, rng)
+    def prepare(x: Any, hard: Any, turn: Turn) -> tuple[Any, Any]:
+        if teacher and shown and not hint and not hide:
+            x, answers = shown(teacher, x, turn)
+            return in_shape(x, shape), targets(hard, answers)
+        x = change(x, turn.rng)
         if hide is not None:
-            rows, hidden = hide(rows, rng)
+            x, hidden = hide(x, turn.rng)
             # what is left of a row need not show its label
-            wanted = np.where(hidden[:, None], np.float32(0), wanted)
-        return in_shape(rows, shape), wanted if once else taught(rows, wanted)
+            hard = np.where(hidden[:, None], np.float32(0), hard)
+        return in_shape(x, shape), taught(x, hard)
 
     units = model.outputs[0].shape[-1]
     loss = loss_of(classes, head, temperature, weight if teacher else 0.0)
@@ -81,7 +84,7 @@ def tune(
     student = hint.joined if hint else model
     trained, history = fitted(
         student,
-        (parts[0][0] if len(parts) == 1 else Together(*(x for x, _ in parts)), targets),
+        (rows, labels),
         (
             in_shape(fit.validation.x, shape),
             taught(fit.validation.x, eye[fit.validation.y]),
@@ -102,7 +105,7 @@ def tune(
         "mirror": change.mirror,
         "shift": change.shift,
         "taught": teacher is not None,
-        "unlabelled_rows": len(parts[1][0]) if len(parts) > 1 else 0,
+        "unlabelled_rows": len(rows) - len(fit.train),
     }
     return trained, replace(history, facts={**history.facts, **facts})
 
