@@ -5,6 +5,7 @@ import gc
 import weakref
 
 import numpy as np
+import pytest
 
 from toolkit.augmentation import Augmentation
 from toolkit.models.reference import build
@@ -17,6 +18,11 @@ from toolkit.training import Turn
 
 N, BATCH = 600, 128
 PICTURES = np.random.default_rng(1).random((N, 8, 8, 1)).astype(np.float32)
+
+
+@pytest.fixture(autouse=True)
+def no_small_set(monkeypatch):
+    monkeypatch.setattr(room, "SHOWN", WAYS * N)
 
 
 class Counting:
@@ -69,6 +75,12 @@ def test_rows_that_stay_what_they_are_have_one_way():
     for x, _ in epochs(Showings(PICTURES, Augmentation(), 2, seed=3), teacher, 3):
         assert np.array_equal(x, PICTURES)
     assert teacher.rows == N
+
+
+def test_a_small_set_is_shown_in_more_ways(monkeypatch):
+    monkeypatch.setattr(room, "SHOWN", 11 * N - 1)
+    shown = Showings(PICTURES, Augmentation(mirror=True, shift=1), 2, seed=3)
+    assert len({x.tobytes() for x, _ in epochs(shown, Counting(), 13)}) == 11
 
 
 def test_answers_beyond_the_bound_are_asked_for_each_time(monkeypatch):

@@ -7,6 +7,7 @@ training, and to one that follows it on the same rows.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -20,8 +21,9 @@ from toolkit.training import Turn
 Teacher = Callable[[Floats], Floats]
 """f32 (n, ...) -> f32 (n, k), probabilities; a Predictor is one."""
 
-WAYS = 8
-"""How many ways each picture is shown in, an epoch each."""
+WAYS, SHOWN = 8, 400_000
+"""How many ways each picture is shown in, an epoch each: 8, or more where these make fewer pictures
+than that, since a small set learns from every further one and a teacher answers them soon."""
 
 MOST = 2**28
 """Bytes of answers that are kept; beyond it every epoch has ways of its own."""
@@ -35,7 +37,7 @@ class Showings:
     def __init__(self, x: Any, change: Augmentation, classes: int, seed: int) -> None:
         """x: (n, ...). Nothing is asked yet."""
         self._x, self._change, self._seed = x, change, seed
-        ways = 1 if change == Augmentation() else WAYS
+        ways = 1 if change == Augmentation() else max(WAYS, math.ceil(SHOWN / max(len(x), 1)))
         self._ways = ways if 4 * ways * len(x) * classes <= MOST else 0
         self._answers: dict[int, Floats] = {}
         self._drawn: tuple[int, Ints] = (-1, np.zeros((0, 3), np.int64))

@@ -38,8 +38,8 @@ def tune(
 
     teacher: None trains on labels alone. weight: the share of the teacher in the loss. Pictures
     are moved and mirrored as far as the teacher hardly minds, and it answers to what the student
-    sees (Beyer et al. 2022), which comes round again after `showings.WAYS` epochs. Unlabelled rows
-    of `fit` are learnt from the teacher alone.
+    sees (Beyer et al. 2022), which comes round again after some epochs. Unlabelled rows of `fit`
+    are learnt from the teacher alone.
     library: tf_keras for a model of it, which is then trained in place, with more callbacks.
     hint: what the student learns from inside the teacher besides; the history then has the series
     "features". hide: what is hidden in some rows, which the teacher alone then answers.
