@@ -6,6 +6,7 @@ from toolkit.behaviour import LEAST_ROWS, behaviour, by_column
 from toolkit.checks import checked
 from toolkit.errors import DataError
 from toolkit.glossary import Data, Measurement
+from toolkit.requirement import required
 from toolkit.run import Run
 
 CLASSES = ("cat", "dog", "owl")
@@ -74,6 +75,19 @@ def test_groups_of_a_few_rows_say_nothing(rows):
     few = rows.rows(np.r_[0:60:3, 1 : 3 * (LEAST_ROWS - 1) : 3])
     found = behaviour({"base": sure_of(few.y)}, few)
     assert {m.name for m in found if "class" in m.name} == {"accuracy class:cat"}
+
+
+def test_groups_of_which_something_is_demanded_are_told_however_small(rows):
+    few = rows.rows(np.r_[0:60:3, 1 : 3 * (LEAST_ROWS - 1) : 3])
+    wrong = np.where(few.y == 1, 0, few.y)
+    for text in ("accuracy class:* >= 80", "accuracy class:dog >= 80"):
+        need = required(text)
+        found = behaviour(
+            {"base": sure_of(few.y), "small": sure_of(wrong)}, few, (), [need.group()]
+        )
+        assert need.miss("small", found) == "has accuracy class:dog of 0, not >= 80"
+    assert required("accuracy slice:sex=* >= 80").group() == "slice:sex=*"
+    assert required("accuracy >= 80").group() is None
 
 
 def test_answers_are_told_by_how_sure_they_were():

@@ -10,7 +10,7 @@ import numpy as np
 from toolkit.errors import MatchError, ModelError
 from toolkit.glossary import Data, Floats, Step
 from toolkit.models.opening import kind_of
-from toolkit.onnx_graph import Graph, places
+from toolkit.onnx_graph import places, plain
 from toolkit.predict import OnnxPredictor, fitting
 from toolkit.shapes import in_shape
 
@@ -54,9 +54,10 @@ def opened(path: Path, rows: Data) -> Step:
     if facts["opset"] < LEAST_OPSET:
         changed = _raised(path, changed)
         facts["raised_to"] = LEAST_OPSET
+    changed = _held(changed)
     if _fixed(changed):
         changed, facts["rows_at_once"] = _freed(changed), _fixed(graph)
-    changed = _unscaled(changed)
+    changed = plain(changed)
     if _is_rounded(graph):
         facts["integers"] = "it holds integers already"
     facts["largest_difference_here"] = _proven(path, changed, given(asked), asked)
@@ -166,19 +167,52 @@ def _freed(graph: Any) -> Any:
     return other
 
 
-def _unscaled(graph: Any) -> Any:
-    """The graph with alpha and beta of each Gemm in its weights: quantisers overlook them."""
-    work, changed = Graph(graph), False
-    for node in work.nodes:
-        for attribute in list(node.attribute) if node.op_type == "Gemm" else ():
-            place = {"alpha": 1, "beta": 2}.get(attribute.name, len(node.input))
-            values = work.value(node.input[place]) if place < len(node.input) else None
-            if values is not None and attribute.f != 1:
-                scaled = (values * np.float32(attribute.f)).astype(np.float32)
-                node.input[place] = work.constant(scaled, f"{node.output[0]}/{attribute.name}")
-                node.attribute.remove(attribute)
-                changed = True
-    return work.finished() if changed else graph
+def _held(graph: Any) -> Any:
+    """The graph whose constants are initializers alone: neither inputs besides, nor nodes."""
+    from onnx import numpy_helper
+
+    other = type(graph)()
+    other.CopyFrom(graph)
+    inside, ends = other.graph, {o.name for o in other.graph.output}
+    nodes = []
+    for node in inside.node:
+        value = None if node.output[0] in ends else _constant(node)
+        if value is None:
+            nodes.append(type(node).FromString(node.SerializeToString()))
+        else:
+            inside.initializer.append(numpy_helper.from_array(value, node.output[0]))
+    held = {t.name for t in inside.initializer}
+    inputs = [type(i).FromString(i.SerializeToString()) for i in inside.input]
+    inputs = [i for i in inputs if i.name not in held]
+    if len(inputs) == len(inside.input) and len(nodes) == len(inside.node):
+        return graph
+    del inside.node[:], inside.input[:]
+    inside.node.extend(nodes)
+    inside.input.extend(inputs)
+    # before it, every initializer had to be an input too
+    other.ir_version = max(other.ir_version, 4)
+    return other
+
+
+def _constant(node: Any) -> Any:
+    """The value of a Constant node, or None of any other and of text."""
+    from onnx import numpy_helper
+
+    if node.op_type != "Constant" or node.domain not in ("", "ai.onnx"):
+        return None
+    (attribute,) = node.attribute
+    if attribute.name == "value":
+        return numpy_helper.to_array(attribute.t)
+    forms: dict[str, tuple[str, Any]] = {
+        "value_float": ("f", np.float32),
+        "value_floats": ("floats", np.float32),
+        "value_int": ("i", np.int64),
+        "value_ints": ("ints", np.int64),
+    }
+    if attribute.name not in forms:
+        return None
+    field, dtype = forms[attribute.name]
+    return np.asarray(getattr(attribute, field), dtype)
 
 
 def _is_rounded(graph: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import NormalDist
 
@@ -23,12 +24,16 @@ Groups = dict[str, NDArray[np.bool_]]
 
 
 def behaviour(
-    answers: Mapping[str, Floats], test: Data, slices: Sequence[str] = ()
+    answers: Mapping[str, Floats],
+    test: Data,
+    slices: Sequence[str] = (),
+    held: Sequence[str] = (),
 ) -> tuple[Measurement, ...]:
     """Accuracy, points lost and flips of every class and slice; the first subject is the base.
 
     answers: subject -> f32 (n, k) probabilities of the rows of `test`. slices: columns of a table;
-    each category is a slice, of numbers each quarter. `flips` is the share of rows whose answer is
+    each category is a slice, of numbers each quarter. held: patterns such as `class:*` of groups
+    that are told however small and many they are. `flips` is the share of rows whose answer is
     another than the base's; `calibration_error_change` stands beside it. `right bin:3` is the share
     of right answers among those of which the model was as sure as `sure bin:3` says.
     `accuracy_drop` of a group has an interval that holds for all groups of a kind together
@@ -36,7 +41,7 @@ def behaviour(
     Raises DataError for a column that is not there.
     """
     found: list[Measurement] = []
-    kinds = [by_class(test), *(by_column(test, column) for column in slices)]
+    kinds = [by_class(test, held), *(by_column(test, column, held) for column in slices)]
     base = next(iter(answers.values()))
     for name, p in answers.items():
         beside = None if p is base else base
@@ -60,12 +65,12 @@ def behaviour(
     return tuple(found)
 
 
-def by_class(test: Data) -> Groups:
+def by_class(test: Data, held: Sequence[str] = ()) -> Groups:
     """The rows of each true class."""
-    return _largest({f"class:{c}": test.y == k for k, c in enumerate(test.classes)})
+    return _largest({f"class:{c}": test.y == k for k, c in enumerate(test.classes)}, held)
 
 
-def by_column(test: Data, column: str) -> Groups:
+def by_column(test: Data, column: str, held: Sequence[str] = ()) -> Groups:
     """The rows of each category of a column, or of each quarter of its numbers.
 
     Equal numbers are never parted, so there may be fewer than four.
@@ -84,7 +89,8 @@ def by_column(test: Data, column: str) -> Groups:
             raise DataError(
                 f"column '{column}' was scaled", "categories as they are", "leave --scale out"
             )
-        return _largest({f"slice:{column}={n}": values == i for i, n in enumerate(names)})
+        each = {f"slice:{column}={n}": values == i for i, n in enumerate(names)}
+        return _largest(each, held)
     ends = np.unique(np.quantile(values, (0.25, 0.5, 0.75)))
     ends = ends[ends < values.max()]
     # as many digits as tell them apart, and from the values beside them
@@ -95,7 +101,7 @@ def by_column(test: Data, column: str) -> Groups:
         low = high
     last = f"above {low:.{digits}g}" if len(ends) else "all"
     groups[f"slice:{column}={last}"] = values > low
-    return _largest(groups)
+    return _largest(groups, held)
 
 
 def column_of(test: Data, column: str) -> int:
@@ -109,11 +115,15 @@ def column_of(test: Data, column: str) -> int:
     return test.features.index(column)
 
 
-def _largest(groups: Groups) -> Groups:
-    """The groups with enough rows; where there are too many, the largest, in their order."""
+def _largest(groups: Groups, held: Sequence[str]) -> Groups:
+    """The groups with enough rows; where there are too many, the largest, in their order.
+
+    Those of which something is demanded are among them as soon as they have a row.
+    """
     sizes = {end: int(rows.sum()) for end, rows in groups.items()}
     kept = sorted((end for end in groups if sizes[end] >= LEAST_ROWS), key=lambda e: -sizes[e])
-    return {end: groups[end] for end in groups if end in set(kept[:MOST])}
+    told = {*kept[:MOST], *(end for p in held for end in fnmatch.filter(groups, p) if sizes[end])}
+    return {end: groups[end] for end in groups if end in told}
 
 
 def _group(

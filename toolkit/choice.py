@@ -50,6 +50,11 @@ class Budget:
                 "correct the limit",
             )
 
+    def of_measured(self) -> bool:
+        """Whether something must hold that is known of files that were measured, not before."""
+        timed = self.never_slower or self.max_latency is not None
+        return timed or bool(self.require or self.min_agreement)
+
     def told(self) -> Facts:
         """The limits that were set, as a Run keeps them."""
         limits = {n: v for n, v in vars(self).items() if n != "require" and v}

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from toolkit.cache import Cache, Entry, fit_key, key_of, model_key, pass_key, plain
 from toolkit.checkpoints import few, resuming
 from toolkit.devices import here, on
@@ -179,11 +181,32 @@ def _alone(current: Recipe, source: Source, cache: Cache | None) -> Made:
     try:
         with under(current.name):
             small, facts = _follow(current.passes, current.name, source, cache)
+        content = small.SerializeToString()
+        _answering(current.name, content, source)
     except ToolkitError as error:
         return Made(current, error=error, seconds=time.monotonic() - start)
-    made = Made(current, small.SerializeToString(), facts, seconds=time.monotonic() - start)
+    made = Made(current, content, facts, seconds=time.monotonic() - start)
     _keep(made, source, cache)
     return made
+
+
+def _answering(name: str, content: bytes, source: Source) -> None:
+    """Raise RecipeError unless a file loads and answers a row with as many classes as the base."""
+    row = np.asarray(few(source.fit.validation.x)[:1], np.float32)
+    try:
+        wanted, found = (predictor(one, name)(row) for one in (source.base.content, content))
+    except ToolkitError as error:
+        raise RecipeError(
+            f"what {name} made of this model does not run ({error.problem})",
+            "another recipe",
+            "leave it out",
+        ) from error
+    if found.shape != wanted.shape or not np.isfinite(found).all():
+        raise RecipeError(
+            f"what {name} made of this model answers {found.shape}, not {wanted.shape} finite",
+            "another recipe",
+            "leave it out",
+        )
 
 
 def _key(source: Source, passes: Sequence[Pass], *more: str) -> str:

@@ -32,10 +32,12 @@ def measure(
     rounds: int = ROUNDS,
     seed: int = 0,
     slices: Sequence[str] = (),
+    held: Sequence[str] = (),
 ) -> tuple[tuple[Measurement, ...], tuple[Confusion, ...]]:
     """Measure every model on the same rows; the first is the base, the others stand beside it.
 
-    slices: columns of a table, by whose values accuracy is told as well as by class.
+    slices: columns of a table, by whose values accuracy is told as well as by class. held: groups
+    that are told however small, as in `behaviour`.
 
     Timings: one thread, one row a call, the models interleaved in a new order each round.
     Raises ModelError for what is no classifier, MatchError for what does not fit the data.
@@ -51,7 +53,7 @@ def measure(
                 "compress it: base.onnx takes any",
             )
     judged, confusions, answers = judge(asked, test)
-    found = [*judged, *behaviour(answers, test, slices)]
+    found = [*judged, *behaviour(answers, test, slices, held)]
     for name, path in models.items():
         content = path.read_bytes()
         packed = len(zlib.compress(content, 9))

@@ -127,6 +127,31 @@ def _reads(node: Any) -> list[str]:
     return found
 
 
+def plain(model: Any) -> Any:
+    """The model with each Gemm as quantisers take it: no alpha and beta, a bias for each output."""
+    work, changed = Graph(model), False
+    for node in [n for n in work.nodes if n.op_type == "Gemm"]:
+        for attribute in list(node.attribute):
+            place = {"alpha": 1, "beta": 2}.get(attribute.name, len(node.input))
+            values = work.value(node.input[place]) if place < len(node.input) else None
+            if values is not None and attribute.f != 1:
+                scaled = (values * np.float32(attribute.f)).astype(np.float32)
+                node.input[place] = work.constant(scaled, f"{node.output[0]}/{attribute.name}")
+                node.attribute.remove(attribute)
+                changed = True
+        bias = work.value(node.input[2]) if len(node.input) > 2 and node.input[2] else None
+        weights = work.value(node.input[1])
+        if bias is None or weights is None:
+            continue
+        turned = any(a.name == "transB" and a.i for a in node.attribute)
+        units = weights.shape[0 if turned else 1]
+        if bias.shape != (units,) and bias.size in (1, units):
+            each = np.ascontiguousarray(np.broadcast_to(bias.reshape(-1), units))
+            node.input[2] = work.constant(each, f"{node.output[0]}/bias")
+            changed = True
+    return work.finished() if changed else model
+
+
 def beside(path: Path) -> tuple[str, ...]:
     """The files in which an `.onnx` keeps weights that are not in it, sorted."""
     import onnx

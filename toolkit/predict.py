@@ -46,9 +46,14 @@ class OnnxPredictor:
         self.class_names = tuple(written.split("\n")) if written else ()
         declared = [d if isinstance(d, int) else None for d in inputs[0].shape]
         self.shape: tuple[int | None, ...] = tuple(declared[1:])
-        self._fixed = declared[0]
+        self._fixed = declared[0] or None
         self._model = model
-        self._head, self._before = _head_of_graph(_graph(model), self._output)
+        # ranges that are taken of a whole call: a device asks one row a call, and so is it here
+        graph = _graph(model)
+        dynamic = any(n.op_type.startswith("DynamicQuantize") for n in graph.node)
+        self.step = self._fixed or (1 if dynamic else None)
+        """How many rows are asked in a call; None for any number."""
+        self._head, self._before = _head_of_graph(graph, self._output)
         self._inner: Any = None
         try:
             trial = self._run(np.zeros((1, *(d or 1 for d in self.shape)), np.float32))
@@ -62,15 +67,21 @@ class OnnxPredictor:
             raise _refused(name, f"its output has the shape {trial.shape}")
         if trial.shape[1] == 1 and self._head != "sigmoid":
             raise _refused(name, "it ends in one unit without a sigmoid")
-        if trial.shape[1] > 1 and self._head == "sigmoid":
-            raise _refused(name, f"{trial.shape[1]} sigmoid units are multi-label")
-        if self._head == "logits" and self._sums():
+        several = trial.shape[1] > 1
+        if (self._head == "logits" or (self._head == "sigmoid" and several)) and self._sums():
             self._head, self._before = "softmax", None
+        if several and self._head == "sigmoid":
+            raise _refused(name, f"{trial.shape[1]} sigmoid units are multi-label")
         self.classes = max(trial.shape[1], 2)
 
     def __call__(self, x: Floats, /) -> Floats:
         """Class probabilities of the rows `x`."""
         return _batched(self._ask, x, self.shape, self.classes)
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """The names of the rows and of their answers in the graph."""
+        return self._input, self._output
 
     @property
     def at_once(self) -> int:
@@ -121,9 +132,10 @@ class OnnxPredictor:
             return False  # a shape of any length, and not of this one: nothing is known
 
     def _run(self, x: Floats, opened: Any = None, output: str = "") -> Floats:
-        if self._fixed is not None and len(x) != self._fixed:
-            parts = [x[i : i + self._fixed] for i in range(0, len(x), self._fixed)]
-            short = self._fixed - len(parts[-1])
+        step = self.step
+        if step is not None and len(x) != step:
+            parts = [x[i : i + step] for i in range(0, len(x), step)]
+            short = step - len(parts[-1])
             parts[-1] = np.concatenate([parts[-1], np.repeat(parts[-1][-1:], short, axis=0)])
             return np.concatenate([self._run(part, opened, output) for part in parts])[: len(x)]
         try:
@@ -352,10 +364,12 @@ def _head_of_graph(graph: Any, output: str) -> tuple[Head, str | None]:
     if kind == "Softmax":
         return "softmax", node.input[0]
     if kind == "Concat":
-        inner = maker(node.input[-1])
-        known = inner is not None and inner.op_type == "Sigmoid"
+        parts = [maker(i) for i in node.input]
+        kinds = ["" if part is None else part.op_type for part in parts]
+        if kinds == ["Sub", "Sigmoid"]:
+            return "softmax", parts[-1].input[0]
         # of what else is joined the answers are asked whether they are probabilities
-        return ("softmax", inner.input[0]) if known else ("logits", output)
+        return "sigmoid" if set(kinds) == {"Sigmoid"} else "logits", output
     if kind == "Sigmoid":
         return "sigmoid", node.input[0]
     return ("sigmoid", None) if kind == "QLinearSigmoid" else ("logits", output)

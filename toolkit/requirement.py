@@ -62,6 +62,11 @@ class Requirement:
         found = re.match(r"\S+ slice:([^=]+)=", self.figure)
         return found[1] if found else None
 
+    def group(self) -> str | None:
+        """The pattern of the classes or slices that must be measured for it, if any."""
+        rest = self.figure.partition(" ")[2]
+        return _literal(rest) if rest.startswith(("class:", "slice:")) else None
+
     def fitting(self, data: Data) -> None:
         """Raise RecipeError when no row of the data can ever have this figure."""
         _, _, rest = self.figure.partition(" ")

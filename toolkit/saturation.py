@@ -109,7 +109,7 @@ class IntegerPredictor:
         self._outer = OnnxPredictor(model.SerializeToString(), name or "integers")
         self.name, self.shape = self._outer.name, self._outer.shape
         self.classes = self._outer.classes
-        self._plan = _Plan(_fused(model), clipping=clipping)
+        self._plan = _Plan(_fused(model), self._outer.ends, clipping=clipping)
         self.unknown = tuple(self._plan.unknown)
         """Operators that may clip inside the runtime, which is not computed here."""
 
@@ -137,8 +137,7 @@ class IntegerPredictor:
         return found
 
     def _parts(self, x: Floats) -> Iterator[Floats]:
-        # ranges found on the fly are those of a whole call, and a device asks for one row
-        step = 1 if self._plan.dynamic else _ROWS
+        step = 1 if self._outer.step == 1 else _ROWS
         return (x[i : i + step] for i in range(0, len(x), step))
 
 
@@ -173,14 +172,13 @@ def _opened(model: Any, level: str, saved: str = "") -> Any:
 class _Plan:
     """A graph cut where sums may clip: these are made here, what lies between by the runtime."""
 
-    def __init__(self, model: Any, *, clipping: bool) -> None:
+    def __init__(self, model: Any, ends: tuple[str, str], *, clipping: bool) -> None:
+        """ends: the names of the rows and of their answers."""
         self._clipping = clipping
         self._work = Graph(model)
         nodes = list(self._work.finished().graph.node)
-        self.dynamic = any(n.op_type == "DynamicQuantizeLinear" for n in nodes)
         self._held = constants(model)
-        self._input = model.graph.input[0].name
-        self._output = model.graph.output[0].name
+        self._input, self._output = ends
         steps: list[list[Any]] = [[]]
         self.summing: dict[str, Any] = {}
         self.unknown: list[str] = []

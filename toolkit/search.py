@@ -148,9 +148,7 @@ def compress(
         tried: Facts = {}
         if budget.seconds:
             explored = explore(chosen, bench, budget)
-            # what else must hold is known of files that were measured, not before
-            every = bool(budget.require or budget.min_agreement)
-            made = list(explored.made) if every else explored.frontier()
+            made = list(explored.made) if budget.of_measured() else explored.frontier()
             tried = told(explored)
         else:
             made = make(chosen, source, known, bench.checkpoints, task="compress")
@@ -212,7 +210,8 @@ def _judged(
     failed = {one.recipe.name: str(one.error) for one in made if one.error is not None}
     every = (base, *artifacts)
     artifact.write_manifest(every, folder, splits.test)
-    measured, confusions = _measured(every, splits.test, known, seed, slices)
+    held = [group for r in budget.require if (group := r.group())]
+    measured, confusions = _measured(every, splits.test, known, seed, slices=slices, held=held)
     if target:
         measured = (*measured, *_elsewhere(artifacts, splits.test, known))
     reasons = None
@@ -248,16 +247,23 @@ def _judged(
 
 
 def _measured(
-    every: Sequence[Artifact], test: Data, known: Cache, seed: int, slices: Sequence[str]
+    every: Sequence[Artifact],
+    test: Data,
+    known: Cache,
+    seed: int,
+    *,
+    slices: Sequence[str],
+    held: Sequence[str],
 ) -> tuple[tuple[Measurement, ...], tuple[Confusion, ...]]:
     """All figures of these files on these rows; taken once on one machine."""
-    files = [(a.name, a.sha256) for a in every]
-    key = key_of(files, data_key(test), provenance.machine(), seed, list(slices))
+    known_by = [(a.name, a.sha256) for a in every]
+    key = key_of(known_by, data_key(test), provenance.machine(), seed, list(slices), list(held))
     entry = known.find(key)
     if entry is not None:
         kept = from_json(entry.content.decode())
         return kept.measurements, kept.confusions
-    found, confusions = measure({a.name: a.path for a in every}, test, seed=seed, slices=slices)
+    files = {a.name: a.path for a in every}
+    found, confusions = measure(files, test, seed=seed, slices=slices, held=held)
     taken = Run("", "", "measure", every[0].name, None, {}, measurements=found)
     known.keep(key, to_json(replace(taken, confusions=confusions)).encode(), {})
     return found, confusions

@@ -79,7 +79,14 @@ def measure(
     splits = options.in_words(splits, first, predictor(first).shape, words)
     needed, columns = options.demanded(require, slices, splits)
     with screen.progress():
-        measured, confusions = take(named, splits.test, rounds=rounds, seed=seed, slices=columns)
+        measured, confusions = take(
+            named,
+            splits.test,
+            rounds=rounds,
+            seed=seed,
+            slices=columns,
+            held=[group for r in needed if (group := r.group())],
+        )
     run = Run(
         title=f"{splits.name}: measured",
         created=provenance.now(),

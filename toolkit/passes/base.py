@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from toolkit.checkpoints import deciding
-from toolkit.errors import RecipeError
+from toolkit.errors import RecipeError, ToolkitError
 from toolkit.glossary import Facts, Fit, Stage, Step
 from toolkit.progress import under
 from toolkit.sparsity import told
@@ -41,7 +41,7 @@ def apply(step: Pass, model: Any, fit: Fit, seed: int = 0) -> Step:
 
     After a keras pass facts also say how sparse and clustered each kernel is, where any was: a pass
     that undoes what came before it is seen.
-    Raises RecipeError when the model is of the other stage.
+    Raises RecipeError when the model is of the other stage, or the pass fails on it.
     """
     stage = "onnx" if hasattr(model, "SerializeToString") else "keras"
     if stage != step.stage:
@@ -52,11 +52,25 @@ def apply(step: Pass, model: Any, fit: Fit, seed: int = 0) -> Step:
         )
     start = time.perf_counter()
     with under(step.name), deciding(step):
-        done = step(model, fit, seed)
+        done = _done(step, model, fit, seed)
     settings = {k: list(v) if isinstance(v, tuple) else v for k, v in vars(step).items()}
     facts: Facts = {"pass": step.name, "settings": settings, **done.facts}
     facts["seconds"] = round(time.perf_counter() - start, 3)
     return Step(done.model, {**facts, **(told(model, done.model) if stage == "keras" else {})})
+
+
+def _done(step: Pass, model: Any, fit: Fit, seed: int) -> Step:
+    try:
+        return step(model, fit, seed)
+    except (ToolkitError, MemoryError):
+        raise
+    except Exception as error:  # of the libraries: what one cannot change, another recipe can
+        told = " ".join(str(error).split())[:160]
+        raise RecipeError(
+            f"{step.name} fails on this model ({type(error).__name__}: {told})",
+            "a recipe without it",
+            "leave it out",
+        ) from error
 
 
 def positive(owner: str, **values: float) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from toolkit.errors import ModelError
 from toolkit.glossary import Fit, Stage, Step
+from toolkit.onnx_graph import plain
 from toolkit.passes.base import Pass
 
 _KINDS = ["MatMul", "Gemm", "LSTM", "Attention", "Gather"]
@@ -39,6 +40,8 @@ class DynamicInt8(Pass):
         from onnxruntime.quantization import QuantType, quantize_dynamic
 
         ready = prepared(model)
+        # onnxruntime's own has an integer form; the one of ONNX has another order of inputs
+        others = [n for n in ready.graph.node if n.op_type == "Attention" and not n.domain]
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "out.onnx"
             quantize_dynamic(
@@ -48,6 +51,7 @@ class DynamicInt8(Pass):
                 per_channel=self.per_channel,
                 reduce_range=self.bits == 7,
                 weight_type=QuantType.QInt8,
+                nodes_to_exclude=[n.name for n in others],
             )
             small = onnx.load(path)
         kept = {n.name: "a float convolution is faster" for n in small.graph.node if _conv(n)}
@@ -86,6 +90,8 @@ def prepared(model: Any) -> Any:
         onnx.save(model, source)
         quant_pre_process(source, target, skip_symbolic_shape=True)
         ready = onnx.load(target)
+    # what was a sum becomes a bias of whatever shape it had
+    ready = plain(ready)
     # the optimiser leaves the metadata of its input aside; its own says that it has run
     ready.metadata_props.extend(model.metadata_props)
     for node in ready.graph.node:

@@ -19,6 +19,8 @@ MICROSOFT = "com.microsoft"
 EARNS = 8
 """Filters, divided by the strides, from which on a fourth input channel is worth making."""
 
+_ALIKE = 1e-6
+_LARGEST = 2**31 - 1
 _BOTH = {"Add": "QLinearAdd", "Mul": "QLinearMul"}
 _POOLS = {"AveragePool": "QLinearAveragePool", "GlobalAveragePool": "QLinearGlobalAveragePool"}
 
@@ -55,37 +57,39 @@ def _written(work: Graph, node: Any) -> None:
         _moved(work, node, ins[0])
         return
     out = _out(work, node)
-    if kind == "Conv" and all(ins) and out is not None:
-        inputs = [*_by_fours(work, node, ins), *out.input[1:]]
-        inputs += [ins[2][0]] if len(ins) > 2 else []
-        _replace(work, node, out, "QLinearConv", inputs)
+    ends = _towards(work, out, ins)
+    if kind == "Conv" and all(ins) and ends:
+        bias = _bias(work, ins)
+        if bias is not None:
+            inputs = [*_by_fours(work, node, ins), *ends, *bias]
+            _replace(work, node, out, "QLinearConv", inputs)
     elif (
         kind == "Gemm"
         and all(ins)
+        and (ends or out is None)
         and not any(a.f != 1 for a in node.attribute if a.name in ("alpha", "beta"))
     ):
-        inputs = [*ins[0], *ins[1], ins[2][0] if len(ins) > 2 else ""]
-        _replace(work, node, out, "QGemm", [*inputs, *(out.input[1:] if out else ())], ours=True)
-    elif kind == "MatMul" and all(ins) and out is not None:
-        _replace(work, node, out, "QLinearMatMul", [*ins[0], *ins[1], *out.input[1:]])
-    elif kind == "MatMul" and all(ins) and work.value(ins[1][0]) is not None:
-        (x, x_step, x_zero), (w, w_step, w_zero) = ins
-        inputs = [x, w, x_step, w_step, x_zero, w_zero]
-        _replace(work, node, None, "MatMulIntegerToFloat", inputs, ours=True)
-    elif kind in _BOTH and all(ins) and out is not None:
-        inputs = [*ins[0], *ins[1], *out.input[1:]]
+        bias = _bias(work, ins)
+        if bias is not None:
+            inputs = [*ins[0], *ins[1], *(bias or [""]), *ends]
+            _replace(work, node, out, "QGemm", inputs, ours=True)
+    elif kind == "MatMul" and all(ins):
+        weights = work.value(ins[1][0])
+        if weights is None or weights.ndim != 2:
+            return
+        if ends:
+            _replace(work, node, out, "QLinearMatMul", [*ins[0], *ins[1], *ends])
+        else:
+            (x, x_step, x_zero), (w, w_step, w_zero) = ins
+            inputs = [x, w, x_step, w_step, x_zero, w_zero]
+            _replace(work, node, None, "MatMulIntegerToFloat", inputs, ours=True)
+    elif kind in _BOTH and all(ins) and ends:
+        inputs = [*ins[0], *ins[1], *ends]
         _replace(work, node, out, _BOTH[kind], inputs, ours=True)
-    elif kind in _POOLS and ins[0] and out is not None:
-        _replace(
-            work,
-            node,
-            out,
-            _POOLS[kind],
-            [*ins[0], *out.input[1:]],
-            ours=True,
-        )
-    elif kind == "Concat" and all(ins) and out is not None:
-        inputs = [*out.input[1:], *(e for i in ins for e in i)]
+    elif kind in _POOLS and ins[0] and ends:
+        _replace(work, node, out, _POOLS[kind], [*ins[0], *ends], ours=True)
+    elif kind == "Concat" and all(ins) and ends:
+        inputs = [*ends, *(e for i in ins for e in i)]
         _replace(work, node, out, "QLinearConcat", inputs, ours=True)
 
 
@@ -125,14 +129,59 @@ def _kernel(work: Graph, kernel: list[str]) -> list[str]:
 def _whole(work: Graph, tensor: str) -> list[str]:
     """A tensor's integers, scale and zero point, when a DequantizeLinear makes it, else nothing."""
     maker = work.maker(tensor)
-    rounded = maker is not None and maker.op_type == "DequantizeLinear"
-    return list(maker.input) if rounded else []
+    if maker is None or maker.op_type != "DequantizeLinear":
+        return []
+    return _ends(work, maker, first=0)
+
+
+def _ends(work: Graph, node: Any, first: int = 1) -> list[str]:
+    """Scale and zero point of a rounding, from `first` on; nothing where it has more to it."""
+    if any(a.name in ("block_size", "output_dtype") and a.i for a in node.attribute):
+        return []
+    if len(node.input) > 2 and node.input[2]:
+        return list(node.input[first:])
+    # without a zero point it is 0, of the kind of the integers
+    held, before = work.value(node.input[0]), work.maker(node.input[0])
+    if first == 0 and held is None and (before is None or len(before.input) != 2):
+        return []
+    dtype = held.dtype if first == 0 and held is not None else np.uint8
+    return [*node.input[first:2], work.constant(np.zeros((), dtype), "zero")]
+
+
+def _bias(work: Graph, ins: list[list[str]]) -> list[str] | None:
+    """The integers of a bias in steps of the sums, none where there is none, else None.
+
+    Operators of integers take the step of a bias for the product of both others.
+    """
+    if len(ins) < 3:
+        return []
+    known = [work.value(name) for name in (*ins[2], ins[0][1], ins[1][1])]
+    if any(v is None for v in known):
+        return None
+    whole, step, zero, given, weights = (np.asarray(v, np.float64) for v in known)
+    of_sums, values = given * weights, (whole - zero) * step
+    if not zero.any() and np.allclose(step, of_sums, rtol=_ALIKE, atol=0):
+        return [ins[2][0]]
+    if not (of_sums > 0).all():
+        return None
+    exact = np.rint(values / of_sums)
+    if np.abs(exact).max(initial=0) > _LARGEST:
+        return None
+    return [work.constant(exact.astype(np.int32), "bias")]
 
 
 def _out(work: Graph, node: Any) -> Any:
     """The QuantizeLinear that alone reads a node, or None."""
     reader = work.only_reader(node.output[0])
     return reader if reader is not None and reader.op_type == "QuantizeLinear" else None
+
+
+def _towards(work: Graph, out: Any, ins: list[list[str]]) -> list[str]:
+    """Scale and zero point of what a node makes, or nothing where no operator of integers can."""
+    ends = [] if out is None else _ends(work, out)
+    zeros = [work.value(name) for name in (*ends[1:], *(i[2] for i in ins[:1] if i))]
+    # none makes signed integers of unsigned ones
+    return ends if len({z.dtype for z in zeros if z is not None}) < 2 else []
 
 
 def _moved(work: Graph, node: Any, given: list[str]) -> None:

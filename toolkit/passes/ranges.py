@@ -126,6 +126,8 @@ def least_squares(values: NDArray[Any], levels: int = 255) -> tuple[float, float
     (0.0, 5.0)
     """
     low, high = _around_zero(float(values.min()), float(values.max()))
+    if high - low < levels * float(np.finfo(np.float32).tiny):
+        return low, high  # float32 has no step for it
     errors: dict[tuple[float, float], float] = {}
     for share in _SHARES:
         a, b = float(share * low), float(share * high)

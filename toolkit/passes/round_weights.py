@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from toolkit.glossary import Doubles, Fit, Floats, Stage, Step
 from toolkit.onnx_graph import Graph
-from toolkit.operators import LEARNT, operators
+from toolkit.operators import LEARNT, Operator, operators
 from toolkit.passes import ranges
 from toolkit.passes.base import Pass, positive
 from toolkit.passes.dynamic_int8 import prepared, seven_or_eight
@@ -60,7 +60,7 @@ class RoundWeights(Pass):
         ready = prepared(model)
         work = Graph(ready)
         layers = [o for o in operators(ready) if o.kind in LEARNT and o.kind != "ConvTranspose"]
-        layers = [o for o in layers if o.weights is not None]
+        layers, skipped = of_floats(work, layers)
         x = in_shape(fit.calibration.spread(self.rows).x[:], shape_of(ready))
         squares, means = moments(ready, layers, x)
         left: dict[str, float] = {}
@@ -83,7 +83,22 @@ class RoundWeights(Pass):
             left[layer.makes] = round(error, 4)
         tell("round weights", len(layers), len(layers))
         made = work.finished()
-        return Step(made, {"changed": len(left), "skipped": {}, "error": left})
+        return Step(made, {"changed": len(left), "skipped": skipped, "error": left})
+
+
+def of_floats(work: Graph, layers: list[Operator]) -> tuple[list[Operator], dict[str, str]]:
+    """The layers whose weights the graph holds as matrices or kernels of floats, and the others."""
+    kept, skipped = [], {}
+    for layer in layers:
+        node = work.maker(layer.makes)
+        weights = work.value(node.input[1]) if node.op_type in LEARNT else None
+        if weights is None or weights.dtype.kind != "f":
+            skipped[layer.makes] = "its weights are rounded already"
+        elif layer.kind != "Conv" and weights.ndim != 2:
+            skipped[layer.makes] = f"its weights have {weights.ndim} axes"
+        else:
+            kept.append(layer)
+    return kept, skipped
 
 
 def steps(weights: Doubles, bits: int, *, per_channel: bool) -> Doubles:

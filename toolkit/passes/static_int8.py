@@ -62,6 +62,12 @@ class StaticInt8(Pass):
         x = np.asarray(some.x[:], np.float32)
         x = x.reshape(len(x), *shape) if all(shape) else x
         kept = {n.name: n.op_type for n in ready.graph.node if n.op_type in _FLOAT}
+        kept |= {
+            n.name: "onnxruntime rounds no transposed convolution of groups"
+            for n in ready.graph.node
+            if n.op_type == "ConvTranspose"
+            and any(a.name == "group" and a.i > 1 for a in n.attribute)
+        }
         kept |= _asked_for(ready, self.keep_float)
         seen = len(np.unique(some.y))
         facts: Facts = {"skipped": kept, "calibration_rows": len(x), "calibration_classes": seen}

@@ -14,7 +14,7 @@ from toolkit.onnx_graph import Graph
 from toolkit.operators import Operator, operators
 from toolkit.passes.base import Pass, positive
 from toolkit.passes.dynamic_int8 import prepared
-from toolkit.passes.round_weights import moments, rounded, shape_of
+from toolkit.passes.round_weights import moments, of_floats, rounded, shape_of
 from toolkit.progress import tell
 from toolkit.shapes import in_shape
 from toolkit.windows import matrices, restored, settings
@@ -57,10 +57,10 @@ class WeightsInt4(Pass):
         work = Graph(ready)
         layers = [o for o in operators(ready) if o.kind in ("Gemm", "MatMul")]
         layers = [o for o in layers if o.weights is not None and self._large(o.weights)]
+        layers, skipped = of_floats(work, layers)
         x = in_shape(fit.calibration.spread(self.rows).x[:], shape_of(ready))
         squares, means = moments(ready, layers, x)
         lost: dict[str, float] = {}
-        skipped: dict[str, str] = {}
         for done, layer in enumerate(layers):
             tell("weights of 4 bits", done, len(layers))
             name = layer.makes
