@@ -95,9 +95,17 @@ def test_groups_that_are_given():
     for groups, said in (
         ((("who", ("aje_now",)),), "did you mean age_now"),
         ((("a", ("sex_f",)), ("b", ("sex_f",))), "one group a column"),
+        ((("age_now", ("sex_f",)),), "a column of that name outside it"),
     ):
         with pytest.raises(DataError, match=said):
             chosen(data.x[0], data, Choice(groups=groups))
+
+
+def test_a_group_that_is_given_twice_loses_no_column():
+    data = jobs()
+    twice = Choice(groups=(("who", ("age_now",)), ("who", ("sex_m",))))
+    with pytest.raises(RecipeError, match="write --group who=age_now,sex_m"):
+        chosen(data.x[0], data, twice)
 
 
 def test_without_a_choice_nothing_changes():

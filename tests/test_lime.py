@@ -331,3 +331,19 @@ def test_it_says_nothing(capfd):
     Lime(samples=200)(Linear(np.zeros(64), (8, 8, 1)), grid(data.x[0], data), 1)
     said = capfd.readouterr()
     assert said.out == said.err == ""
+
+
+def test_the_number_of_threads_decides_no_bit():
+    from threadpoolctl import threadpool_limits
+
+    data = table(p=16, n=200)
+    x = np.tile(data.x, (1, 6)) + RNG.normal(size=(200, 96)).astype(np.float32)
+    wide = Data(x, data.y, data.classes, tuple(map(str, range(96))))
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(threads, "blas"):
+            predict = Linear(np.linspace(-0.1, 0.1, 96), (96,))
+            a = Lime(samples=2048)(predict, features(wide.x[0], wide), 1)
+            found.append(a.values.tobytes())
+    assert found[0] == found[1]
+    assert a.facts["hidden"] == "random draws from each column of the table"

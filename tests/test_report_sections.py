@@ -306,7 +306,8 @@ def test_many_decisions_get_a_table_and_some_cards(plain):
 def test_what_counts_overall_has_intervals(plain):
     text = section(report.render(plain, "explanation", beside=["reasons"]), "overall")
     values = np.abs([a.values for a in plain.attributions if a.subject == "base"])
-    mean, half = values.mean(axis=0), 1.96 * values.std(axis=0, ddof=1) / 6**0.5
+    # 2.5706 is Student's quantile of five degrees of freedom
+    mean, half = values.mean(axis=0), 2.5706 * values.std(axis=0, ddof=1) / 6**0.5
     for m, h in zip(mean, half, strict=True):
         assert f"{m:.3f}" in words(text)
         assert f"{m - h:.3f} to {m + h:.3f}" in words(text)
@@ -353,3 +354,24 @@ def test_how_sure_it_is_stands_beside_how_often_it_is_right():
     assert "base: 71.0 % sure, 62.5 % right, 40 answers" in shown
     assert shown.count("<circle") == 4
     assert section(report.render(compressed(), "compression"), "calibration") is None
+
+
+@pytest.mark.parametrize(("page", "anchor"), [("explanation", "row-3"), ("reasons", "worst")])
+def test_bars_of_one_row_have_one_scale(page, anchor, plain):
+    """Half as large and of another sign: the difference is longer than either."""
+    half = [
+        dataclasses.replace(a, values=a.values / 2, prediction=a.base + a.values.sum() / 2)
+        if (a.subject, a.row) == ("int8", 3)
+        else a
+        for a in plain.attributions
+    ]
+    run = dataclasses.replace(plain, attributions=tuple(half))
+    text = report.render(run, page, beside=["explanation", "reasons"])
+    start = text.index(f'id="{anchor}"')
+    card = text[start : text.index("</article>", start)]
+    form = r'<title>[^<]*: [+−]([\d.]+) ± [^<]*</title><rect[^>]*width="([\d.]+)'
+    bars = re.findall(form, card)
+    assert len(bars) == (4 if anchor == "row-3" else 6)
+    scales = [float(width) / float(value) for value, width in bars]
+    # values have three digits behind the point
+    assert max(scales) / min(scales) < 1.03

@@ -81,3 +81,30 @@ def test_of_many_models_the_verdict_names_who_keeps_the_reasons():
     text = verdict(Run("t", "now", "explain", "base", None, {}, measurements=tuple(m)))
     assert text.startswith("The reasons of a are those of base, as far as can be told. Those of")
     assert text.endswith("over 12 decisions by SHAP, b 0.780 and c 0.890.")
+
+
+def compared(figures):
+    """The verdict of models with a cosine, its upper end if any, and a share of drift."""
+    m = [Measurement("base", "reason_floor shapley", 1.0, "", 12, 1.0, 1.0)]
+    for name, (cosine, high, drift) in figures.items():
+        low = None if high is None else cosine - 0.1
+        m.append(Measurement(name, "reason_cosine shapley", cosine, "", 12, low, high))
+        m.append(Measurement(name, "reason_drift shapley", drift, "", 12))
+    return verdict(Run("t", "now", "explain", "base", None, {}, measurements=tuple(m)))
+
+
+def test_of_two_models_each_has_its_own_sentence():
+    same, other = compared({"copy": (1.0, 1.0, 0.0), "pruned": (0.2, 0.3, 0.5)}).split(". The")
+    assert same.startswith("The reasons of copy are those of base")
+    assert "1.0000" in same
+    assert other.startswith(" reasons of pruned differ from those of base")
+    assert "0.20" in other
+
+
+def test_too_few_rows_tell_nothing_but_what_has_drifted():
+    assert compared({"small": (0.2, None, 0.0)}).startswith(
+        "Whether the reasons of small are those of base, so few rows do not tell: over 12"
+    )
+    assert "reasons of small differ" in compared({"small": (0.2, None, 0.5)})
+    many = compared(dict.fromkeys("abc", (0.9, None, 0.0)))
+    assert many == "Whether the reasons of a, b and c are those of base, so few rows do not tell."

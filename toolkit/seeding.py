@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
@@ -48,6 +50,20 @@ def seeded_numpy(seed: int) -> Iterator[None]:
     finally:
         random.setstate(python)
         np.random.set_state(numbers)  # noqa: NPY002
+
+
+@functools.cache
+def _blas() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+@contextmanager
+def in_one_order() -> Iterator[None]:
+    """Let BLAS add in one order inside: on more threads sums differ in their last bits."""
+    with _blas().limit(limits=1, user_api="blas"):
+        yield
 
 
 @contextmanager

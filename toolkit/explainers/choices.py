@@ -129,7 +129,7 @@ def chosen(x: Floats, background: Data, choice: Choice, *, seed: int = 0) -> Pla
 
 def _players(usual: Players, background: Data, choice: Choice) -> Players:
     if choice.groups or choice.players == "groups":
-        return grouped(usual, background, dict(choice.groups))
+        return grouped(usual, background, _distinct(choice.groups))
     if background.kind != "image":
         return usual
     h, w = usual.x.shape[:2]
@@ -141,6 +141,21 @@ def _players(usual: Players, background: Data, choice: Choice) -> Players:
         return kinds.recut(usual, np.arange(h * w).reshape(h, w), "pixel")
     way = choice.players or kinds.usual_cut(usual.x)
     return kinds.recut(usual, kinds.CUTS[way](usual.x, choice.patches))
+
+
+def _distinct(
+    groups: Sequence[tuple[str, Sequence[str]]],
+) -> Mapping[str, Sequence[str]]:
+    named: dict[str, Sequence[str]] = {}
+    for name, columns in groups:
+        if name in named:
+            raise RecipeError(
+                f"group {name} is given twice",
+                "all its columns in one",
+                f"write --group {name}={','.join((*named[name], *columns))}",
+            )
+        named[name] = columns
+    return named
 
 
 def grouped(usual: Players, background: Data, given: Mapping[str, Sequence[str]]) -> Players:
@@ -161,6 +176,13 @@ def grouped(usual: Players, background: Data, given: Mapping[str, Sequence[str]]
                 )
             taken.add(names.index(name))
             groups.setdefault(group, []).append(names.index(name))
+    for group in groups:
+        if group in names and names.index(group) not in taken:
+            raise DataError(
+                f"group {group}, and a column of that name outside it",
+                "another name, or the column inside",
+                "rename the group",
+            )
     for group, found in onehot(background).items():
         if group not in groups and not taken & set(found):
             groups[group] = list(found)

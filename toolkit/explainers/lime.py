@@ -15,6 +15,7 @@ from toolkit.explainers.players import Players
 from toolkit.explainers.surrogate import fit, pseudo, stability, sums
 from toolkit.explainers.tables import Row
 from toolkit.glossary import Doubles, Facts, Floats, Predictor
+from toolkit.seeding import in_one_order
 from toolkit.shapes import in_shape
 
 TABLE, OTHER = 32_768, 4096
@@ -28,6 +29,9 @@ STABLE = 0.9
 
 DOUBLINGS = 4
 """How often the samples of a stable explanation may double."""
+
+DRAWS = "random draws from each column of the table"
+"""What plain columns are compared with: nothing of a row is hidden."""
 
 _ENUMERATED = 20
 
@@ -77,6 +81,12 @@ class Lime(Explainer):
 
         Rows of one table share their samples, for which the model is asked once.
         """
+        with in_one_order():
+            return self._estimates(predict, players, targets, seed)
+
+    def _estimates(
+        self, predict: Predictor, players: Sequence[Players], targets: Sequence[int], seed: int
+    ) -> list[Estimate]:
         tables = {id(one.table): one.table for one in players if one.columns}
         table = next(iter(tables.values()), None)
         if table is None or len(tables) > 1 or not all(one.columns for one in players):
@@ -155,7 +165,7 @@ def _of_row(row: Row) -> Estimate:
     return Estimate(
         weights * row.ahead,
         float(intercepts.mean() + weights.mean(axis=0) @ row.usual),
-        {**facts, "labels": row.labels},
+        {**facts, "labels": row.labels, "hidden": DRAWS},
         prediction=row.prediction,
         evaluations=row.asked,
     )

@@ -24,6 +24,7 @@ import numpy as np
 from toolkit.explainers.designs import Design, drawn, sizes, ways
 from toolkit.explainers.players import Coalitions
 from toolkit.glossary import Doubles, Ints
+from toolkit.seeding import in_one_order
 
 PRIOR = {3: 1.0, 5: 0.1, 7: 0.02, 9: 0.005}
 """How much products of so many signs vary, each degree as a whole; single signs as they like."""
@@ -122,12 +123,9 @@ def smoother(k: int, pairs: int, seed: int, *, kriging: bool) -> Smoother:
 
 
 def _made(k: int, pairs: int, seed: int, kriging: bool) -> Smoother:
-    from threadpoolctl import threadpool_limits
-
     design = drawn(k, pairs, np.random.default_rng([seed, k, pairs]))
     signs = np.where(design.shown, 1.0, -1.0)
-    # more threads would add in another order
-    with threadpool_limits(1, "blas"):
+    with in_one_order():
         return (_kriging if kriging else _least_squares)(design, signs)
 
 

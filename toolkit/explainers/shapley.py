@@ -129,7 +129,10 @@ def _alike(one: Players, other: Players) -> bool:
 def _table(players: Sequence[Players], targets: Sequence[int]) -> Table:
     first = players[0]
     flat = first.background.reshape(len(first.background), -1)
-    background, counts = np.unique(flat, axis=0, return_counts=True)
+    # of one row there is nothing to find, and values as fields of a record are slow to compare
+    background, counts = flat, np.ones(1, np.int64)
+    if len(flat) > 1:
+        background, counts = np.unique(flat, axis=0, return_counts=True)
     return Table(
         np.stack([one.x.reshape(-1) for one in players]),
         np.asarray(targets, np.int64),

@@ -71,6 +71,7 @@ def groups_of(data: Data, rows: Sequence[int]) -> dict[str, tuple[int, ...]]:
     for row in rows:
         found.setdefault(f"class:{data.classes[int(data.y[row])]}", []).append(row)
         for column, values in data.categories.items():
-            value = values[int(data.x[row].reshape(-1)[column])]
+            code = int(data.x[row].reshape(-1)[column])
+            value = values[code] if 0 <= code < len(values) else str(code)
             found.setdefault(f"slice:{data.features[column]}={value}", []).append(row)
     return {name: tuple(its) for name, its in found.items() if len(its) >= LEAST}

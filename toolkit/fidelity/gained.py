@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import NormalDist
 
 import numpy as np
 
+from toolkit import metrics
 from toolkit.explainers.players import Players
 from toolkit.fidelity.measures import LEAST, paired
 from toolkit.glossary import Attribution, Doubles, Finding, Measurement
@@ -38,10 +38,8 @@ def gained(
         ours, theirs = (
             np.stack([_shares(pair[which].values) for pair in pairs]) for which in (0, 1)
         )
-        n, p = ours.shape
-        rise = theirs - ours
-        error = rise.std(axis=0, ddof=1) / n**0.5
-        half = NormalDist().inv_cdf(1 - 0.025 / p) * error
+        n, rise = len(ours), theirs - ours
+        half = metrics.mean_error(rise, 1 - 0.05 / rise.shape[1])
         mean = rise.mean(axis=0)
         who = int(np.argmax(mean - half))
         low, high = float(mean[who] - half[who]), float(mean[who] + half[who])

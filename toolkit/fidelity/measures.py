@@ -15,8 +15,10 @@ LEAST = 5
 """Rows below which no interval is given, and nothing is said of a class or slice."""
 
 _TOP = 3
-_BOOTSTRAPS = 2000
+_BOOTSTRAPS, _STEADY = 2000, 0.2
 _NOTHING = 1e-12
+_TOLD = 1e-6
+"""The length of attributions in probability below which float32 tells nothing."""
 
 Pair = tuple[Attribution, Attribution]
 """The base's attribution of a row, and another model's of the same."""
@@ -39,7 +41,9 @@ def compare(one: Attribution, other: Attribution) -> dict[str, float]:
             "attributions of the same row, target and players",
             "explain both models together",
         )
-    a, b = one.values, other.values
+    a, b = _told(one.values), _told(other.values)
+    if np.linalg.norm(a - b) < _TOLD:
+        b = a
     size = np.abs(a)
     nothing = float(not np.any(b))
     alike = float(size[np.sign(a) == np.sign(b)].sum())
@@ -92,7 +96,7 @@ def reasons(
 ) -> tuple[Measurement, ...]:
     """Figures of `compare` over `rows` (None: all that both explain), for each method.
 
-    Measurements of `other` named "reason_cosine shapley": the mean with a bootstrap 95 % interval
+    Measurements of `other` named "reason_cosine shapley": the mean with a bootstrap-t 95 % interval
     over rows, and "reason_cosine_p5 shapley", the 5th percentile over rows. groups: "class:3" ->
     its rows; "reason_cosine shapley class:3" is given where at least `LEAST` of them are explained.
     """
@@ -101,7 +105,8 @@ def reasons(
         compared = {one.row: compare(one, its) for one, its in pairs}
         for name in FIGURES:
             values = np.array([figures[name] for figures in compared.values()])
-            found.append(mean(other, f"reason_{name} {method}", values, seed))
+            least = -1.0 if name in ("cosine", "spearman") else 0.0
+            found.append(mean(other, f"reason_{name} {method}", values, seed, least=least))
         cosines = np.array([figures["cosine"] for figures in compared.values()])
         worst = float(np.quantile(cosines, 0.05))
         found.append(Measurement(other, f"reason_cosine_p5 {method}", worst, "", len(cosines)))
@@ -112,20 +117,48 @@ def reasons(
     return tuple(found)
 
 
-def mean(subject: str, name: str, values: Doubles, seed: int) -> Measurement:
-    """The mean of one value a row, with a bootstrap 95 % interval over rows if there are enough."""
-    if len(values) < LEAST:
-        return Measurement(subject, name, float(values.mean()), "", len(values))
-    means = values[resamples(len(values), seed)].mean(axis=1)
-    low, high = np.quantile(means, (0.025, 0.975))
+def mean(
+    subject: str, name: str, values: Doubles, seed: int, *, least: float = -1.0
+) -> Measurement:
+    """The mean of one value a row, with a bootstrap-t 95 % interval over rows if there are enough.
+
+    least: the smallest value there can be; the largest is 1.
+    """
+    value, n = float(values.mean()), len(values)
+    if n < LEAST:
+        return Measurement(subject, name, value, "", n)
+    drawn = values[resamples(n, seed)]
+    means, errors = drawn.mean(axis=1), drawn.std(axis=1, ddof=1) / n**0.5
+    low, high = studentised(value, float(values.std(ddof=1)) / n**0.5, means, errors)
+    # rounding must not push the value out of its own interval
     return Measurement(
-        subject, name, float(values.mean()), "", len(values), float(low), float(high)
+        subject, name, value, "", n, min(max(low, least), value), max(min(high, 1.0), value)
     )
+
+
+def studentised(
+    value: float, error: float, values: Doubles, errors: Doubles
+) -> tuple[float, float]:
+    """The 95 % interval by bootstrap-t (Efron 1981): how far off resamples are, in their errors.
+
+    values, errors: f64 (b,), of resamples. Likenesses crowd below 1 with a tail to the left, where
+    percentiles of resamples hold 86 % instead of 95 % over eight rows.
+    """
+    if error == 0:
+        return value, value
+    # a resample of equal rows has no error of its own
+    t = (values - value) / np.maximum(errors, _STEADY * error)
+    low, high = np.quantile(t, (0.025, 0.975))
+    return value - float(high) * error, value - float(low) * error
 
 
 def resamples(n: int, seed: int) -> np.ndarray:
     """Rows drawn again with replacement: i64 (2000, n), the same for the same seed."""
     return np.random.default_rng(seed).integers(0, n, (_BOOTSTRAPS, n))
+
+
+def _told(a: Doubles) -> Doubles:
+    return a if np.linalg.norm(a) >= _TOLD else np.zeros_like(a)
 
 
 def _cosine(a: Doubles, b: Doubles) -> float:

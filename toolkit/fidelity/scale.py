@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from toolkit.fidelity.measures import LEAST, compare, mean, paired, resamples
+from toolkit.fidelity.measures import LEAST, compare, mean, paired, resamples, studentised
 from toolkit.glossary import Attribution, Doubles, Measurement
 
 _NARROW = 1e-6
@@ -47,7 +47,7 @@ def place(
 ) -> tuple[Measurement, ...]:
     """Where the mean cosine of `other` stands: 0 as random, 1 as the base beside itself.
 
-    "reason_place shapley", with a bootstrap 95 % interval over rows, in which all three means are
+    "reason_place shapley", with a bootstrap-t 95 % interval over rows, in which all three means are
     drawn anew together. Above 1 where paired questions leave less noise than other seeds do. Not
     given where random attributions are as alike as the base's own, as with one player.
     """
@@ -64,13 +64,21 @@ def place(
             found.append(Measurement(other, name, value, "", len(cosines)))
             continue
         drawn = resamples(len(cosines), seed)
-        low_end, widths = nulls[drawn].mean(axis=1), (floors - nulls)[drawn].mean(axis=1)
+        above, widths = cosines - nulls, floors - nulls
         # rows that all happen to have a single reason leave no scale
-        kept = widths > _NARROW
-        places = (cosines[drawn].mean(axis=1)[kept] - low_end[kept]) / widths[kept]
-        low, high = (float(end) for end in np.quantile(places, (0.025, 0.975)))
+        drawn = drawn[widths[drawn].mean(axis=1) > _NARROW]
+        places = above[drawn].mean(axis=1) / widths[drawn].mean(axis=1)
+        errors = _error(above[drawn], widths[drawn], places)
+        error = _error(above[None], widths[None], np.array([value]))
+        low, high = studentised(value, float(error[0]), places, errors)
         found.append(Measurement(other, name, value, "", len(cosines), low, high))
     return tuple(found)
+
+
+def _error(above: Doubles, widths: Doubles, places: Doubles) -> Doubles:
+    """Standard errors of ratios of means over rows f64 (b, n), by the delta method: f64 (b,)."""
+    off = (above - places[:, None] * widths) / widths.mean(axis=1)[:, None]
+    return np.asarray(off.std(axis=1, ddof=1) / off.shape[1] ** 0.5, np.float64)
 
 
 def ceiling(

@@ -155,11 +155,12 @@ def drawn(
     most: float,
     *,
     order: Sequence[int] | None = None,
-    as_bars: bool = False,
+    ends: tuple[float, float] | None = None,
 ) -> Markup:
     """One attribution: a picture, coloured words, a waterfall where values add up, or bars.
 
-    most: the value of full colour or a full bar; order: of the bars; as_bars: no waterfall.
+    most: the value of full colour or a full bar; order: of the bars; ends: of the probabilities
+    along a waterfall, None for bars.
     """
     label = _told(decision, a)
     if decision.segments is not None and decision.x.size:
@@ -174,8 +175,8 @@ def drawn(
         drawing = charts.bars(names, a.values[first], a.stderr[first], most, label)
         return _coloured(decision, a, most) + drawing
     names = named(run, decision)
-    if adds_up(a) and not as_bars:
-        return charts.waterfall(names, a, reach(a), label, order)
+    if ends is not None and adds_up(a):
+        return charts.waterfall(names, a, ends, label, order)
     first = np.asarray(order if order is not None else np.argsort(-np.abs(a.values)))[:_FOREMOST]
     values, errors = a.values[first], a.stderr[first]
     return charts.bars(
@@ -234,7 +235,9 @@ def _column(
     """A method's drawings, a model each, on one scale so that models can be compared by eye."""
     mine = [a for a in ours if a.method == method]
     most = max((float(np.abs(a.values).max()) for a in mine), default=1.0)
-    return [(a, drawn(run, decision, a, most, order=order)) for a in mine]
+    reached = [reach(a) for a in mine if adds_up(a)]
+    ends = (min(low for low, _ in reached), max(high for _, high in reached)) if reached else None
+    return [(a, drawn(run, decision, a, most, order=order, ends=ends)) for a in mine]
 
 
 def _agreement(run: Run, ours: Sequence[Attribution]) -> str:

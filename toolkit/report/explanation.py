@@ -96,6 +96,7 @@ HIDDEN = (
     "one colour",
     "the unknown word",
     "nothing",
+    "random draws from each column of the table",
 )
 """What stands in for hidden values, in words of `Players.hidden`."""
 

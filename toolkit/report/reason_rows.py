@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from toolkit.fidelity import compare
 from toolkit.glossary import Attribution, Decision
-from toolkit.metrics import Z
+from toolkit.metrics import mean_error
 from toolkit.report import cards, charts
 from toolkit.report.quantities import interval, signed, similarity
 from toolkit.report.strings import say
@@ -84,7 +84,7 @@ def changed(run: Run) -> Part:
             continue
         moved = np.stack([p.small.values - p.base.values for p in mine])
         mean = moved.mean(axis=0)
-        half = Z * moved.std(axis=0, ddof=1) / len(mine) ** 0.5
+        half = mean_error(moved)
         if float(np.abs(mean).max()) < _NOTHING:
             continue
         order = np.argsort(-np.abs(mean), kind="stable")[:_FOREMOST]
@@ -124,12 +124,10 @@ def worst(run: Run) -> Part:
         if p.decision is None:
             continue
         apart = _difference(run, p)
-        most = max(float(np.abs(v).max()) for v in (p.base.values, p.small.values))
+        every = (p.base, p.small, apart)
+        most = max(float(np.abs(a.values).max()) for a in every)
         order = np.argsort(-np.abs(p.base.values), kind="stable").tolist()
-        drawings = [
-            (a.subject, cards.drawn(run, p.decision, a, most, order=order, as_bars=True))
-            for a in (p.base, p.small, apart)
-        ]
+        drawings = [(a.subject, cards.drawn(run, p.decision, a, most, order=order)) for a in every]
         silent = (p.small.subject, p.small.method, p.base.row) in drifted
         picture = cards.picture_of(run, p.decision)
         recut = _drawn_again(run, p.decision, p)
@@ -150,7 +148,7 @@ def _drawn_again(run: Run, decision: Decision, p: Pair) -> list[tuple[str, Marku
         small = cut.values.get(p.small.subject)
         if (cut.row, cut.method) == (decision.row, p.base.method) and small is not None:
             base = cut.values[p.base.subject]
-            most = float(np.abs([base, small]).max())
+            most = float(np.abs([base, small, base - small]).max())
             three = ((p.base.subject, base), (p.small.subject, small))
             apart = (f"{p.base.subject} - {p.small.subject}", base - small)
             return [

@@ -154,7 +154,7 @@ _LIKENESS = {
     "reason_top3": "Shared top 3",
     "reason_sign": "Same sign, by weight",
     "reason_rank3": "Same order in the top 3",
-    "reason_sign3": "Shared top 3 with the same sign",
+    "reason_signed_top3": "Shared top 3 with the same sign",
     "reason_moved": "Share of attribution moved",
     "reason_shift": "Change of the probability",
     "reason_drift": "Same answer, other reasons",

@@ -8,7 +8,7 @@ import numpy as np
 from markupsafe import Markup
 
 from toolkit.glossary import Attribution, Decision, Doubles
-from toolkit.metrics import Z
+from toolkit.metrics import mean_error
 from toolkit.report import cards, charts, pictures
 from toolkit.report.quantities import interval, number, signed
 from toolkit.report.strings import say
@@ -145,7 +145,7 @@ def _means(t: Table) -> Markup:
     size = np.abs(t.values)
     known = np.sum(~np.isnan(size), axis=0)
     mean = np.nanmean(size, axis=0)
-    half = Z * np.nanstd(size, axis=0, ddof=1) / np.sqrt(known)
+    half = mean_error(size)
     order = np.argsort(-mean, kind="stable")[:_FOREMOST]
     names = [t.players[i] for i in order]
     ends = [(max(float(mean[i] - half[i]), 0.0), float(mean[i] + half[i])) for i in order]

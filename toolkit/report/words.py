@@ -37,8 +37,14 @@ def reasons(run: Run) -> str:
     found = [m for m in run.measurements if m.name.startswith("reason_cosine ")]
     # by class, by slice and stage by stage have sections of their own
     found = [m for m in found if " " not in m.name.split(" ", 1)[1] and "/" not in m.subject]
-    if len({m.subject for m in found}) > FEW:
+    subjects = list(dict.fromkeys(m.subject for m in found))
+    if len(subjects) > FEW:
         return _of_many(run, found)
+    return " ".join(_of_one(run, [m for m in found if m.subject == s]) for s in subjects)
+
+
+def _of_one(run: Run, found: list[Measurement]) -> str:
+    """Whether one model keeps the reasons, with its figure by each method."""
     parts = []
     for m in found:
         method = m.name.split(" ", 1)[1]
@@ -51,19 +57,19 @@ def reasons(run: Run) -> str:
             known.append(say("noise alone {value}", value=similarity(floor.value)))
         text = say("{value} by {method}", value=similarity(m.value), method=name_of(method))
         parts.append(text + (f" ({'; '.join(known)})" if known else ""))
-    if not parts:
-        return ""
-    subjects = listed(dict.fromkeys(m.subject for m in found))
-    differ = any(_below_noise(run, m) for m in found)
-    told = (
-        say("The reasons of {names} differ from those of {base}", names=subjects, base=run.base)
-        if differ
-        else say(
-            "The reasons of {names} are those of {base}, as far as can be told",
-            names=subjects,
-            base=run.base,
+    name, base = found[0].subject, run.base
+    if any(_differs(run, m) for m in found):
+        told = say("The reasons of {name} differ from those of {base}", name=name, base=base)
+    elif any(m.high is None for m in found):
+        told = say(
+            "Whether the reasons of {name} are those of {base}, so few rows do not tell",
+            name=name,
+            base=base,
         )
-    )
+    else:
+        told = say(
+            "The reasons of {name} are those of {base}, as far as can be told", name=name, base=base
+        )
     return say(
         "{told}: over {n} decisions a cosine of {figures}.",
         told=told,
@@ -75,10 +81,18 @@ def reasons(run: Run) -> str:
 def _of_many(run: Run, found: list[Measurement]) -> str:
     """Which of many models keep the reasons, and how far off the others are, by one method."""
     subjects = list(dict.fromkeys(m.subject for m in found))
-    other = {m.subject for m in found if _below_noise(run, m)}
+    other = {m.subject for m in found if _differs(run, m)}
     kept, method = [s for s in subjects if s not in other], found[0].name.split(" ", 1)[1]
     told = []
-    if kept:
+    if kept and any(m.high is None for m in found):
+        told.append(
+            say(
+                "Whether the reasons of {names} are those of {base}, so few rows do not tell.",
+                names=listed(kept),
+                base=run.base,
+            )
+        )
+    elif kept:
         told.append(
             say(
                 "The reasons of {names} are those of {base}, as far as can be told.",
@@ -103,13 +117,18 @@ def _of_many(run: Run, found: list[Measurement]) -> str:
     return " ".join(told)
 
 
-def _below_noise(run: Run, m: Measurement) -> bool:
-    """Whether two models differ more than one model does from itself under another seed."""
-    floor = run.measured(run.base, m.name.replace("reason_cosine ", "reason_floor "))
+def _differs(run: Run, m: Measurement) -> bool:
+    """Whether two models differ more than one model does from itself under another seed.
+
+    Where rows are too few for an interval: whether any row has drifted, which is told of each.
+    """
+    method = m.name.split(" ", 1)[1]
+    if m.high is None:
+        drift = run.measured(m.subject, f"reason_drift {method}")
+        return drift is not None and drift.value > 0
+    floor = run.measured(run.base, f"reason_floor {method}")
     # exact values have no noise at all, and a last bit is no other reason
-    return (
-        m.high is not None and floor is not None and m.high < min(floor.low or floor.value, ALIKE)
-    )
+    return floor is not None and m.high < min(floor.low or floor.value, ALIKE)
 
 
 def name_of(method: str) -> str:
