@@ -187,6 +187,22 @@ def test_a_softmax_over_another_axis_crosses():
     assert np.abs(to_tf_keras(net).model(x).numpy() - net(x).numpy()).max() < 1e-6
 
 
+def test_operations_and_layers_of_one_name_cross_every_time():
+    """tf_keras counts its own names up in a process: the first crossing failed, the third not."""
+    import keras
+    from keras import layers, ops
+
+    start = layers.Input((6,))
+    h = layers.Add()([layers.Dense(6)(start), start])
+    h = layers.Add(name="add_1")([h, start])
+    h = ops.multiply(h, layers.Multiply()([h + start, start]))
+    h = ops.elu(ops.relu(h), alpha=0.3) - ops.elu(h, alpha=0.3)
+    net = keras.Model(start, layers.Dense(3, "softmax")(ops.concatenate([h, ops.tanh(h)])))
+    x = np.random.default_rng(0).normal(size=(6, 6)).astype(np.float32)
+    for _ in range(3):
+        assert np.abs(to_tf_keras(net).model(x).numpy() - net(x).numpy()).max() < 1e-6
+
+
 def test_tensorflows_keras_stays_what_it_was():
     """In a process of its own, in which nobody has looked at it before."""
     code = (

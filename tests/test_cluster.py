@@ -70,6 +70,20 @@ def test_a_nearly_empty_kernel_can_be_clustered(tabular, wine):
         assert not kernel[before[name] == 0].any()
 
 
+@pytest.mark.parametrize("name", ["hard_silu", "hard_sigmoid", "leaky_relu"])
+def test_activations_that_the_kerases_know_otherwise(name, wine):
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(0)
+    net = keras.Sequential(
+        [layers.Input((13,)), layers.Dense(32, name), layers.Dense(3, "softmax")]
+    )
+    step = Cluster(epochs=1)(net, wine.fit)
+    assert step.model.layers[0].activation.__name__ == name
+    assert sparsity.distinct(step.model.layers[0].kernel.numpy()) <= 16
+
+
 def test_the_same_seed_gives_the_same_weights(tabular, wine):
     step = Cluster(epochs=1)
     one, two = (step(tabular, wine.fit, 3).model.get_weights() for _ in range(2))

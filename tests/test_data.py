@@ -218,6 +218,22 @@ def test_labels_and_rows_of_every_form(form, kind, tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [([0, 4], "0 4"), ([0, 255], "0 255"), ([0, 2], "0 1 2"), ([0, 1, 4], "0 1 2 3 4")],
+)
+def test_two_labels_far_apart_are_two_classes(labels, classes):
+    y = np.array(labels)[np.arange(90) % len(labels)]
+    found = split(Raw("r", np.arange(180.0).reshape(90, 2), y))
+    assert found.test.classes == tuple(classes.split())
+
+
+def test_one_hot_labels_have_a_class_for_each_column():
+    """One of four has no row here."""
+    found = split(Raw("r", np.arange(180.0).reshape(90, 2), np.eye(4)[np.arange(90) % 3]))
+    assert found.test.classes == ("0", "1", "2", "3")
+
+
 @pytest.mark.parametrize("held", [True, False])
 def test_classes_too_small_for_a_calibration_row_each(held, tmp_path):
     """Many classes of six rows: the ranges that rounding needs come from some of them."""

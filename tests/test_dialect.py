@@ -44,6 +44,22 @@ def test_values_without_names_are_known(tmp_path):
     assert rows(load(tmp_path / "t.data")) == 200
 
 
+@pytest.mark.parametrize("names", [["400", "402", "404.5"], ["2019", "2021", "2020"]])
+def test_numbers_over_a_text_that_comes_again_are_names(names, tmp_path):
+    """Spectra by their wavelengths, sums by their years."""
+    frame = pd.DataFrame(X, columns=names)
+    frame["variety"] = np.where(Y, "plum", "pear")
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    found = load(tmp_path / "t.csv")
+    assert rows(found) == 200
+    assert found.test.features == tuple(names)
+    assert found.test.classes == ("pear", "plum")
+    # and a line of values stays one
+    frame.to_csv(tmp_path / "u.csv", index=False, header=False)
+    assert rows(load(tmp_path / "u.csv")) == 200
+    assert load(tmp_path / "u.csv").test.classes == ("pear", "plum")
+
+
 def test_a_code_is_one_class_however_long_the_table(tmp_path):
     """Read in parts, 01 was a number in the first and a text in the last."""
     many = 40_000

@@ -98,6 +98,14 @@ def test_a_picture_on_its_side_is_turned(tmp_path):
     assert found[5:].max() < 55
 
 
+def test_a_note_of_its_side_that_is_a_text_is_passed_over(tmp_path):
+    """Tag 0x0112 of type 2, ASCII, as no camera should write it."""
+    raw = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x02\0\0\0\x04abc\0\0\0\0\0"
+    save(tmp_path / "a" / "1.jpg", noise(8, 4), exif=raw)
+    save(tmp_path / "b" / "2.png", noise(8, 4))
+    assert read(tmp_path).x.shape[1:3] == (8, 4)
+
+
 def test_other_sizes_are_resized_and_counted(folder):
     save(folder / "cat" / "odd.png", noise(30, 30))
     raw = read(folder)

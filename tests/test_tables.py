@@ -295,3 +295,20 @@ def test_utf8_with_a_broken_letter_is_not_taken_for_another_encoding(tmp_path):
     path.write_bytes("größe,label\n".encode() + b"s\xfc\xdf,1\nherb,0\n" * 30)
     with pytest.raises(DataError, match="not UTF-8"):
         load(path)
+
+
+def test_whole_numbers_that_float32_makes_alike_are_refused(tmp_path):
+    """Seconds since 1970 in steps of a minute: float32 has steps of 128 seconds there."""
+    lines = [f"{1_700_000_000 + 60 * i},{i % 7},{'ab'[i % 2]}" for i in range(60)]
+    text = "\n".join(["when,what,label", *lines])
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(
+        DataError, match=r"column 'when' holds whole numbers.*--drop when"
+    ) as caught:
+        load(tmp_path / "t.csv")
+    assert "\n" not in str(caught.value)
+    found = load(tmp_path / "t.csv", drop=["when"])
+    assert found.test.features == ("what",)
+    # a few beside each other are lost in many: no reason to refuse a column
+    (tmp_path / "u.csv").write_text(text.replace("17000", "170"))
+    assert load(tmp_path / "u.csv").test.features == ("when", "what")

@@ -188,6 +188,8 @@ class KerasPredictor:
             inner = self._model
         elif self._model.outputs[0]._keras_history[0] is not last:
             return None  # what makes the answers is no layer, as the sum of two
+        elif getattr(getattr(last, "activation", None), "__name__", "") == "linear":
+            return None  # it hands on what came out of a softmax before it
         elif not hasattr(last, "kernel"):
             # a layer that is nothing but the softmax
             if not isinstance(last, keras.layers.Softmax | keras.layers.Activation):

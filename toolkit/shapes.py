@@ -20,12 +20,18 @@ def in_shape(x: Floats, shape: Shape) -> Floats:
 
     >>> in_shape(np.zeros((2, 28, 28), np.float32), (784,)).shape
     (2, 784)
+    >>> in_shape(np.zeros((2, 24, 6, 1), np.float32), (None, 6)).shape
+    (2, 24, 6)
     """
     streamed = hasattr(x, "shaped")
     x = x if streamed else np.asarray(x, np.float32)
     row = x.shape[1:]
     if len(row) == len(shape) and all(d in (None, n) for d, n in zip(shape, row, strict=True)):
         return x
+    series = not streamed and row[-1:] == (1,) and len(row) == len(shape) + 1
+    if series and all(d in (None, n) for d, n in zip(shape, row, strict=False)):
+        # steps and channels, to which an axis was added when they were read
+        return x.reshape(x.shape[:-1])
     grid, wanted = ([d for d in sizes if d != 1] for sizes in (row, shape))
     turned = len(grid) > 1 and len(wanted) > 1 and grid != wanted
     if None in shape or turned or math.prod(row) != math.prod(d or 1 for d in shape):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from toolkit.bridge.back import weights_back
+from toolkit.bridge.configs import objects
 from toolkit.bridge.forward import to_tf_keras
 from toolkit.bridge.pruning import CHANGED, Train, has_matrix, keeping, main_kernel
 from toolkit.bridge.tfmot import tfmot
@@ -49,4 +50,7 @@ def clustered(model: Any, train: Train, *, clusters: int) -> tuple[Any, History,
     held = keeping(twin.model)
     wrapper = tf_keras.models.clone_model(twin.model, clone_function=wrapped)
     _, history = train(wrapper, library=tf_keras, callbacks=[held])
-    return weights_back(twin, few.strip_clustering(wrapper), model), history, skipped
+    # the wrapped layers are made again, from their configs
+    with tf_keras.utils.custom_object_scope(objects()):
+        plain = few.strip_clustering(wrapper)
+    return weights_back(twin, plain, model), history, skipped

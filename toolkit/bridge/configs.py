@@ -34,7 +34,8 @@ def built(layer: Any, name: str) -> Any:
     theirs = getattr(tf_keras.layers, kind, None)
     if theirs is None or not type(layer).__module__.startswith(KNOWN):
         raise cannot(layer, "it has no such layer")
-    config = {**_plain(layer, layer.get_config()), "name": name}
+    # a pass trains what it changes, whatever was frozen when the model was made
+    config = {**_plain(layer, layer.get_config()), "name": name, "trainable": True}
     if kind == "Normalization":
         config = {
             "name": name,

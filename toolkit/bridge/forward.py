@@ -36,7 +36,7 @@ def to_tf_keras(model: Any, *, make: Callable[[Any, str], Any] = built) -> Twin:
     def call(node: Any, args: Any, kwargs: Any) -> Any:
         layer = node.operation
         if not isinstance(layer, keras.layers.Layer):
-            return operations.call(layer, args, kwargs)
+            return operations.call(layer, args, kwargs, names.free(layer.name))
         if id(layer) not in made:
             made[id(layer)] = make(layer, names.free(layer.name))
             sources[made[id(layer)].name] = layer

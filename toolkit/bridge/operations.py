@@ -24,8 +24,8 @@ _ACTIVATIONS = {
 }
 
 
-def call(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Apply the twin of a keras.ops operation to tensors of tf_keras.
+def call(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> Any:
+    """Apply the twin of a keras.ops operation, a layer called `name`, to tensors of tf_keras.
 
     Raises ModelError that names an operation which is not in the table.
     """
@@ -35,7 +35,7 @@ def call(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     both = (*args, *kwargs.values())
     tensors = [a for a in both if hasattr(a, "_keras_history")] if len(both) == 2 else []
     if kind in _MERGING and len(tensors) == 2:
-        return getattr(tf_keras.layers, _MERGING[kind])()(tensors)
+        return getattr(tf_keras.layers, _MERGING[kind])(name=name)(tensors)
     if kind in _ACTIVATIONS and len(both) == 1:
         settings = vars(operation)
         if kind == "Gelu" and settings.get("approximate") is not None:
@@ -43,15 +43,19 @@ def call(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
             return tf.nn.gelu(both[0], approximate=bool(operation.approximate))
         if kind == "Softmax":
-            return tf_keras.layers.Softmax(axis=operation.axis)(both[0])
-        return tf_keras.layers.Activation(_ACTIVATIONS[kind])(both[0])
+            return tf_keras.layers.Softmax(axis=operation.axis, name=name)(both[0])
+        if kind == "Elu":
+            return tf_keras.layers.ELU(operation.alpha, name=name)(both[0])
+        return tf_keras.layers.Activation(_ACTIVATIONS[kind], name=name)(both[0])
     if kind == "Concatenate":
-        return tf_keras.layers.Concatenate(axis=operation.axis)(list(args[0]))
+        return tf_keras.layers.Concatenate(axis=operation.axis, name=name)(list(args[0]))
     if kind in ("Mean", "Max") and _spatial(operation, args[0]):
         pooled = "GlobalAveragePooling2D" if kind == "Mean" else "GlobalMaxPooling2D"
-        return getattr(tf_keras.layers, pooled)(keepdims=operation.keepdims)(args[0])
+        pool = getattr(tf_keras.layers, pooled)
+        return pool(keepdims=operation.keepdims, name=name)(args[0])
     if kind in _FUNCTIONS:
-        return _FUNCTIONS[kind](operation, *both)
+        found = _FUNCTIONS[kind]
+        return found(operation, *both, name) if kind in _LAYERS else found(operation, *both)
     raise ModelError(
         f"operation {operation.name} (keras.ops {kind}) has no twin in tf_keras",
         f"layers, and of keras.ops {', '.join(sorted({*_MERGING, *_ACTIVATIONS, *_FUNCTIONS}))}",
@@ -112,17 +116,20 @@ def _where(_: Any, condition: Any, a: Any, b: Any) -> Any:
     return tf.where(condition, a, b)
 
 
-def _reshape(operation: Any, x: Any, *_: Any) -> Any:
+def _reshape(operation: Any, x: Any, *rest: Any) -> Any:
     import tf_keras
 
-    return tf_keras.layers.Reshape(tuple(operation.newshape)[1:])(x)
+    return tf_keras.layers.Reshape(tuple(operation.newshape)[1:], name=rest[-1])(x)
 
 
-def _transpose(operation: Any, x: Any) -> Any:
+def _transpose(operation: Any, x: Any, name: str) -> Any:
     import tf_keras
 
-    return tf_keras.layers.Permute(tuple(operation.axes)[1:])(x)
+    return tf_keras.layers.Permute(tuple(operation.axes)[1:], name=name)(x)
 
+
+_LAYERS = ("Reshape", "Transpose")
+"""Those of `_FUNCTIONS` that are layers, and so want a name."""
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "Abs": _tf("abs"),

@@ -9,6 +9,7 @@ SEPARATORS = ",;\t|"
 MISSING = ("", "?", "NA", "N/A", "nan", "NaN", "null", "NULL", "None", "-")
 """What stands for a value that is not there."""
 
+_AGAIN = 5
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
 _COMMA = re.compile(r"[+-]?(\d*),(\d+)")
 _GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
@@ -47,11 +48,13 @@ def headless(rows: Sequence[Sequence[str]]) -> bool:
     """Whether the first line holds values and no names; rows: the cells of the first lines.
 
     It does where one of its texts comes again below, and where one is a number, unless a name
-    stands over a number, or the numbers count the columns.
+    stands over a number or over a few texts that come again, or the numbers count the columns.
 
     >>> headless([["39", "Private", "<=50K"], ["50", "Self", ">50K"]])
     True
     >>> headless([["0", "1", "label"], ["0.5", "0.2", "1"]])
+    False
+    >>> headless([["400", "402", "kind"], *[["0.1", "0.2", "ab"[i % 2]] for i in range(10)]])
     False
     """
     cells, *rest = ([cell.strip().strip('"').strip() for cell in row] for row in rows)
@@ -62,6 +65,11 @@ def headless(rows: Sequence[Sequence[str]]) -> bool:
     numbers = [cell for cell in cells if is_number(cell)]
     over = zip(texts, rest[0] if rest else (), strict=False)
     if not numbers or any(text and is_number(under) for text, under in over):
+        return False
+    # a value would be among the few that come again and again
+    if any(
+        text and 1 < len(c) <= len(rest) // _AGAIN for text, c in zip(texts, below, strict=False)
+    ):
         return False
     counts = [[str(i + start) for i in range(len(numbers))] for start in (0, 1)]
     return not (len(cells) > len(numbers) > 1 and numbers in counts)

@@ -122,7 +122,7 @@ def _survey(files: list[Path]) -> tuple[Counter[tuple[int, int]], bool]:
         with opened(path) as picture:
             # 5 and above: the picture lies on its side; a PNG without the note would be unpacked
             noted = picture.format in ("JPEG", "WEBP", "MPO") or "exif" in picture.info
-            turned = noted and picture.getexif().get(0x0112, 1) >= 5
+            turned = noted and picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)
             w, h = picture.size[::-1] if turned else picture.size
             sizes[h, w] += 1
             colour |= picture.mode not in ("1", "L", "LA", "I", "I;16", "I;16B", "F")

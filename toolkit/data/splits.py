@@ -265,8 +265,12 @@ def _classes(raw: Raw) -> tuple[NDArray[Any], tuple[str, ...]]:
             )
         labels = labels.astype(np.int64)
     known = np.unique(labels)
+    if np.ndim(raw.y) == 2 and np.shape(raw.y)[1] > 1:
+        return labels, tuple(map(str, range(np.shape(raw.y)[1])))  # a class may have no row
     if labels.dtype.kind in "iu" and known[0] == 0 and known[-1] < MOST_CLASSES:
-        known = np.arange(int(known[-1]) + 1)
+        # two labels far apart, as 0 and 255, are two classes and not 256 of which most are missing
+        apart = len(known) == 2 and known[-1] > 2
+        known = known if apart else np.arange(int(known[-1]) + 1)
     if not 2 <= len(known) <= MOST_CLASSES:
         raise DataError(
             f"{len(known)} distinct labels", f"2 to {MOST_CLASSES} classes", "check the label array"

@@ -41,6 +41,9 @@ _WRITTEN_NUMBER = re.compile(r"[$€£]? ?[-+]?\d[\d.,' ]*(e[-+]?\d+)? ?[%$€£
 _FEW = 20
 """Fewer different texts in a column are categories, whatever they look like."""
 
+_KEPT = 0.9
+"""The share of distinct whole numbers that float32 must tell apart."""
+
 
 def read(path: Path, label: str = "", text: str = "", drop: Sequence[str] = ()) -> Raw:
     """Read a table; `label` names its label column, else it is guessed and the guess is in facts.
@@ -228,10 +231,24 @@ def _tells_classes(values: Any) -> bool:
     return 2 <= len(found) <= max(len(values) // 10, 2)
 
 
+def _told_apart(values: Any, name: str) -> Floats:
+    """Numbers as f32 (n,); whole ones so large that float32 makes many alike are refused."""
+    numbers: Floats = values.to_numpy(dtype=np.float32, na_value=np.nan)
+    whole = values.dtype.kind in "iu"
+    if whole and len(np.unique(numbers)) < _KEPT * values.nunique():
+        raise DataError(
+            f"column '{name}' holds whole numbers such as {values.iloc[0]}, of which float32 tells "
+            f"{len(np.unique(numbers)):,} apart and not {values.nunique():,}",
+            "numbers below 16,777,216",
+            f"subtract its smallest value, or --drop {name}",
+        )
+    return numbers
+
+
 def _column(values: Any, name: str) -> tuple[Any, tuple[str, ...]]:
     """Numbers f32 (n,) with NaN where missing, or codes and the names of their categories."""
     if values.dtype.kind in "biuf":
-        return values.to_numpy(dtype=np.float32, na_value=np.nan), ()
+        return _told_apart(values, name), ()
     if values.dtype.kind in "mM":
         raise _dated(name, values.iloc[0])
     strange = [v for v in values.dropna()[:1000] if not isinstance(v, str | int | float | bool)]

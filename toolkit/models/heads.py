@@ -104,15 +104,15 @@ def _last_activation(model: Any) -> str:
     makes the output is asked a few rows: "softmax" where it gives probabilities.
     """
     name = _activation_of(model.outputs[0])
-    if name:
+    if name in _KNOWN:
         return name
     if "string" in str(model.inputs[0].dtype) or (model.outputs[0].shape[-1] or 1) == 1:
-        return "none"
+        return name or "none"
     try:
         outputs = np.asarray(model(trials(model.inputs[0].shape[1:])))
     except Exception:  # rows of another size, or channels first: nothing can be told by asking
-        return "none"
-    return "softmax" if outputs.ndim > 1 and summing(outputs) else "none"
+        return name or "none"
+    return "softmax" if outputs.ndim > 1 and summing(outputs) else name or "none"
 
 
 def _activation_of(tensor: Any) -> str:
@@ -128,6 +128,8 @@ def _activation_of(tensor: Any) -> str:
         return kind.lower()
     activation = getattr(layer, "activation", None)
     name = "" if activation is None else str(getattr(activation, "__name__", activation))
+    if type(activation).__name__ in ("Softmax", "Sigmoid"):
+        return type(activation).__name__.lower()  # a layer as an activation
     same = kind in _SAME or (kind == "Activation" and name == "linear")
     if same and given[0].shape[-1] == tensor.shape[-1]:
         return _activation_of(given[0])
@@ -137,6 +139,7 @@ def _activation_of(tensor: Any) -> str:
     return name
 
 
+_KNOWN = ("linear", "sigmoid", "softmax")
 _SAME = ("Dropout", "Flatten", "Identity", "Reshape")
 _MEANS = ("Average", "GlobalAveragePooling1D", "GlobalAveragePooling2D")
 _LENGTH, _NEAR = 32, 0.01

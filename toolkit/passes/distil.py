@@ -157,9 +157,9 @@ def judged(net: Teacher, teacher: Teacher, fit: Fit, role: str) -> Facts:
 
 def told_of(history: History) -> Facts:
     """What facts tell of a training."""
-    about = ("mirror", "shift", "unlabelled_rows", "epochs")
+    about = ("mirror", "shift", "unlabelled_rows", "epochs", "thawed")
     return {
-        "training": {name: history.facts[name] for name in about},
+        "training": {name: history.facts[name] for name in about if name in history.facts},
         "history": {name: list(values) for name, values in history.series.items()},
     }
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from toolkit.augmentation import Augmentation, harmless
 from toolkit.glossary import Fit, Floats, History
+from toolkit.models.graph import copied
 from toolkit.models.heads import Head, head_of, softmax
 from toolkit.passes.hiding import Hiding
 from toolkit.passes.hints import Hint
@@ -76,6 +77,12 @@ def tune(
             hard = np.where(hidden[:, None], np.float32(0), hard)
         return in_shape(x, shape), taught(x, hard)
 
+    frozen = [] if library else frozen_in(model)
+    if frozen:
+        # what a pass changed is to be repaired, whatever was frozen when the model was made
+        model = copied(model)
+        for layer in model._flatten_layers():
+            layer.trainable = True
     units = model.outputs[0].shape[-1]
     loss = loss_of(classes, head, temperature, weight if teacher else 0.0)
     metrics = [accuracy_of(classes, head)]
@@ -105,9 +112,16 @@ def tune(
         "mirror": change.mirror,
         "shift": change.shift,
         "taught": teacher is not None,
+        **({"thawed": frozen} if frozen else {}),
         "unlabelled_rows": len(rows) - len(fit.train),
     }
     return trained, replace(history, facts={**history.facts, **facts})
+
+
+def frozen_in(model: Any) -> list[str]:
+    """The layers with weights that somebody asked to leave as they are."""
+    layers = model._flatten_layers(include_self=False)
+    return [layer.name for layer in layers if layer.weights and not layer.trainable]
 
 
 def usual_settings(epochs: int, rows: int, *, many: int, few: int, rate: float) -> Settings:
