@@ -220,7 +220,7 @@ def test_labels_and_rows_of_every_form(form, kind, tmp_path):
 
 @pytest.mark.parametrize(
     ("labels", "classes"),
-    [([0, 4], "0 4"), ([0, 255], "0 255"), ([0, 2], "0 1 2"), ([0, 1, 4], "0 1 2 3 4")],
+    [([0, 255], "0 255"), ([0, 20], "0 20"), ([0, 2], "0 1 2"), ([0, 1, 4], "0 1 2 3 4")],
 )
 def test_two_labels_far_apart_are_two_classes(labels, classes):
     y = np.array(labels)[np.arange(90) % len(labels)]
@@ -228,10 +228,19 @@ def test_two_labels_far_apart_are_two_classes(labels, classes):
     assert found.test.classes == tuple(classes.split())
 
 
+def test_labels_of_the_test_part_may_lie_between():
+    x, y = np.arange(180.0).reshape(90, 2), 25 * (np.arange(90) % 2)
+    found = split(Raw("r", x, y, x_test=x, y_test=np.arange(90) % 26))
+    assert found.test.classes == tuple(map(str, range(26)))
+
+
 def test_one_hot_labels_have_a_class_for_each_column():
     """One of four has no row here."""
-    found = split(Raw("r", np.arange(180.0).reshape(90, 2), np.eye(4)[np.arange(90) % 3]))
-    assert found.test.classes == ("0", "1", "2", "3")
+    x = np.arange(180.0).reshape(90, 2)
+    assert split(Raw("r", x, np.eye(4)[np.arange(90) % 3])).test.classes == ("0", "1", "2", "3")
+    for y, said in ((np.zeros(90, int), "1 distinct"), (np.arange(90) % 3, "10001 distinct")):
+        with pytest.raises(DataError, match=said):
+            split(Raw("r", x, np.eye(4 if said[:2] == "1 " else 10_001)[y]))
 
 
 @pytest.mark.parametrize("held", [True, False])

@@ -9,8 +9,9 @@ from toolkit import bases, recipe
 from toolkit.cache import Cache
 from toolkit.glossary import Data, Fit
 from toolkit.making import begun, make
-from toolkit.passes import PASSES
+from toolkit.passes import PASSES, apply
 from toolkit.predict import OnnxPredictor, predictor
+from toolkit.progress import listening, tell
 from toolkit.recipe import Recipe
 from toolkit.saturation import IntegerPredictor
 from toolkit.search import compress
@@ -179,6 +180,28 @@ def test_a_recipe_that_fails_leaves_the_others_standing(tmp_path, monkeypatch):
     )
     assert good.error is None
     assert "equalise fails on this model (IndexError: of a library, in two lines)" in str(bad.error)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("stop"), OSError(28, "No space left on device")])
+def test_what_is_no_fault_of_a_pass_ends_the_run(error, tmp_path, monkeypatch):
+    """Somebody who listens cancels; a disk is full."""
+    path, rows, fit = asked(dense(), tmp_path)
+    halves = PASSES["float16"]()
+
+    def told(self, model, fit, seed=0):
+        if isinstance(error, OSError):
+            raise error
+        tell("work", 1, 2)
+
+    def stop(*_):
+        raise error
+
+    monkeypatch.setattr(type(halves), "__call__", told)
+    cache = Cache(tmp_path / "cache")
+    source = begun(bases.opened(path, rows), fit, cache)
+    listened = stop if isinstance(error, RuntimeError) else print
+    with pytest.raises(type(error)), listening(listened):
+        apply(halves, onnx.load_from_string(source.base.content), fit)
 
 
 def labelled(model):

@@ -15,6 +15,7 @@ PASSES_OF_IT = {
     "cluster": {"clusters": 4, "epochs": 2},
     "quantise_aware": {"epochs": 2},
     "distil": {"teacher": "base", "student": "base", "epochs": 2},
+    "distil_features": {"teacher": "base", "student": "base", "epochs": 2},
 }
 
 
@@ -37,7 +38,12 @@ def test_a_pass_does_to_a_frozen_net_what_it_does_to_another(name, wine):
     found = [PASSES[name](**PASSES_OF_IT[name])(m, wine.fit) for m in (free, frozen)]
     one, two = (step.model.get_weights() for step in found)
     assert all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
-    if name in ("channels", "low_rank", "distil"):  # the others train in tf_keras, which has no say
+    if name in (
+        "channels",
+        "low_rank",
+        "distil",
+        "distil_features",
+    ):  # the others train in tf_keras, which has no say
         assert len(found[1].facts["training"]["thawed"]) >= 2
         assert "thawed" not in found[0].facts["training"]
     # what was given stays as it was

@@ -2,7 +2,7 @@ import random
 import threading
 
 from toolkit import models
-from toolkit.seeding import seeded
+from toolkit.seeding import in_one_order, seeded
 
 
 def test_other_threads_that_draw_do_not_change_what_a_seed_gives(wine):
@@ -38,3 +38,24 @@ def test_a_block_gives_back_what_it_took():
     assert random.randint is before
     with seeded(1):
         assert [random.randint(1, 10**9) for _ in range(2)] == [first, second]
+
+
+def test_the_first_in_sets_the_order_and_the_last_out_ends_it():
+    """Two threads whose blocks overlap leave the process as it was."""
+    from threadpoolctl import ThreadpoolController
+
+    def threads():
+        found = ThreadpoolController().info()
+        return [one["num_threads"] for one in found if one["user_api"] == "blas"]
+
+    before = threads()
+    one, two = in_one_order(), in_one_order()
+    with ThreadpoolController().limit(limits=2, user_api="blas"):
+        one.__enter__()
+        two.__enter__()
+        assert set(threads()) == {1}
+        one.__exit__(None, None, None)
+        assert set(threads()) == {1}
+        two.__exit__(None, None, None)
+        assert set(threads()) == {2}
+    assert threads() == before

@@ -114,6 +114,37 @@ def test_the_next_training_on_the_same_rows_finds_them_and_no_other_does():
     assert left() is None
 
 
+def test_pictures_in_their_files_are_not_read_twice():
+    class InFiles:
+        shape = PICTURES.shape
+        read = 0
+
+        def digests(self):
+            return ()
+
+        def __len__(self):
+            return N
+
+        def __getitem__(self, rows):
+            InFiles.read += len(rows)
+            return PICTURES[rows]
+
+    for x in (InFiles(), Together(InFiles(), PICTURES[:5])):
+        shown = Showings(x, Augmentation(shift=1), 2, seed=3)
+        for pictures, answers in epochs(shown, Counting(), 2):
+            assert np.array_equal(answers, Counting()(pictures))
+    assert InFiles.read == 0
+
+
+def test_a_teacher_that_cannot_be_looked_up_teaches_all_the_same():
+    @dataclasses.dataclass
+    class Changing(Counting):
+        weight: float = 1.0
+
+    one, two = (showings(Changing(), PICTURES, Augmentation(), 2, 0) for _ in range(2))
+    assert one is not two
+
+
 def test_passes_on_the_same_rows_have_one_teacher(tabular, wine):
     fit = dataclasses.replace(wine.fit, base=predictor(tabular))
     one, facts = teacher_of("base+tabular", tabular, fit, epochs=1)

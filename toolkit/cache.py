@@ -182,7 +182,7 @@ def _rows(x: Any) -> Any:
 def pass_key(step: Any) -> str:
     """What a pass does: its code, its settings, and the content of the files these name."""
     words = [v for v in vars(step).values() if isinstance(v, str) and len(v) < 255]
-    files = [sha256(file) for word in words for file in _files(word)]
+    files = [sha256(file) for word in words for file in files_of(word)]
     return digest(type(step).__module__, type(step).__call__, step, files)
 
 
@@ -196,7 +196,7 @@ def _beside(path: Path) -> tuple[str, ...]:
         return ()
 
 
-def _files(word: str) -> Iterator[Path]:
+def files_of(word: str) -> Iterator[Path]:
     """The files a setting names: FILE, A+B, FILE.py:function, or all of a SavedModel folder."""
     for part in dict.fromkeys((word, *word.split("+"), word.rpartition(":")[0])):
         path = Path(part)

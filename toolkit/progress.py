@@ -20,6 +20,9 @@ from contextvars import ContextVar
 
 Listener = Callable[[str, int, int], None]
 
+HEARD = "raised by who listens to the progress of the work"
+"""The note on an error of a listener, which stops the work: it may be how somebody cancels."""
+
 _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 _places: ContextVar[tuple[str, ...]] = ContextVar("places", default=())
 
@@ -28,7 +31,11 @@ def tell(task: str, done: int, total: int) -> None:
     """Tell the listener that `done` of `total` steps of `task` are finished."""
     listener = _listener.get()
     if listener is not None:
-        listener(" / ".join((*_places.get(), task)), done, total)
+        try:
+            listener(" / ".join((*_places.get(), task)), done, total)
+        except Exception as error:
+            error.add_note(HEARD)
+            raise
 
 
 @contextmanager

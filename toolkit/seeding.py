@@ -6,7 +6,7 @@ import functools
 import random
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 _shared_randint = random.randint
 _lock = threading.Lock()
 _blocks = 0
+_ordered, _limits = 0, ExitStack()
 
 
 class _Own(threading.local):
@@ -61,9 +62,22 @@ def _blas() -> Any:
 
 @contextmanager
 def in_one_order() -> Iterator[None]:
-    """Let BLAS add in one order inside: on more threads sums differ in their last bits."""
-    with _blas().limit(limits=1, user_api="blas"):
+    """Let BLAS add in one order inside: on more threads sums differ in their last bits.
+
+    The limit is one for the process: the first block that is entered sets it, the last ends it.
+    """
+    global _ordered  # noqa: PLW0603
+    with _lock:
+        _ordered += 1
+        if _ordered == 1:
+            _limits.enter_context(_blas().limit(limits=1, user_api="blas"))
+    try:
         yield
+    finally:
+        with _lock:
+            _ordered -= 1
+            if not _ordered:
+                _limits.close()
 
 
 @contextmanager

@@ -100,7 +100,8 @@ class Model:
 
     def __call__(self, x: Any) -> Any:
         """Probabilities of rows that are ready, f32 (n, *shape of the model)."""
-        found = [self._ask(x[i : i + _AT_ONCE]) for i in range(0, len(x), _AT_ONCE)]
+        step = max(int(self.spec.get("rows_at_once", _AT_ONCE)), 1)
+        found = [self._ask(x[i : i + step]) for i in range(0, len(x), step)]
         return np.concatenate(found) if found else np.zeros((0, len(self.labels)), np.float32)
 
     def _ask(self, x: Any) -> Any:

@@ -14,6 +14,7 @@ from toolkit.data.words import fitted, reworded
 from toolkit.errors import DataError
 from toolkit.glossary import Data, Fit, Floats, Ints, Kind, Splits
 
+_APART = 20
 MOST_CLASSES = 10_000
 """More distinct labels than this is a regression target or an identifier."""
 
@@ -250,6 +251,10 @@ def _flat(y: NDArray[Any]) -> NDArray[Any]:
     return y.reshape(-1)
 
 
+def _seen(y: NDArray[Any] | None) -> list[Any]:
+    return [] if y is None else np.unique(_flat(y)).tolist()
+
+
 def _classes(raw: Raw) -> tuple[NDArray[Any], tuple[str, ...]]:
     labels = _flat(raw.y)
     if len(labels) == 0:
@@ -265,11 +270,12 @@ def _classes(raw: Raw) -> tuple[NDArray[Any], tuple[str, ...]]:
             )
         labels = labels.astype(np.int64)
     known = np.unique(labels)
-    if np.ndim(raw.y) == 2 and np.shape(raw.y)[1] > 1:
-        return labels, tuple(map(str, range(np.shape(raw.y)[1])))  # a class may have no row
+    if np.ndim(raw.y) == 2 and np.shape(raw.y)[1] > 1 and len(known) > 1:
+        known = np.arange(np.shape(raw.y)[1])  # a class may have no row
     if labels.dtype.kind in "iu" and known[0] == 0 and known[-1] < MOST_CLASSES:
-        # two labels far apart, as 0 and 255, are two classes and not 256 of which most are missing
-        apart = len(known) == 2 and known[-1] > 2
+        every = {*known.tolist(), *(v for y in (raw.y_test, raw.y_validation) for v in _seen(y))}
+        # 0 and 255 are two classes, and not 256 of which most are missing
+        apart = len(every) == 2 and known[-1] >= _APART
         known = known if apart else np.arange(int(known[-1]) + 1)
     if not 2 <= len(known) <= MOST_CLASSES:
         raise DataError(

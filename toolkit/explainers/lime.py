@@ -15,7 +15,6 @@ from toolkit.explainers.players import Players
 from toolkit.explainers.surrogate import fit, pseudo, stability, sums
 from toolkit.explainers.tables import Row
 from toolkit.glossary import Doubles, Facts, Floats, Predictor
-from toolkit.seeding import in_one_order
 from toolkit.shapes import in_shape
 
 TABLE, OTHER = 32_768, 4096
@@ -81,12 +80,6 @@ class Lime(Explainer):
 
         Rows of one table share their samples, for which the model is asked once.
         """
-        with in_one_order():
-            return self._estimates(predict, players, targets, seed)
-
-    def _estimates(
-        self, predict: Predictor, players: Sequence[Players], targets: Sequence[int], seed: int
-    ) -> list[Estimate]:
         tables = {id(one.table): one.table for one in players if one.columns}
         table = next(iter(tables.values()), None)
         if table is None or len(tables) > 1 or not all(one.columns for one in players):

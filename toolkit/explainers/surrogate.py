@@ -8,6 +8,7 @@ from itertools import combinations, islice
 import numpy as np
 
 from toolkit.glossary import Doubles
+from toolkit.seeding import in_one_order
 
 PENALTY = 1e-3
 """Ridge penalty; lime's own of 1 shrinks weights by a share that depends on the samples."""
@@ -27,6 +28,7 @@ class Surrogate:
     r2: Doubles
 
 
+@in_one_order()
 def sums(z: Doubles, y: Doubles, w: Doubles) -> Doubles:
     """Weighted sums of squares and products of (1, z, y): f64 (p + 2, p + 2).
 
@@ -36,6 +38,7 @@ def sums(z: Doubles, y: Doubles, w: Doubles) -> Doubles:
     return np.asarray(every.T @ (every * w[:, None]), np.float64)
 
 
+@in_one_order()
 def fit(total: Doubles, penalty: float = PENALTY) -> Surrogate:
     """Ridge regression with a free intercept, from `sums`, a stack of them or several added.
 
@@ -57,6 +60,7 @@ def fit(total: Doubles, penalty: float = PENALTY) -> Surrogate:
     return Surrogate(weights, mean[..., -1] - (weights * mean[..., :-1]).sum(axis=-1), r2)
 
 
+@in_one_order()
 def pseudo(groups: Doubles) -> tuple[Doubles, Doubles]:
     """Weights f64 (r, p) and intercepts f64 (r,), one a group, whose means are the fit of all.
 
@@ -73,6 +77,7 @@ def pseudo(groups: Doubles) -> tuple[Doubles, Doubles]:
     )
 
 
+@in_one_order()
 def stability(groups: Doubles, scale: Doubles, top: int) -> float:
     """How alike the foremost players of two halves of the samples are: mean Jaccard index, 0..1.
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from toolkit.checkpoints import deciding
 from toolkit.errors import RecipeError, ToolkitError
 from toolkit.glossary import Facts, Fit, Stage, Step
-from toolkit.progress import under
+from toolkit.progress import HEARD, under
 from toolkit.sparsity import told
 
 
@@ -62,9 +62,11 @@ def apply(step: Pass, model: Any, fit: Fit, seed: int = 0) -> Step:
 def _done(step: Pass, model: Any, fit: Fit, seed: int) -> Step:
     try:
         return step(model, fit, seed)
-    except (ToolkitError, MemoryError):
-        raise
+    except (ToolkitError, MemoryError, OSError):
+        raise  # a full disk fails every recipe
     except Exception as error:  # of the libraries: what one cannot change, another recipe can
+        if HEARD in getattr(error, "__notes__", ()):
+            raise
         told = " ".join(str(error).split())[:160]
         raise RecipeError(
             f"{step.name} fails on this model ({type(error).__name__}: {told})",

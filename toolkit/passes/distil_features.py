@@ -20,7 +20,7 @@ from toolkit.passes.distil import (
     told_of,
 )
 from toolkit.passes.hints import ROWS, hint_of
-from toolkit.passes.tuning import tune
+from toolkit.passes.tuning import thawed, tune
 from toolkit.predict import KerasPredictor
 
 
@@ -64,6 +64,7 @@ class DistilFeatures(Pass):
         )
         spec = student_named(self.student, name, model, fit)
         student, facts = students.student_of(spec, model, fit, seed)
+        student, frozen = thawed(student)
         hint = hint_of(teacher, student, fit.train.spread(ROWS).x[:], self.features, seed)
         ask = KerasPredictor(teacher, name)
         trained, history = tune(
@@ -76,6 +77,7 @@ class DistilFeatures(Pass):
             subject="student",
             seed=seed,
             hint=hint,
+            frozen=frozen,
         )
         facts = {**about, **facts, **hint.facts}
         facts |= judged(KerasPredictor(trained, "student"), ask, fit, "student")

@@ -26,7 +26,8 @@ WAYS, SHOWN = 8, 400_000
 than that, since a small set learns from every further one and a teacher answers them soon."""
 
 MOST = 2**28
-"""Bytes of answers that are kept; beyond it every epoch has ways of its own."""
+"""Bytes of answers that are kept; beyond it, and of pictures that stay in their files and would
+have to be read twice, every epoch has ways of its own."""
 
 _CHUNK = 256
 
@@ -38,7 +39,8 @@ class Showings:
         """x: (n, ...). Nothing is asked yet."""
         self._x, self._change, self._seed = x, change, seed
         ways = 1 if change == Augmentation() else max(WAYS, math.ceil(SHOWN / max(len(x), 1)))
-        self._ways = ways if 4 * ways * len(x) * classes <= MOST else 0
+        kept = 4 * ways * len(x) * classes <= MOST and not _in_files(x)
+        self._ways = ways if kept else 0
         self._answers: dict[int, Floats] = {}
         self._drawn: tuple[int, Ints] = (-1, np.zeros((0, 3), np.int64))
 
@@ -73,8 +75,15 @@ def showings(teacher: Teacher, x: Any, change: Augmentation, classes: int, seed:
     """The showings of rows to a teacher: those of an earlier training on the same, or new ones."""
     arrays = (getattr(x, "first", x), getattr(x, "second", None))
     key = (change, classes, seed, *map(id, arrays))
+    fresh = Showings(x, change, classes, seed)
+    try:
+        known = _known.setdefault(teacher, {})
+    except TypeError:
+        return fresh  # a teacher that cannot be looked up, as a dataclass that may change
     # held with the showings, so that no other array gets their ids
-    _, found = _known.setdefault(teacher, {}).setdefault(
-        key, (arrays, Showings(x, change, classes, seed))
-    )
-    return found
+    return known.setdefault(key, (arrays, fresh))[1]
+
+
+def _in_files(x: Any) -> bool:
+    parts = (getattr(x, "first", x), getattr(x, "second", None))
+    return any(hasattr(part, "digests") for part in parts)

@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from toolkit.cache import files_of
 from toolkit.errors import RecipeError, near
 from toolkit.files import sha256
 from toolkit.glossary import Facts, Fit, Floats
@@ -50,7 +51,7 @@ def teacher_of(
     parts = spec.split("+")
     if "base" in parts and fit.base is None:
         return _together(spec, model, fit, epochs, seed)
-    files = [sha256(Path(part)) for part in parts if Path(part).is_file()]
+    files = [sha256(path) for path in files_of(spec)]
     known = _known.setdefault(fit, {})
     key = (spec, epochs, seed, *files)
     if key not in known:

@@ -34,6 +34,7 @@ def tune(
     callbacks: Sequence[Any] = (),
     hint: Hint | None = None,
     hide: Hiding | None = None,
+    frozen: Sequence[str] = (),
 ) -> tuple[Any, History]:
     """Train a copy of `model` on labels and on a teacher's softened answers (Hinton et al. 2015).
 
@@ -43,7 +44,8 @@ def tune(
     are learnt from the teacher alone.
     library: tf_keras for a model of it, which is then trained in place, with more callbacks.
     hint: what the student learns from inside the teacher besides; the history then has the series
-    "features". hide: what is hidden in some rows, which the teacher alone then answers.
+    "features". hide: what is hidden in some rows, which the teacher alone then answers. frozen:
+    layers of the model that were thawed before.
     """
     classes, head = len(fit.train.classes), head_of(model)
     shape = tuple(model.inputs[0].shape[1:])
@@ -77,12 +79,8 @@ def tune(
             hard = np.where(hidden[:, None], np.float32(0), hard)
         return in_shape(x, shape), taught(x, hard)
 
-    frozen = [] if library else frozen_in(model)
-    if frozen:
-        # what a pass changed is to be repaired, whatever was frozen when the model was made
-        model = copied(model)
-        for layer in model._flatten_layers():
-            layer.trainable = True
+    if library is None and hint is None:
+        model, frozen = thawed(model)
     units = model.outputs[0].shape[-1]
     loss = loss_of(classes, head, temperature, weight if teacher else 0.0)
     metrics = [accuracy_of(classes, head)]
@@ -112,16 +110,24 @@ def tune(
         "mirror": change.mirror,
         "shift": change.shift,
         "taught": teacher is not None,
-        **({"thawed": frozen} if frozen else {}),
+        **({"thawed": list(frozen)} if frozen else {}),
         "unlabelled_rows": len(rows) - len(fit.train),
     }
     return trained, replace(history, facts={**history.facts, **facts})
 
 
-def frozen_in(model: Any) -> list[str]:
-    """The layers with weights that somebody asked to leave as they are."""
+def thawed(model: Any) -> tuple[Any, list[str]]:
+    """The model with all layers to be trained, a copy where some were frozen, and which they were.
+
+    What a pass changed is to be repaired, whatever was frozen when the model was made.
+    """
     layers = model._flatten_layers(include_self=False)
-    return [layer.name for layer in layers if layer.weights and not layer.trainable]
+    frozen = [layer.name for layer in layers if layer.weights and not layer.trainable]
+    if frozen:
+        model = copied(model)
+        for layer in model._flatten_layers():
+            layer.trainable = True
+    return model, frozen
 
 
 def usual_settings(epochs: int, rows: int, *, many: int, few: int, rate: float) -> Settings:
