@@ -3,6 +3,7 @@
     n rows    k classes    p players    ... the shape of one row, e.g. (28, 28, 1) or (12,)
 
 Values flow one way: Data -> Step -> Artifact -> Predictor -> Measurement, Attribution -> Run.
+One file, however long: a type is looked up in one place.
 All types are frozen; what is made from them is new.
 """
 

@@ -12,7 +12,7 @@ import numpy as np
 from toolkit.errors import MatchError, ModelError
 from toolkit.glossary import Data, Doubles, Floats, Predictor
 from toolkit.models.graph import copied
-from toolkit.models.heads import Head, probabilities, summing, trials
+from toolkit.models.heads import Head, head_of_graph, probabilities, summing, trials
 from toolkit.shapes import in_shape, matching
 
 _VALUES = 2**20
@@ -53,7 +53,7 @@ class OnnxPredictor:
         dynamic = any(n.op_type.startswith("DynamicQuantize") for n in graph.node)
         self.step = self._fixed or (1 if dynamic else None)
         """How many rows are asked in a call; None for any number."""
-        self._head, self._before = _head_of_graph(graph, self._output)
+        self._head, self._before = head_of_graph(graph, self._output)
         self._inner: Any = None
         try:
             trial = self._run(np.zeros((1, *(d or 1 for d in self.shape)), np.float32))
@@ -339,42 +339,10 @@ def _batched(
     return np.concatenate([ask(x[i : i + step]) for i in range(0, len(x), step)])
 
 
-_SEEN_THROUGH = ("QuantizeLinear", "DequantizeLinear", "Identity", "Reshape", "Cast", "Squeeze")
-
-
 def _graph(model: Path | bytes) -> Any:
     import onnx
 
     return (onnx.load_from_string(model) if isinstance(model, bytes) else onnx.load(model)).graph
-
-
-def _head_of_graph(graph: Any, output: str) -> tuple[Head, str | None]:
-    """What makes the output, looked up through what only changes its form, and its logits' name.
-
-    A concatenation of p and 1 - p, as our export of a sigmoid makes it, counts as softmax.
-    """
-    makers = {name: node for node in graph.node for name in node.output}
-
-    def maker(name: str) -> Any:
-        node = makers.get(name)
-        while node is not None and node.op_type in _SEEN_THROUGH:
-            node = makers.get(node.input[0])
-        return node
-
-    node = maker(output)
-    kind = "" if node is None else node.op_type
-    if kind == "Softmax":
-        return "softmax", node.input[0]
-    if kind == "Concat":
-        parts = [maker(i) for i in node.input]
-        kinds = ["" if part is None else part.op_type for part in parts]
-        if kinds == ["Sub", "Sigmoid"]:
-            return "softmax", parts[-1].input[0]
-        # of what else is joined the answers are asked whether they are probabilities
-        return "sigmoid" if set(kinds) == {"Sigmoid"} else "logits", output
-    if kind == "Sigmoid":
-        return "sigmoid", node.input[0]
-    return ("sigmoid", None) if kind == "QLinearSigmoid" else ("logits", output)
 
 
 def _with_output(model: Path | bytes, name: str) -> Any:

@@ -57,6 +57,35 @@ def linear(model: Any) -> bool:
     return ends and _last_activation(model) in ("linear", "none")
 
 
+def head_of_graph(graph: Any, output: str) -> tuple[Head, str | None]:
+    """What makes the output, looked up through what only changes its form, and its logits' name.
+
+    A concatenation of p and 1 - p, as our export of a sigmoid makes it, counts as softmax.
+    """
+    makers = {name: node for node in graph.node for name in node.output}
+
+    def maker(name: str) -> Any:
+        node = makers.get(name)
+        while node is not None and node.op_type in _SEEN_THROUGH:
+            node = makers.get(node.input[0])
+        return node
+
+    node = maker(output)
+    kind = "" if node is None else node.op_type
+    if kind == "Softmax":
+        return "softmax", node.input[0]
+    if kind == "Concat":
+        parts = [maker(i) for i in node.input]
+        kinds = ["" if part is None else part.op_type for part in parts]
+        if kinds == ["Sub", "Sigmoid"]:
+            return "softmax", parts[-1].input[0]
+        # of what else is joined the answers are asked whether they are probabilities
+        return "sigmoid" if set(kinds) == {"Sigmoid"} else "logits", output
+    if kind == "Sigmoid":
+        return "sigmoid", node.input[0]
+    return ("sigmoid", None) if kind == "QLinearSigmoid" else ("logits", output)
+
+
 def probabilities(outputs: Floats, head: Head) -> Floats:
     """Raw outputs (n, k), or (n, 1) for a sigmoid -> f32 (n, k) rows that sum to 1.
 
@@ -139,6 +168,7 @@ def _activation_of(tensor: Any) -> str:
     return name
 
 
+_SEEN_THROUGH = ("QuantizeLinear", "DequantizeLinear", "Identity", "Reshape", "Cast", "Squeeze")
 _KNOWN = ("linear", "sigmoid", "softmax")
 _SAME = ("Dropout", "Flatten", "Identity", "Reshape")
 _MEANS = ("Average", "GlobalAveragePooling1D", "GlobalAveragePooling2D")
