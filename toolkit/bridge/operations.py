@@ -53,12 +53,16 @@ def call(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any], name: st
         pooled = "GlobalAveragePooling2D" if kind == "Mean" else "GlobalMaxPooling2D"
         pool = getattr(tf_keras.layers, pooled)
         return pool(keepdims=operation.keepdims, name=name)(args[0])
+    if kind == "Reshape":
+        return tf_keras.layers.Reshape(tuple(operation.newshape)[1:], name=name)(both[0])
+    if kind == "Transpose":
+        return tf_keras.layers.Permute(tuple(operation.axes)[1:], name=name)(both[0])
     if kind in _FUNCTIONS:
-        found = _FUNCTIONS[kind]
-        return found(operation, *both, name) if kind in _LAYERS else found(operation, *both)
+        return _FUNCTIONS[kind](operation, *both)
+    known = {*_MERGING, *_ACTIVATIONS, *_FUNCTIONS, "Concatenate", "Reshape", "Transpose"}
     raise ModelError(
         f"operation {operation.name} (keras.ops {kind}) has no twin in tf_keras",
-        f"layers, and of keras.ops {', '.join(sorted({*_MERGING, *_ACTIVATIONS, *_FUNCTIONS}))}",
+        f"layers, and of keras.ops {', '.join(sorted(known))}",
         "leave out the training-time passes for this model, or write it as a layer",
     )
 
@@ -116,21 +120,6 @@ def _where(_: Any, condition: Any, a: Any, b: Any) -> Any:
     return tf.where(condition, a, b)
 
 
-def _reshape(operation: Any, x: Any, *rest: Any) -> Any:
-    import tf_keras
-
-    return tf_keras.layers.Reshape(tuple(operation.newshape)[1:], name=rest[-1])(x)
-
-
-def _transpose(operation: Any, x: Any, name: str) -> Any:
-    import tf_keras
-
-    return tf_keras.layers.Permute(tuple(operation.axes)[1:], name=name)(x)
-
-
-_LAYERS = ("Reshape", "Transpose")
-"""Those of `_FUNCTIONS` that are layers, and so want a name."""
-
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "Abs": _tf("abs"),
     "Add": _tf("add"),
@@ -146,13 +135,11 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "Minimum": _tf("minimum"),
     "Multiply": _tf("multiply"),
     "OneHot": _one_hot,
-    "Reshape": _reshape,
     "Sqrt": _tf("sqrt"),
     "Square": _tf("square"),
     "Subtract": _tf("subtract"),
     "Sum": _reduced("sum"),
     "Take": _take,
-    "Transpose": _transpose,
     "TrueDivide": _tf("divide"),
     "Where": _where,
 }
