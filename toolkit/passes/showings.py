@@ -73,7 +73,7 @@ _known: WeakKeyDictionary[Teacher, dict[Any, tuple[Any, Showings]]] = WeakKeyDic
 
 def showings(teacher: Teacher, x: Any, change: Augmentation, classes: int, seed: int) -> Showings:
     """The showings of rows to a teacher: those of an earlier training on the same, or new ones."""
-    arrays = (getattr(x, "first", x), getattr(x, "second", None))
+    arrays = _arrays(x)
     key = (change, classes, seed, *map(id, arrays))
     fresh = Showings(x, change, classes, seed)
     try:
@@ -85,5 +85,9 @@ def showings(teacher: Teacher, x: Any, change: Augmentation, classes: int, seed:
 
 
 def _in_files(x: Any) -> bool:
-    parts = (getattr(x, "first", x), getattr(x, "second", None))
-    return any(hasattr(part, "digests") for part in parts)
+    return any(hasattr(part, "digests") for part in _arrays(x))
+
+
+def _arrays(x: Any) -> tuple[Any, Any]:
+    """What rows consist of: labelled ones, and unlabelled ones where there are any."""
+    return getattr(x, "first", x), getattr(x, "second", None)
