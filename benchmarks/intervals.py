@@ -14,7 +14,8 @@ import time
 import numpy as np
 
 from toolkit import metrics
-from toolkit.fidelity.measures import mean, resamples
+from toolkit.fidelity.measures import mean
+from toolkit.means import resamples
 
 SHAPES = {
     "exponential": (lambda rng, n: 1 - rng.exponential(0.1, n), 0.9),

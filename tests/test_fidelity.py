@@ -9,9 +9,10 @@ from scipy import stats
 
 from toolkit.errors import MatchError
 from toolkit.fidelity import compare, reasons
-from toolkit.fidelity.measures import FIGURES, LEAST, mean, resamples
+from toolkit.fidelity.measures import FIGURES, mean
 from toolkit.fidelity.scale import ceiling, place, random_cosine, scale
 from toolkit.glossary import Attribution
+from toolkit.means import LEAST, resamples
 
 VALUES = arrays(float, 6, elements=st.integers(-20, 20).map(lambda v: v / 20))
 LIKENESS = [name for name in FIGURES if name not in ("moved", "shift")]

@@ -14,8 +14,8 @@ ROOT = Path(toolkit.__file__).parent
 FLOORS = [
     {"errors", "glossary", "progress"},
     {
-        "augmentation", "constants", "devices", "explainers.players", "files", "metrics",
-        "jobs", "models.heads", "onnx_graph", "pareto", "provenance", "report.pictures",
+        "augmentation", "constants", "devices", "explainers.players", "files", "means",
+        "metrics", "jobs", "models.heads", "onnx_graph", "pareto", "provenance", "report.pictures",
         "report.strings", "replicas", "seeding", "shapes", "windows",
     },
     {

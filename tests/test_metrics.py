@@ -82,13 +82,3 @@ def test_calibration_in_parts_is_the_same(monkeypatch):
     whole = metrics.calibration_change(base, other, y)
     monkeypatch.setattr(metrics, "_DRAWN", 7 * 200)
     assert metrics.calibration_change(base, other, y) == whole
-
-
-@pytest.mark.parametrize("n", [3, 6, 12])
-def test_the_interval_of_few_means_holds(n):
-    rows = np.random.default_rng(0).normal(size=(n, 4000))
-    held = np.mean(np.abs(rows.mean(axis=0)) <= metrics.mean_error(rows))
-    assert held == pytest.approx(0.95, abs=4 * (0.05 * 0.95 / 4000) ** 0.5)
-    # a row that is not there counts for nothing
-    gaps = np.concatenate([rows, np.full((2, 4000), np.nan)])
-    assert np.array_equal(metrics.mean_error(gaps), metrics.mean_error(rows))

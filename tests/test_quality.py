@@ -70,6 +70,9 @@ def test_complexity_by_hand():
     share = np.array([0.5, 0.25, 0.25])
     assert complexity(share) == pytest.approx(0.5 * math.log(2) + 0.5 * math.log(4))
     assert complexity(np.zeros(3)) == 0
+    # rounding of float32 is no reason
+    assert complexity(np.array([1e-9, -1e-17, 0.4])) == 0
+    assert complexity(np.full(6, 1e-16)) == 0
 
 
 def test_agreement_by_hand():
@@ -79,18 +82,25 @@ def test_agreement_by_hand():
         {"feature": 2 / 3, "rank": 1 / 3, "sign": 1 / 3}
     )
     assert agreement(one, one, k=9) == {"feature": 1, "rank": 1, "sign": 1}
+    # what moved nothing is named by nobody, and rounding moves nothing
+    alone, elsewhere, nothing = np.eye(10)[0], np.eye(10)[9], np.zeros(10)
+    none, whole = (dict.fromkeys(("feature", "rank", "sign"), n) for n in (0, 1))
+    assert agreement(alone, elsewhere) == agreement(nothing, alone) == none
+    assert agreement(alone, alone + 1e-9) == agreement(nothing, nothing) == whole
     found = agreements([attributed(one), attributed(other, "lime")])
     assert [m.name for m in found] == [
         f"method_agreement {figure} shapley~lime" for figure in ("feature", "rank", "sign")
     ]
-    assert found[0].value == 1  # of four players all are among the foremost five
+    assert found[0].value == 3 / 4  # of four players, one of which moved one of the two alone
 
 
 def test_max_sensitivity_by_hand():
     """The farthest of three is (0, 5), at a distance of 5 from (3, 4) ... of a length of 5."""
     near = np.array([[3.0, 4.0], [3.0, 5.0], [0.0, 8.0]])
     assert max_sensitivity(np.array([3.0, 4.0]), near) == pytest.approx(5 / 5)
-    assert max_sensitivity(np.zeros(2), near) == pytest.approx(8.0)
+    # of nothing no share can be told, and nothing beside nothing has not moved
+    assert max_sensitivity(np.zeros(2), near) is None
+    assert max_sensitivity(np.full(2, 1e-17), 1e-16 * near) == 0
 
 
 def test_the_sensitivity_of_a_linear_model(players):
@@ -121,7 +131,13 @@ def test_rows_nearby_keep_categories_and_pictures_their_range():
     x = np.float32([[0, 1.0], [1, 3.0], [2, 8.0]])
     table = Data(x, np.arange(3) % 2, ("n", "y"), ("a", "b"), categories={0: ("u", "v", "w")})
     rng = np.random.default_rng(0)
+    names = ("a=u", "a=v", "a=w", "b")
+    spread_out = Data(np.eye(3, 4, dtype=np.float32), table.y, ("n", "y"), names)
+    spread_out.x[:, 3] = [1, 3, 8]
     for _ in range(20):
+        moved = around(features(spread_out.x[1], spread_out), rng)
+        assert moved[:3].tolist() == [0, 1, 0]
+        assert moved[3] != 3
         moved = around(features(x[1], table), rng)
         assert moved[0] == 1
         assert 0 < abs(moved[1] - 3) <= RADIUS * x[:, 1].std() * 1.001
@@ -147,6 +163,17 @@ def test_likeness_is_spearmans_correlation_of_sizes():
         theirs = spearmanr(np.abs(a), np.abs(b)).statistic
         assert likeness(a, b) == pytest.approx(theirs, abs=1e-9)
     assert likeness(np.zeros(4), rng.normal(size=4)) == 0
+
+
+def test_players_that_move_neither_model_make_no_likeness():
+    """Two models without a thing in common, of 16 columns of which 10 never change."""
+    rng = np.random.default_rng(0)
+    still, pairs = np.zeros(10), rng.normal(size=(200, 2, 6))
+    alike = [likeness(np.append(a, still), np.append(b, still)) for a, b in pairs]
+    # the standard error of a rank correlation of six is 1 / sqrt(5)
+    assert abs(np.mean(alike)) < 4 * (1 / 5) ** 0.5 / 200**0.5
+    assert likeness(np.array([0.3]), np.array([0.2])) is None
+    assert likeness(np.zeros(5), np.full(5, 1e-16)) is None
 
 
 def test_shuffled_weights_change_the_reasons(players):

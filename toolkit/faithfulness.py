@@ -9,7 +9,7 @@ import numpy as np
 from toolkit.explainers.hidings import hidings
 from toolkit.explainers.players import Players
 from toolkit.glossary import Attribution, Doubles, Measurement, Predictor
-from toolkit.metrics import averaged
+from toolkit.means import averaged
 from toolkit.progress import tell
 
 RANDOM_ORDERS = 10
@@ -85,4 +85,7 @@ def faithfulness(
                     gain = chance - own if leave else own - chance
                     areas.setdefault(f"gain_{way} {a.method}{suffix}", []).append(gain)
         tell("faithfulness", done + 1, len(rows))
-    return tuple(averaged(predict.name, name, values) for name, values in areas.items())
+    return tuple(
+        averaged(predict.name, name, values, least=-1 if name.startswith("gain_") else 0, most=1)
+        for name, values in areas.items()
+    )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.glossary import Doubles, Floats, Ints, Measurement
+from toolkit.glossary import Floats, Ints
 
 Z = 1.959963984540054
 """The normal quantile of a two-sided 95 % interval."""
@@ -191,30 +190,3 @@ def confusion(p: Floats, y: Ints) -> Ints:
     """Counts i64 (k, k): rows the true class, columns the predicted one."""
     k = p.shape[1]
     return np.bincount(y * k + p.argmax(axis=1), minlength=k * k).reshape(k, k).astype(np.int64)
-
-
-def averaged(subject: str, name: str, values: Sequence[float]) -> Measurement:
-    """The mean over rows as a measurement, with Student's 95 % interval where there are two rows.
-
-    >>> found = averaged("base", "complexity lime", [1.0, 2.0, 3.0])
-    >>> found.value, round(found.low, 3), round(found.high, 3)
-    (2.0, -0.484, 4.484)
-    """
-    mean, n = float(np.mean(values)), len(values)
-    if n < 2:
-        return Measurement(subject, name, mean, "", n)
-    half = float(mean_error(np.asarray(values, np.float64)))
-    return Measurement(subject, name, mean, "", n, mean - half, mean + half)
-
-
-def mean_error(values: Doubles, share: float = 0.95) -> Doubles:
-    """Half of Student's interval of the means of columns f64 (n, ...), of which NaN are not there.
-
-    >>> mean_error(np.array([1.0, 2.0, 3.0])).round(3).item()
-    2.484
-    """
-    from scipy.special import stdtrit
-
-    n = np.sum(~np.isnan(values), axis=0)
-    quantile = stdtrit(n - 1, (1 + share) / 2)
-    return np.asarray(quantile * np.nanstd(values, axis=0, ddof=1) / np.sqrt(n), np.float64)

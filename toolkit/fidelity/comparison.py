@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from toolkit.explainers.players import Players
 from toolkit.fidelity.drift import drifted, drifts
 from toolkit.fidelity.gained import gained
-from toolkit.fidelity.measures import LEAST, reasons
+from toolkit.fidelity.measures import reasons
 from toolkit.fidelity.scale import place
 from toolkit.fidelity.transfer import transfer
 from toolkit.glossary import Attribution, Data, Drift, Finding, Measurement, Predictor
+from toolkit.means import LEAST
 
 WORST = 10
 """Drifted rows that are shown side by side."""

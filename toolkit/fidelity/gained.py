@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from toolkit import metrics
 from toolkit.explainers.players import Players
-from toolkit.fidelity.measures import LEAST, paired
+from toolkit.fidelity.measures import paired
 from toolkit.glossary import Attribution, Doubles, Finding, Measurement
+from toolkit.means import LEAST, mean_error
 
 LEANING = 0.05
 """A rise of a player's share of all reasons that is worth a word, if it is beyond chance."""
@@ -39,7 +39,7 @@ def gained(
             np.stack([_shares(pair[which].values) for pair in pairs]) for which in (0, 1)
         )
         n, rise = len(ours), theirs - ours
-        half = metrics.mean_error(rise, 1 - 0.05 / rise.shape[1])
+        half = mean_error(rise, 1 - 0.05 / rise.shape[1])
         mean = rise.mean(axis=0)
         who = int(np.argmax(mean - half))
         low, high = float(mean[who] - half[who]), float(mean[who] + half[who])

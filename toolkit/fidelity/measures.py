@@ -8,14 +8,11 @@ import numpy as np
 
 from toolkit.errors import MatchError
 from toolkit.glossary import Attribution, Doubles, Measurement
+from toolkit.means import LEAST, averaged
 
 FIGURES = ("cosine", "spearman", "top3", "rank3", "signed_top3", "sign", "moved", "shift")
 
-LEAST = 5
-"""Rows below which no interval is given, and nothing is said of a class or slice."""
-
 _TOP = 3
-_BOOTSTRAPS, _STEADY = 2000, 0.2
 _NOTHING = 1e-12
 _TOLD = 1e-6
 """The length of attributions in probability below which float32 tells nothing."""
@@ -124,35 +121,10 @@ def mean(
 
     least: the smallest value there can be; the largest is 1.
     """
-    value, n = float(values.mean()), len(values)
+    n = len(values)
     if n < LEAST:
-        return Measurement(subject, name, value, "", n)
-    drawn = values[resamples(n, seed)]
-    means, errors = drawn.mean(axis=1), drawn.std(axis=1, ddof=1) / n**0.5
-    low, high = studentised(value, float(values.std(ddof=1)) / n**0.5, means, errors)
-    return Measurement(subject, name, value, "", n, max(low, least), min(high, 1.0))
-
-
-def studentised(
-    value: float, error: float, values: Doubles, errors: Doubles
-) -> tuple[float, float]:
-    """The 95 % interval by bootstrap-t (Efron 1981): how far off resamples are, in their errors.
-
-    values, errors: f64 (b,), of resamples. Likenesses crowd below 1 with a tail to the left, where
-    percentiles of few rows hold too seldom (benchmarks/intervals.py).
-    """
-    if error == 0:
-        return value, value
-    # a resample of equal rows has no error of its own
-    t = (values - value) / np.maximum(errors, _STEADY * error)
-    low, high = np.quantile(t, (0.025, 0.975))
-    # rounding must not push the value out of its own interval
-    return min(value - float(high) * error, value), max(value - float(low) * error, value)
-
-
-def resamples(n: int, seed: int) -> np.ndarray:
-    """Rows drawn again with replacement: i64 (2000, n), the same for the same seed."""
-    return np.random.default_rng(seed).integers(0, n, (_BOOTSTRAPS, n))
+        return Measurement(subject, name, float(values.mean()), "", n)
+    return averaged(subject, name, values, least=least, most=1.0, seed=seed)
 
 
 def _told(a: Doubles) -> Doubles:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from toolkit.fidelity.measures import LEAST, compare, mean, paired, resamples, studentised
+from toolkit.fidelity.measures import compare, mean, paired
 from toolkit.glossary import Attribution, Doubles, Measurement
+from toolkit.means import LEAST, resamples, studentised
 
 _NARROW = 1e-6
 

@@ -8,8 +8,9 @@ import numpy as np
 
 from toolkit.explainers.players import Players
 from toolkit.faithfulness import area, curve
-from toolkit.fidelity.measures import LEAST, paired, resamples
+from toolkit.fidelity.measures import paired
 from toolkit.glossary import Attribution, Doubles, Measurement, Predictor
+from toolkit.means import LEAST, resamples
 from toolkit.progress import tell
 
 

@@ -8,7 +8,8 @@ from itertools import combinations
 import numpy as np
 
 from toolkit.glossary import Attribution, Doubles, Measurement
-from toolkit.metrics import averaged
+from toolkit.means import averaged
+from toolkit.quality.told import told
 
 FOREMOST = 5
 
@@ -17,19 +18,27 @@ def agreement(one: Doubles, other: Doubles, k: int = FOREMOST) -> dict[str, floa
     """Shares of the k largest in size: f64 (p,) twice -> figures from 0 to 1.
 
     feature: named by both. rank: at the same place in both. sign: named by both with the same sign.
-    Of fewer than k players all are compared.
+    A player that moved nothing is named by nobody; of fewer than k all that moved are compared, and
+    two that name nothing agree.
 
     >>> agreement(np.array([0.5, -0.4, 0.1]), np.array([0.5, 0.1, 0.4]), k=2)
     {'feature': 0.5, 'rank': 0.5, 'sign': 0.5}
     """
-    k = min(k, len(one))
-    a, b = (np.argsort(-np.abs(v), kind="stable")[:k] for v in (one, other))
-    both = np.intersect1d(a, b)
+    one, other = told(one), told(other)
+    a, b = (_foremost(v, k) for v in (one, other))
+    most, both = max(len(a), len(b)), sorted({*a} & {*b})
+    if not most:
+        return dict.fromkeys(("feature", "rank", "sign"), 1.0)
     return {
-        "feature": len(both) / k,
-        "rank": float((a == b).mean()),
-        "sign": float((np.sign(one[both]) == np.sign(other[both])).sum() / k),
+        "feature": len(both) / most,
+        "rank": sum(i == j for i, j in zip(a, b, strict=False)) / most,
+        "sign": sum(one[i] * other[i] > 0 for i in both) / most,
     }
+
+
+def _foremost(values: Doubles, k: int) -> list[int]:
+    first = np.argsort(-np.abs(values), kind="stable")[:k]
+    return [int(i) for i in first if values[i]]
 
 
 def agreements(attributions: Sequence[Attribution]) -> tuple[Measurement, ...]:
@@ -46,4 +55,4 @@ def agreements(attributions: Sequence[Attribution]) -> tuple[Measurement, ...]:
             for figure, value in agreement(one.values, other.values).items():
                 name = f"method_agreement {figure} {one.method}~{other.method}"
                 found.setdefault((subject, name), []).append(value)
-    return tuple(averaged(subject, name, values) for (subject, name), values in found.items())
+    return tuple(averaged(s, name, values, least=0, most=1) for (s, name), values in found.items())

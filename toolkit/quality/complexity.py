@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from toolkit.glossary import Attribution, Doubles, Measurement
-from toolkit.metrics import averaged
+from toolkit.means import averaged
+from toolkit.quality.told import told
 
 
 def complexity(values: Doubles) -> float:
@@ -16,7 +17,7 @@ def complexity(values: Doubles) -> float:
     >>> complexity(np.array([0.0, -2.0])), round(complexity(np.array([1.0, -1.0, 1.0])), 4)
     (0.0, 1.0986)
     """
-    size = np.abs(values)
+    size = np.abs(told(values))
     # where nothing moved there is nothing to read
     share = size[size > 0] / size.sum() if size.any() else np.ones(1)
     return float(-(share * np.log(share)).sum()) + 0.0
@@ -27,4 +28,6 @@ def complexities(attributions: Sequence[Attribution]) -> tuple[Measurement, ...]
     found: dict[tuple[str, str], list[float]] = {}
     for a in attributions:
         found.setdefault((a.subject, a.method), []).append(complexity(a.values))
-    return tuple(averaged(s, f"complexity {m}", values) for (s, m), values in found.items())
+    return tuple(
+        averaged(s, f"complexity {m}", values, least=0) for (s, m), values in found.items()
+    )

@@ -8,7 +8,7 @@ import numpy as np
 
 from toolkit.explainers.players import Coalitions, Players
 from toolkit.glossary import Attribution, Doubles, Measurement, Predictor
-from toolkit.metrics import averaged
+from toolkit.means import averaged
 
 DRAWN = 256
 
@@ -49,4 +49,4 @@ def infidelities(
             found.setdefault("infidelity nothing", []).append(infidelity(0 * a.values, sets, drops))
         ours = found.setdefault(f"infidelity {a.method}", [])
         ours.append(infidelity(a.values, *drawn[a.row]))
-    return tuple(averaged(predict.name, name, values) for name, values in found.items())
+    return tuple(averaged(predict.name, name, values, least=0) for name, values in found.items())

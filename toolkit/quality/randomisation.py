@@ -9,21 +9,28 @@ import numpy as np
 from toolkit.errors import RecipeError
 from toolkit.explainers import Explainer, Players
 from toolkit.glossary import Attribution, Doubles, Measurement, Predictor
-from toolkit.metrics import averaged
+from toolkit.means import averaged
 from toolkit.progress import tell
+from toolkit.quality.told import told
 
 
-def likeness(one: Doubles, other: Doubles) -> float:
+def likeness(one: Doubles, other: Doubles) -> float | None:
     """Spearman's rank correlation of the sizes of two attributions, f64 (p,) twice; -1 to 1.
 
-    0 where one of them does not rank its players: it says nothing of the other.
+    Players that move neither model are left out: that they are last in both tells of the input, and
+    not of what was learnt. 0 where one of the two does not rank its players: it says nothing of the
+    other. None where fewer than two players are left, of which nothing can be told.
 
-    >>> likeness(np.array([0.3, -0.2, 0.1]), np.array([3.0, 2.0, -1.0]))
+    >>> likeness(np.array([0.3, -0.2, 0.1, 0.0]), np.array([3.0, 2.0, -1.0, 0.0]))
     1.0
     """
     from scipy.stats import rankdata
 
-    a, b = (rankdata(np.round(np.abs(v), 12)) for v in (one, other))
+    one, other = told(one), told(other)
+    moves = (one != 0) | (other != 0)
+    if moves.sum() < 2:
+        return None
+    a, b = (rankdata(np.round(np.abs(v[moves]), 12)) for v in (one, other))
     a, b = a - a.mean(), b - b.mean()
     size = float(np.sqrt((a @ a) * (b @ b)))
     return round(float(a @ b) / size, 12) if size > 0 else 0.0
@@ -39,9 +46,9 @@ def randomisations(
 ) -> tuple[Measurement, ...]:
     """How like the reasons of the same net with shuffled weights are, "randomisation shapley".
 
-    Means of `likeness` over rows with 95 % intervals: near 0 when the reasons tell what was learnt,
-    near 1 when they tell the input alone. predict: a model that can be `shuffled`. Costs what
-    explaining did. Raises RecipeError for a plain function.
+    Means of `likeness` over rows that have one, with 95 % intervals: near 0 when the reasons tell
+    what was learnt, near 1 when they tell the input alone. predict: a model that can be `shuffled`.
+    Costs what explaining did. Raises RecipeError for a plain function.
     """
     shuffle = getattr(predict, "shuffled", None)
     if shuffle is None:
@@ -55,7 +62,10 @@ def randomisations(
     found: dict[str, list[float]] = {}
     for done, a in enumerate(attributions):
         beside = ways[a.method](noise, players[a.row], a.target, row=a.row, seed=a.seed)
-        ours = found.setdefault(f"randomisation {a.method}", [])
-        ours.append(likeness(a.values, beside.values))
+        alike = likeness(a.values, beside.values)
+        if alike is not None:
+            found.setdefault(f"randomisation {a.method}", []).append(alike)
         tell("randomisation", done + 1, len(attributions))
-    return tuple(averaged(predict.name, name, values) for name, values in found.items())
+    return tuple(
+        averaged(predict.name, name, values, least=-1, most=1) for name, values in found.items()
+    )

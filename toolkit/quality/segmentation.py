@@ -9,7 +9,7 @@ import numpy as np
 from toolkit.explainers import Explainer, Players
 from toolkit.explainers.players import recut, regions, squares
 from toolkit.glossary import Attribution, Doubles, Floats, Ints, Measurement, Predictor
-from toolkit.metrics import averaged
+from toolkit.means import averaged
 from toolkit.progress import tell
 
 
@@ -50,6 +50,7 @@ def segmentations(
     """
     ways = {e.method: e for e in explainers}
     found: dict[str, list[float]] = {}
+    dealt: dict[int, list[float]] = {}
     for done, a in enumerate(attributions):
         own = players[a.row]
         if own.segments is None:
@@ -58,12 +59,16 @@ def segmentations(
         other = recut(own, cut)
         again = ways[a.method](predict, other, a.target, row=a.row, seed=a.seed).values
         ours = spread(a.values, own.segments)
-        dealt = np.random.default_rng([a.seed, a.row]).permutation(again)
         found.setdefault(f"segmentation {a.method}", []).append(likeness(ours, spread(again, cut)))
-        chance = found.setdefault("segmentation random", [])
-        chance.append(likeness(ours, spread(dealt, cut)))
+        shuffled = np.random.default_rng([a.seed, a.row]).permutation(again)
+        dealt.setdefault(a.row, []).append(likeness(ours, spread(shuffled, cut)))
         tell("segmentation", done + 1, len(attributions))
-    return tuple(averaged(predict.name, name, values) for name, values in found.items())
+    if dealt:
+        # methods of one row are no further rows
+        found["segmentation random"] = [float(np.mean(several)) for several in dealt.values()]
+    return tuple(
+        averaged(predict.name, name, values, least=-1, most=1) for name, values in found.items()
+    )
 
 
 def _otherwise(x: Floats, segments: Ints, many: int) -> Ints:

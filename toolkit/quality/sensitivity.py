@@ -9,38 +9,47 @@ import numpy as np
 
 from toolkit.explainers import Explainer, Players
 from toolkit.glossary import Attribution, Doubles, Floats, Measurement, Predictor
-from toolkit.metrics import averaged
+from toolkit.means import averaged
 from toolkit.progress import tell
+from toolkit.quality.told import told
 
 NEARBY, RADIUS = 10, 0.02
 """Rows around each row, and how far off they are, of the spread of each value."""
 
 
-def max_sensitivity(own: Doubles, nearby: Doubles) -> float:
+def max_sensitivity(own: Doubles, nearby: Doubles) -> float | None:
     """The largest distance of `nearby` f64 (m, p) from `own` f64 (p,), of the length of `own`.
 
     The paper's figure is not divided by the length; so the reasons of two models can be compared.
+    None where `own` has no length and something nearby has: no share of nothing can be told.
 
     >>> max_sensitivity(np.array([3.0, 4.0]), np.array([[3.0, 4.0], [3.0, 5.0]]))
     0.2
     """
+    own, nearby = told(own), told(nearby)
     size = float(np.linalg.norm(own))
     far = float(np.linalg.norm(nearby - own, axis=1).max())
-    return far / size if size > 0 else far
+    if far == 0:
+        return 0.0
+    return far / size if size > 0 else None
 
 
 def around(players: Players, rng: np.random.Generator) -> Floats:
     """One row near the row of these players, f32 (...).
 
     Each number moves evenly by at most `RADIUS` of its spread: over the table, or between the
-    darkest and brightest of the picture. Categories stay.
+    darkest and brightest of the picture. Categories stay, and columns of two values, as those are
+    into which categories are spread.
     """
     x = players.x
     table = players.table
     if table is None:
-        spread = np.float64(max(x.max() - x.min(), np.ptp(players.background)))
+        spread = np.asarray(max(x.max() - x.min(), np.ptp(players.background)), np.float64)
     else:
-        spread = np.asarray(table.x[:: -(-len(table) // 10_000)], np.float64).std(axis=0)
+        some = np.asarray(table.x[:: -(-len(table) // 10_000)], np.float64)
+        low, high = some.min(axis=0), some.max(axis=0)
+        two = ((some == low) | (some == high)).all(axis=0)
+        spread = np.asarray(np.where(two, 0, some.std(axis=0)))
         spread[list(table.categories)] = 0
     return np.asarray(x + RADIUS * spread * rng.uniform(-1, 1, x.shape), np.float32)
 
@@ -70,7 +79,8 @@ def sensitivities(
         nearby = [
             ways[a.method](predict, m, a.target, row=a.row, seed=a.seed).values for m in moved
         ]
-        ours = found.setdefault(f"max_sensitivity {a.method}", [])
-        ours.append(max_sensitivity(a.values, np.stack(nearby)))
+        far = max_sensitivity(a.values, np.stack(nearby))
+        if far is not None:
+            found.setdefault(f"max_sensitivity {a.method}", []).append(far)
         tell("sensitivity", done + 1, len(attributions))
-    return tuple(averaged(predict.name, name, values) for name, values in found.items())
+    return tuple(averaged(predict.name, name, values, least=0) for name, values in found.items())

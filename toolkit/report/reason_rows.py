@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from toolkit.fidelity import compare
 from toolkit.glossary import Attribution, Decision
-from toolkit.metrics import mean_error
+from toolkit.means import mean_error
 from toolkit.report import cards, charts
 from toolkit.report.quantities import interval, signed, similarity
 from toolkit.report.strings import say

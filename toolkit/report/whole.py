@@ -8,7 +8,7 @@ import numpy as np
 from markupsafe import Markup
 
 from toolkit.glossary import Attribution, Decision, Doubles
-from toolkit.metrics import mean_error
+from toolkit.means import mean_error
 from toolkit.report import cards, charts, pictures
 from toolkit.report.quantities import interval, number, signed
 from toolkit.report.strings import say
