@@ -95,7 +95,9 @@ def test_groups_that_are_given():
     for groups, said in (
         ((("who", ("aje_now",)),), "did you mean age_now"),
         ((("a", ("sex_f",)), ("b", ("sex_f",))), "one group a column"),
-        ((("age_now", ("sex_f",)),), "a column of that name outside it"),
+        ((("age_now", ("sex_f",)),), "and a column of that name"),
+        # what it is worth would stand beside what the column of its name held
+        ((("age_now", ("age_now", "sex_f")),), "and a column of that name"),
     ):
         with pytest.raises(DataError, match=said):
             chosen(data.x[0], data, Choice(groups=groups))

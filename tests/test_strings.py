@@ -33,7 +33,7 @@ def said():
 
 def tables():
     """Texts that are said by way of a table: headings, names of figures."""
-    from toolkit.report import _PAGES, explanation, index, reasons
+    from toolkit.report import _PAGES, explanation, index, naming, reasons, words
 
     yield from (heading for heading, _ in _PAGES.values())
     yield from (title for _, title, _ in index._HEADS)
@@ -42,6 +42,10 @@ def tables():
     yield from explanation._QUALITY.values()
     yield from explanation._AGREED.values()
     yield from explanation.HIDDEN
+    yield from words.HIDDEN.values()
+    yield from naming.NAMELESS.values()
+    # kinds and parts of data
+    yield from ("tabular", "image", "text", "train", "validation", "calibration", "test")
     yield from reasons._LIKENESS.values()
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from toolkit.data import load, reworded, words
 from toolkit.data.splits import Raw, split
+from toolkit.data.words import encoded, pieces
 from toolkit.errors import DataError, ModelError
 from toolkit.glossary import Words
 from toolkit.models import build, open_model, parted
@@ -63,6 +64,32 @@ def test_words_are_those_of_keras(standardize, division, length):
         characters=division == "character",
     )
     assert np.array_equal(words.encoded(texts, ours), layer(texts).numpy())
+
+
+def test_a_text_is_shown_as_the_model_sees_it():
+    """Each piece has the index that the model gets of it, and none where it gets nothing."""
+    vocabulary = ("", "[UNK]", "über", "good", "film", "a", "b")
+
+    def shown(text, **settings):
+        words = Words(vocabulary, settings.pop("length", 9), **settings)
+        found = pieces(text, words, encoded([text], words)[0])
+        assert "".join(one for one, _ in found) == text
+        assert [i for _, i in found if i] == [int(i) for i in encoded([text], words)[0] if i]
+        return {one: i for one, i in found if one.strip()}
+
+    # only ASCII is made small
+    assert shown("ÜBER über Good") == {"ÜBER": 1, "über": 2, "Good": 3}
+    assert shown("film! film", strip=False) == {"film!": 1, "film": 4}
+    assert shown("FILM film", lower=False) == {"FILM": 1, "film": 4}
+    assert shown("... good", unknown=None) == {"...": 0, "good": 3}
+    assert shown("a b good film", length=2) == {"a": 5, "b": 6, "good": 0, "film": 0}
+    assert shown("a b good film", length=2, cut="pre") == {"a": 0, "b": 0, "good": 3, "film": 4}
+    assert shown("ab", characters=True) == {"a": 5, "b": 6}
+    # indices of words that are no words when they are read again
+    parts = Words(("", "[UNK]", "##ing", "go"), 4)
+    told = [one for one in pieces("go ##ing", parts, np.float32([3, 2, 0, 0])) if one[1]]
+    assert told == [("go", 3), ("##ing", 2)]
+    assert not any(i for _, i in pieces("of another", parts, np.float32([3, 0, 0, 0])))
 
 
 def test_both_ends_can_be_filled_and_cut():

@@ -82,10 +82,10 @@ def dearer(
                 "A1",
                 "info",
                 next_.name,
-                "{points:.2g} points more accuracy, as measured on {n:,} rows, "
+                "{points:g} points more accuracy, as measured on {n:,} rows, "
                 "cost {more:,} bytes: {name} beside {chosen}.",
                 "Take it where accuracy counts more than size.",
-                points=points,
+                points=float(f"{points:.2g}"),
                 n=right[next_.name].n,
                 more=more,
                 name=next_.name,
@@ -101,14 +101,14 @@ def dearer(
                 "A2",
                 "info",
                 next_.name,
-                "{fewer:,} bytes less cost {points:.2g} points of accuracy, as measured on {n:,} "
+                "{fewer:,} bytes less cost {points:g} points of accuracy, as measured on {n:,} "
                 "rows: {name} beside {chosen}."
                 if points > 0
                 else "{fewer:,} bytes less cost no accuracy, as measured on {n:,} rows: {name} "
                 "beside {chosen}.",
                 "Take it where size counts more, if it is quick enough.",
                 fewer=fewer,
-                points=points,
+                points=float(f"{points:.2g}"),
                 n=right[next_.name].n,
                 name=next_.name,
                 chosen=chosen.name,

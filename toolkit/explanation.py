@@ -8,11 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from toolkit.data.words import pieces
 from toolkit.errors import DataError
 from toolkit.explainers import Explainer, Players
 from toolkit.explainers.choices import USUAL, Choice, chosen
 from toolkit.explainers.players import fitting
-from toolkit.glossary import Attribution, Data, Decision, Predictor
+from toolkit.glossary import Attribution, Data, Decision, Predictor, Words
 from toolkit.progress import tell
 
 _VALUES = 2**25
@@ -78,9 +79,26 @@ def decisions(
         said = {p.name: p(data.x[row : row + 1])[0] for p in predictors}
         label = int(data.y[row])
         text = None if data.texts is None else str(data.texts[row])
-        one = Decision(row, data.x[row], label, players.names, players.segments, said, text)
-        found.append(one)
+        found.append(
+            Decision(
+                row,
+                data.x[row],
+                label,
+                players.names,
+                players.segments,
+                said,
+                text,
+                () if text is None or data.words is None else _pieces(text, data.words, players),
+            )
+        )
     return tuple(found)
+
+
+def _pieces(text: str, words: Words, players: Players) -> tuple[tuple[str, int], ...]:
+    """What the text is written of, each piece with its player, -1 for what is none."""
+    player = dict(zip(players.x.astype(int).tolist(), players.groups.tolist(), strict=True))
+    written = pieces(text, words, players.x)
+    return tuple((one, player[index] if index else -1) for one, index in written)
 
 
 def pick_rows(

@@ -297,7 +297,8 @@ class Decision:
 
     row: index into the test part. x: f32 (...), as the device sends it. label: its true class.
     players: p names. segments: i64 (h, w), the player of each pixel, or None when not a picture.
-    probabilities: subject -> f32 (k,). text: what was written, when it is a text.
+    probabilities: subject -> f32 (k,). text: what was written, when it is a text. pieces: what it
+    is written of, in order and whole, each with its player, -1 for what is none.
     """
 
     row: int
@@ -307,6 +308,7 @@ class Decision:
     segments: Ints | None
     probabilities: dict[str, Floats]
     text: str | None = None
+    pieces: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

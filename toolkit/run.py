@@ -189,6 +189,8 @@ def _build(kind: type[Any], raw: dict[str, Any]) -> Any:
         values["facts"] = tuple(values["facts"])
     if kind is Attribution:
         values["names"] = tuple(values.get("names", ()))
+    if kind is Decision:
+        values["pieces"] = tuple((str(one), int(i)) for one, i in values.get("pieces", ()))
     if kind in (Decision, Flip):
         values["players"] = tuple(values["players"])
     if kind is Finding:

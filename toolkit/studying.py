@@ -14,7 +14,7 @@ from toolkit.alignment import aligned
 from toolkit.errors import BadInput, RecipeError
 from toolkit.explainers import Explainer, Players
 from toolkit.explainers.choices import USUAL, Choice
-from toolkit.explainers.named import named
+from toolkit.explainers.named import distinct, named
 from toolkit.explanation import decisions, explain, pick_rows, players_of
 from toolkit.fidelity.comparison import WORST, Asked, compared, groups_of
 from toolkit.fidelity.cuts import cut_again
@@ -59,8 +59,8 @@ def study(
     and of each one's difference from the base, what would change its mind about each decision, the
     likeness of reasons on its scale, the rows that drifted, and `figures` of the quality of the
     reasons, of which "sensitivity" and "randomisation" explain each row again.
-    Raises RecipeError for an unknown method, DataError for a row that is not there, MatchError for
-    models that do not answer the same question.
+    Raises RecipeError for an unknown method or one given twice, DataError for a row that is not
+    there, MatchError for models that do not answer the same question.
     """
     names = [p.name for p in predictors]
     every_name = names + [p.name for p in _some(retrained)]
@@ -69,7 +69,7 @@ def study(
             f"models named {every_name}", "at least one, with distinct names", "rename one"
         )
     judged_by = chosen(figures)
-    explainers = [m if isinstance(m, Explainer) else named([m])[0] for m in methods]
+    explainers = distinct([m if isinstance(m, Explainer) else named([m])[0] for m in methods])
     if len(every_name) > 1:
         _alike(explainers)
     for explainer in explainers:

@@ -78,10 +78,10 @@ def few_rows(run: Run) -> Iterator[Finding]:
             "info",
             run.base,
             "{n} test rows: a loss of less than about "
-            "{points:.1g} points cannot be ruled out, however well a model does.",
+            "{points:g} points cannot be ruled out, however well a model does.",
             "Give more test rows for a firmer answer.",
             n=right.n,
-            points=300 / right.n,
+            points=float(f"{min(300 / right.n, 100):.1g}"),
         )
 
 
@@ -258,12 +258,12 @@ def layer_at_fault(run: Run) -> Iterator[Finding]:
             "warning" if worst.effect >= MOVED else "info",
             subject,
             "Of all layers, rounding {kind} {layer} alone moves the answers most: "
-            "{points:.2g} points of probability, {share:.0f} % of what layers do "
+            "{points:g} points of probability, {share:.0f} % of what layers do "
             "one by one.",
             advice,
             kind=worst.kind,
             layer=worst.layer,
-            points=100 * worst.effect,
+            points=float(f"{100 * worst.effect:.2g}"),
             share=100 * part,
             **why,
         )
@@ -273,7 +273,7 @@ def _cause(worst: LayerError) -> tuple[str, Facts]:
     """What the figures of a layer say of why and what to do, and the values in it."""
     if worst.saturated >= CLIPPED:
         return (
-            "{clipped:.2g} % of its values lie beyond the range it was given. "
+            "{clipped:g} % of its values lie beyond the range it was given. "
             "Calibrate with more rows like those in use, or with calibration = minmax.",
             {"clipped": 100 * worst.saturated},
         )

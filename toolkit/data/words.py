@@ -28,6 +28,7 @@ MOST_BYTES = 64 * 2**20
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _BARE = str.maketrans("", "", string.punctuation)
 _SPACED = re.compile(r"[^ \t\n\r\x0b\x0c]+")
+_PARTED = re.compile(r"[^ \t\n\r\x0b\x0c]+|[ \t\n\r\x0b\x0c]+")
 _FILLED, _UNKNOWN = "", "[UNK]"
 
 
@@ -42,6 +43,34 @@ def tokens(text: str, words: Words) -> list[str]:
     if words.strip:
         text = text.translate(_BARE)
     return list(text) if words.characters else spaced(text)
+
+
+def pieces(text: str, words: Words, row: Floats) -> list[tuple[str, int]]:
+    """What a text is written of, in order and whole, each with the index that the model gets of it.
+
+    row: f32 (length,), the indices of the text. 0 is of what the model does not see: spaces, signs
+    that are taken off, what is beyond its length. All are 0 where the row is of another text.
+
+    >>> words = Words(("", "[UNK]", "film"), 2)
+    >>> pieces("Bad FILM!", words, encoded(["Bad FILM!"], words)[0])
+    [('Bad', 1), (' ', 0), ('FILM!', 2)]
+    """
+    written = list(text) if words.characters else _PARTED.findall(text)
+    place = {word: i for i, word in enumerate(words.vocabulary)}
+    found: list[tuple[int, int]] = []
+    for at, one in enumerate(written):
+        token = tokens(one, words)
+        index = place.get(token[0], words.unknown) if token else None
+        if index is not None:
+            found.append((at, index))
+    kept = found[: words.length] if words.cut == "post" else found[-words.length :]
+    seen = [int(i) for i in row if i]
+    if [i for _, i in kept if i] != seen:
+        # a row of indices, whose text is made of its words one by one
+        places = [at for at, one in enumerate(written) if one.strip()]
+        kept = list(zip(places, seen, strict=True)) if len(places) == len(seen) else []
+    own = dict(kept)
+    return [(one, own.get(at, 0)) for at, one in enumerate(written)]
 
 
 def spaced(text: str) -> list[str]:

@@ -176,15 +176,14 @@ def grouped(usual: Players, background: Data, given: Mapping[str, Sequence[str]]
                 )
             taken.add(names.index(name))
             groups.setdefault(group, []).append(names.index(name))
-    for group in groups:
-        if group in names and names.index(group) not in taken:
+    for group, places in groups.items():
+        if group in names and places != [names.index(group)]:
+            # else what the group is worth would stand beside what the column held
             raise DataError(
-                f"group {group}, and a column of that name outside it",
-                "another name, or the column inside",
-                "rename the group",
+                f"group {group}, and a column of that name", "another name", "rename the group"
             )
     for group, found in onehot(background).items():
-        if group not in groups and not taken & set(found):
+        if group not in groups and group not in names and not taken & set(found):
             groups[group] = list(found)
             taken |= set(found)
     # a group stands where its first column does

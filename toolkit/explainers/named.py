@@ -13,14 +13,15 @@ from toolkit.explainers import EXPLAINERS, Explainer
 def named(methods: Sequence[str], **settings: Any) -> list[Explainer]:
     """The explainers of these names; a setting that is None or False counts as not given.
 
-    Raises RecipeError for an unknown name, and for a setting that none of the methods has.
+    A name that is given twice counts once. Raises RecipeError for an unknown name, and for a
+    setting that none of the methods has.
 
     >>> [vars(e)["samples"] for e in named(["shapley", "lime"], samples=5000, stable=None)]
     [5000, 5000]
     """
     given = {n: value for n, value in settings.items() if value is not None and value is not False}
     found, used = [], set()
-    for method in methods:
+    for method in dict.fromkeys(methods):
         if method not in EXPLAINERS:
             raise RecipeError(f"unknown method '{method}'", near(method, EXPLAINERS))
         kind = EXPLAINERS[method]
@@ -35,3 +36,15 @@ def named(methods: Sequence[str], **settings: Any) -> list[Explainer]:
             "leave it out or change --method",
         )
     return found
+
+
+def distinct(explainers: Sequence[Explainer]) -> list[Explainer]:
+    """The same explainers.
+
+    Raises RecipeError for two of one method, whose figures would be taken for those of one.
+    """
+    methods = [e.method for e in explainers]
+    twice = next((m for m in methods if methods.count(m) > 1), None)
+    if twice is not None:
+        raise RecipeError(f"method '{twice}' twice", "each method once", "make a run of each")
+    return list(explainers)

@@ -45,7 +45,7 @@ def compare(one: Attribution, other: Attribution) -> dict[str, float]:
     nothing = float(not np.any(b))
     alike = float(size[np.sign(a) == np.sign(b)].sum())
     signs = min(alike / float(size.sum()), 1.0) if size.any() else nothing
-    ours, theirs = _top(a), _top(b)
+    ours, theirs = foremost(a), foremost(b)
     most = max(len(ours), len(theirs))
     shared = set(ours) & set(theirs)
     places = sum(i == j for i, j in zip(ours, theirs, strict=False))
@@ -148,7 +148,13 @@ def _ranks(a: Doubles) -> Doubles:
     return np.asarray(ranks - ranks.mean(), np.float64)
 
 
-def _top(a: Doubles) -> list[int]:
+def foremost(a: Doubles) -> list[int]:
+    """The three largest in size of values f64 (p,), those that moved something, largest first.
+
+    >>> foremost(np.array([0.1, -0.5, 0.0]))
+    [1, 0]
+    """
+    a = _told(a)
     largest = np.argsort(-np.abs(a), kind="stable")[:_TOP]
     # a player that moved nothing is no reason, however few others there are
     return [int(i) for i in largest if abs(a[i]) > _NOTHING]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from toolkit.errors import RecipeError, near
 from toolkit.explainers import Explainer, Players
+from toolkit.explainers.named import distinct
 from toolkit.faithfulness import faithfulness
 from toolkit.glossary import Attribution, Measurement, Predictor
 from toolkit.quality.agreement import agreements
@@ -75,8 +76,9 @@ def quality(
 ) -> tuple[Measurement, ...]:
     """Figures of the quality of one model's attributions; each says in its file what it means.
 
-    explainers: those that made the attributions. players: those of each row.
+    explainers: those that made the attributions, one of each method. players: those of each row.
     """
+    distinct(explainers)
     return tuple(
         measured
         for name in chosen(figures)

@@ -13,7 +13,7 @@ from typing import Literal
 from markupsafe import Markup, escape
 
 from toolkit.files import write_text
-from toolkit.report import compression, explanation, reasons
+from toolkit.report import compression, explanation, naming, reasons
 from toolkit.report.data import slim
 from toolkit.report.index import Links, beside, listing
 from toolkit.report.quantities import number
@@ -90,7 +90,8 @@ def render(run: Run, page: Page, *, beside: Sequence[Page] = (), lang: str = "en
     if page == "explanation" and "reasons" not in beside:
         sections = _with_reasons(sections)
     with speaking(lang):
-        found = [section for make in sections if (section := make(run)) is not None]
+        seen = naming.shown(run)
+        found = [section for make in sections if (section := make(seen)) is not None]
         links = [(f"{other}.html", say(_PAGES[other][0])) for other in beside if other != page]
         rows = number(run.data["rows"]["test"], 0) if "rows" in run.data else ""
         meta = say(
@@ -109,8 +110,9 @@ def sections(run: Run, *, lang: str = "en") -> dict[str, dict[str, str]]:
     every: dict[str, tuple[Section, ...]] = {page: made for page, (_, made) in _PAGES.items()}
     every["alone"] = _with_reasons(every["explanation"])
     with speaking(lang):
+        seen = naming.shown(run)
         return {
-            page: {s[0]: str(s[2]) for make in made if (s := make(run)) is not None}
+            page: {s[0]: str(s[2]) for make in made if (s := make(seen)) is not None}
             for page, made in every.items()
         }
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import string
 from collections.abc import Sequence
 
 import numpy as np
 from markupsafe import Markup, escape
 
-from toolkit.data.words import spaced
-from toolkit.fidelity import compare
+from toolkit.fidelity import compare, foremost
 from toolkit.glossary import Attribution, Cut, Decision, Doubles, Flip
 from toolkit.report import charts, pictures
-from toolkit.report.quantities import listed, number, plain, signed, similarity
+from toolkit.report.quantities import listed, plain, signed, similarity
 from toolkit.report.strings import say
 from toolkit.report.templates import rendered
 from toolkit.report.words import name_of
@@ -22,6 +20,7 @@ SHOWN = 10
 """Classes whose probability is shown; the others are counted."""
 
 _FOREMOST = 12
+_MISSING, _ROUNDING = 0.01, 1e-5
 _WIDTH, _SMALL, _LEAST = 150, 76, 32
 _BYTES = 550_000
 """All pictures of a page together: they are shown with as many pixels as fit into it."""
@@ -197,8 +196,12 @@ def recut(  # noqa: PLR0917
 
 
 def adds_up(a: Attribution) -> bool:
-    """Whether the values lead from the base value to the prediction, as Shapley values do."""
-    return abs(a.base + float(a.values.sum()) - a.prediction) < 1e-3
+    """Whether the values lead from the answer with all hidden to the prediction, as Shapley's do.
+
+    A hundredth of the way may be missing. LIME's intercept is no answer that the model gave.
+    """
+    left = abs(a.base + float(a.values.sum()) - a.prediction)
+    return a.method != "lime" and left < max(_MISSING * abs(a.prediction - a.base), _ROUNDING)
 
 
 def reach(a: Attribution) -> tuple[float, float]:
@@ -245,14 +248,18 @@ def _agreement(run: Run, ours: Sequence[Attribution]) -> str:
     mine = [a for a in ours if a.subject == run.base]
     if len(mine) < 2 or len(mine[0].values) != len(mine[1].values):
         return ""
-    alike = compare(mine[0], mine[1])
+    one, other = (foremost(a.values) for a in mine[:2])
+    most = max(len(one), len(other))
+    if not most:
+        return ""
     return say(
-        "{one} and {other} on {name}: cosine {cosine}, {top} of the three foremost shared.",
+        "{one} and {other} on {name}: cosine {cosine}, {shared} of the {n} foremost shared.",
         one=name_of(mine[0].method),
         other=name_of(mine[1].method),
         name=run.base,
-        cosine=similarity(alike["cosine"]),
-        top=number(3 * alike["top3"], 0),
+        cosine=similarity(compare(mine[0], mine[1])["cosine"]),
+        shared=len({*one} & {*other}),
+        n=most,
     )
 
 
@@ -271,12 +278,9 @@ def _told(decision: Decision, a: Attribution) -> str:
 
 def _coloured(decision: Decision, a: Attribution, most: float) -> Markup:
     """The text with each word on the colour of its value; the title tells the value."""
-    place = {name: i for i, name in enumerate(decision.players)}
     parts = []
-    for word in spaced(decision.text or ""):
-        bare = word.lower().translate(_BARE)
-        player = next((place[form] for form in (word, word.lower(), bare) if form in place), None)
-        if player is None:
+    for word, player in decision.pieces:
+        if player < 0:
             parts.append(escape(word))
             continue
         value = float(a.values[player])
@@ -286,7 +290,4 @@ def _coloured(decision: Decision, a: Attribution, most: float) -> Markup:
                 r, g, b, signed(value), word
             )
         )
-    return Markup('<p class="words">{}</p>').format(Markup(" ").join(parts))
-
-
-_BARE = str.maketrans("", "", string.punctuation)
+    return Markup('<p class="words">{}</p>').format(Markup("").join(parts))

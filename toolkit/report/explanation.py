@@ -10,7 +10,7 @@ from toolkit.glossary import Attribution, Decision, Measurement
 from toolkit.report import cards
 from toolkit.report.learnt import learnt
 from toolkit.report.origin import findings, provenance
-from toolkit.report.quantities import number, signed
+from toolkit.report.quantities import probability, signed
 from toolkit.report.strings import say
 from toolkit.report.templates import rendered
 from toolkit.report.whole import overall
@@ -154,7 +154,7 @@ def _line(
         "number_of_class": decision.label,
         "outcome": cards.outcome(run, decision),
         "said": [
-            (classes[int(p.argmax())], number(float(p.max()), 2), float(p.max()))
+            (classes[int(p.argmax())], probability(float(p.max()), 2), float(p.max()))
             for p in decision.probabilities.values()
         ],
         "told": list(told.values()),

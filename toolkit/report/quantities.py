@@ -15,6 +15,9 @@ _LADDERS = {
     "us": ((1.0, "µs"), (1e3, "ms"), (1e6, "s")),
     "ms": ((1.0, "ms"), (1e3, "s")),
 }
+_MOST = 6
+"""Decimals that a number is written with; a smaller one is written with an exponent."""
+
 _NAMES = {"x": "×"}
 _MINUS = str.maketrans("-", "−")
 _MARKS = {"de": str.maketrans("-,.", f"−{NARROW},")}
@@ -24,12 +27,15 @@ _MARKS = {"de": str.maketrans("-,.", f"−{NARROW},")}
 def number(value: float, places: int) -> str:
     """`value` with separators and a true minus sign.
 
-    >>> number(12345.678, 1), number(-0.04, 1), number(-2, 0)
-    ('12,345.7', '0.0', '−2')
+    >>> number(12345.678, 1), number(-0.04, 1), number(-2, 0), number(2e-7, 6)
+    ('12,345.7', '0.0', '−2', '2.0e−07')
     """
     if not math.isfinite(value):
-        return "not a number"
+        return say("not a number")
     text = f"{value:,.{places}f}"
+    if places >= _MOST and value and float(text.replace(",", "")) == 0:
+        # zeros would say that it is none
+        text = f"{value:.1e}"
     if text.startswith("-") and not text.strip("-0.,"):
         text = text[1:]
     return marked(text)
@@ -52,13 +58,13 @@ def places(value: float, low: float | None = None, high: float | None = None) ->
         return _places_of_spread(half)
     if value == 0 or not math.isfinite(value) or (value == int(value) and abs(value) >= 1):
         return 0
-    return min(max(0, 2 - _exponent(value)), 6)
+    return min(max(0, 2 - _exponent(value)), _MOST)
 
 
 def _places_of_spread(half: float) -> int:
     # the Particle Data Group's rule: two digits of the spread below 3.55, one above
     first = half / 10.0 ** _exponent(half)
-    return min(max(0, (1 if first < 3.55 else 0) - _exponent(half)), 6)
+    return min(max(0, (1 if first < 3.55 else 0) - _exponent(half)), _MOST)
 
 
 def plain(value: float) -> str:
@@ -83,11 +89,23 @@ def signed(value: float, decimals: int = 3) -> str:
 def share(value: float) -> str:
     r"""A share as a percentage, with as many digits as tell it from 0 and 100.
 
-    >>> share(0.25), share(0.003), share(1.0)
-    ('25\u202f%', '0.3\u202f%', '100\u202f%')
+    >>> share(0.25), share(0.003), share(0.9996), share(1.0)
+    ('25\u202f%', '0.3\u202f%', '99.96\u202f%', '100\u202f%')
     """
-    whole = value in (0, 1) or 0.1 <= value < 0.995
-    return f"{number(100 * value, 0 if whole else 1)}{NARROW}%"
+    if value in (0, 1) or 0.1 <= value < 0.995:
+        return f"{number(100 * value, 0)}{NARROW}%"
+    decimals = next((d for d in range(1, _MOST) if 0 < round(100 * value, d) < 100), _MOST)
+    return f"{number(100 * value, decimals)}{NARROW}%"
+
+
+def probability(value: float, decimals: int = 3) -> str:
+    """A probability, with more decimals where fewer would say 0 or 1.
+
+    >>> probability(0.25), probability(0.99998), probability(1.0), probability(0.996, 2)
+    ('0.250', '0.99998', '1.000', '0.996')
+    """
+    told = (d for d in range(decimals, _MOST + 1) if 0 < round(value, d) < 1)
+    return number(value, next(told, decimals if value in (0, 1) or value > 0.5 else _MOST))
 
 
 def similarity(value: float) -> str:

@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from toolkit.report import quantities, words
+from toolkit.report.naming import finalized
 from toolkit.report.strings import say
 
 FOLDER = Path(__file__).parent / "page"
@@ -29,10 +30,12 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=finalized,
     )
     made.globals["t"] = say
     made.filters["plain"] = quantities.plain
     made.filters["number"] = quantities.number
+    made.filters["probability"] = quantities.probability
     made.filters["signed"] = quantities.signed
     made.filters["share"] = quantities.share
     made.filters["similarity"] = quantities.similarity

@@ -245,14 +245,18 @@ def _by_class(run: Run, t: Table) -> Markup | None:
     for target in targets:
         mine = t.values[[i for i, other in enumerate(t.targets) if other == target]]
         seen = ~np.isnan(mine)
-        means.append(np.nansum(mine, axis=0) / np.maximum(seen.sum(axis=0), 1))
+        known = seen.sum(axis=0)
+        # of a word that few of these decisions have, a mean says nothing
+        told = known >= min(_FEW, len(mine))
+        means.append(np.where(told, np.nansum(mine, axis=0) / np.maximum(known, 1), 0.0))
         counts.append(len(mine))
     segments = t.decisions[0].segments
     most = float(np.abs(np.array(means)).max())
     found = []
     for target, mean, n in zip(targets, means, counts, strict=True):
         order = np.argsort(-np.abs(mean), kind="stable")[:5]
-        told = ", ".join(f"{t.players[i]} {signed(float(mean[i]))}" for i in order if mean[i])
+        names = (f"{t.players[i]} {signed(float(mean[i]))}" for i in order if mean[i])
+        told = ", ".join(names) or "–"
         picture = None
         if segments is not None:
             name = say("{name}: mean value of each place", name=classes[target])

@@ -145,8 +145,20 @@ def name_of(method: str) -> str:
         "random": say("random order"),
         "nothing": say("no reasons"),
     }
-    first, *rest = method.split(" ")
-    return " ".join([names.get(first, first), *rest])
+    return " ".join(names.get(part) or _hidden(part) for part in method.split(" "))
+
+
+HIDDEN = {
+    "hidden:mean": "hidden by the mean",
+    "hidden:blur": "hidden by blur",
+    "hidden:colour": "hidden by one colour",
+    "hidden:filling": "hidden by the filling",
+}
+"""What is added to a method of which players are hidden in a second way."""
+
+
+def _hidden(part: str) -> str:
+    return say(HIDDEN[part]) if part in HIDDEN else part
 
 
 def figure(m: Measurement | None, decimals: int | None = None) -> str:
