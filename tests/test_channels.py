@@ -369,11 +369,11 @@ def test_the_cheapest_multiplication_goes_first():
     most = channels.macs(channels.all()) - 1
     kept = chosen(channels, scores, most, sizes, losses=True)
     assert kept[first].all()
-    assert kept[second].sum() == 16
+    assert kept[second].sum() == 24
 
 
 def test_no_more_goes_than_must():
-    """The cheap channel of one layer stays when another layer's saves enough alone."""
+    """All cheap channels of one layer, one short, stay when another layer's save enough alone."""
     net = wide_and_narrow()
     channels = traced(net)
     sizes = {makers: len(groups) for makers, groups in channels.blocks().items()}
@@ -381,7 +381,7 @@ def test_no_more_goes_than_must():
     scores = np.full(len(channels.group), 100.0)
     scores[first] = 1.0
     whole = channels.macs(channels.all())
-    cheap = whole - channels.macs(channels.without(first[:16]))
+    cheap = whole - channels.macs(channels.without(first[:24]))
     kept = chosen(channels, scores, whole - cheap - 1, sizes, losses=True)
     assert kept[first].all()
-    assert (~kept).sum() == 16
+    assert (~kept).sum() == 8

@@ -37,8 +37,12 @@ def test_a_time_tries_what_suits_the_file_and_keeps_the_frontier(dense_onnx, tmp
     assert sizes["int4-weights"] == min(sizes.values())
 
     again = tmp_path / "b"
-    code, _, _ = called(capsys, *shared, "--out", again)
+    again.mkdir()
+    (again / "old.onnx").write_bytes(b"of an earlier run")
+    code, said, _ = called(capsys, *shared, "--out", again)
     assert code == 0
+    assert f"not of this run, in {again}: old.onnx" in said
+    (again / "old.onnx").unlink()
     one, two = ({p.name: p.read_bytes() for p in folder.glob("*.onnx")} for folder in (out, again))
     assert one == two
 

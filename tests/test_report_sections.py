@@ -18,7 +18,7 @@ from toolkit.glossary import (
     Measurement,
 )
 from toolkit.report import cards
-from toolkit.run import Run
+from toolkit.run import Run, from_json
 
 DATA = {
     "name": "d",
@@ -480,3 +480,27 @@ def test_what_few_texts_have_speaks_for_no_class(plain):
     text = words(section(report.render(run, "explanation", beside=["reasons"]), "overall"))
     assert "no 6 film +0.100 yes 3" in text
     assert "long +0.400" in text.split("yes 3")[1]
+
+
+@pytest.mark.parametrize("lang", ["de", "zh"])
+def test_a_page_in_any_language_shows_what_it_carries(lang, plain):
+    """What is carried of pictures holds no pictures, and their parts have the same names."""
+    parts = np.arange(4).reshape(2, 2)
+    names = tuple(f"patch {i + 1}" for i in range(4))
+    x = np.zeros((2, 2, 1), np.float32)
+    told = [dataclasses.replace(d, x=x, players=names, segments=parts) for d in plain.decisions]
+    made = [
+        attribution(s, r, [0.1 * (s == "base"), 0.2, 0, r / 10])
+        for s in ("base", "int8")
+        for r in range(6)
+    ]
+    run = dataclasses.replace(
+        plain,
+        data={**DATA, "kind": "image", "features": []},
+        decisions=tuple(told),
+        attributions=tuple(made),
+    )
+    page = report.render(run, "explanation", lang=lang)
+    text = page[page.index('<script type="application/json" id="run">') :]
+    carried = from_json(text[text.index("{") : text.index("</script>")])
+    assert report.sections(carried, lang=lang)["alone"]["changed"] in page

@@ -118,3 +118,19 @@ def test_a_run_without_pages_is_refused(tmp_path, capsys):
     code, out = said([tmp_path / "run.json", "--out", tmp_path / "z.html"], capsys)
     assert (code, out.err.count("\n")) == (2, 1)
     assert "nothing to show" in out.err
+
+
+def test_the_pages_of_a_folder_go_where_they_are_wanted(folder, tmp_path, capsys):
+    before = {p.relative_to(folder) for p in folder.rglob("*")}
+    where = tmp_path / "elsewhere"
+    assert said([folder, "--out", where, "--lang", "de"], capsys)[0] == 0
+    made = {str(p.relative_to(where)) for p in where.rglob("*.html")}
+    assert {"index.html", "first/compression.html", "second/reasons.html", "why.html"} <= made
+    assert {p.relative_to(folder) for p in folder.rglob("*")} - before == {
+        p.relative_to(folder) for p in (where, *where.rglob("*"))
+    }
+    links = [part.split('"')[0] for part in (where / "index.html").read_text().split('href="')[1:]]
+    assert all((where / link).is_file() for link in links if not link.startswith("#"))
+    code, out = said([folder, "--out", tmp_path / "one.html"], capsys)
+    assert code == 2
+    assert "for several pages" in out.err

@@ -208,7 +208,41 @@ def test_all_rows_of_a_small_part_are_used_and_counted(floats, digits):
     """Of 37 rows sorted by class, histograms take 20; minimum and maximum need no batches."""
     rows = digits.fit.calibration
     picked = np.argsort(rows.y, kind="stable")[np.linspace(0, len(rows) - 1, 37).astype(int)]
-    fit = replace(digits.fit, calibration=rows.rows(picked))
+    # of training rows there are no more, which would be taken instead
+    fit = replace(digits.fit, train=rows.rows(picked), calibration=rows.rows(picked))
     for method, count in (("minmax", 37), ("percentile", 20)):
         facts = StaticInt8(calibration=method)(floats, fit).facts
         assert (facts["calibration_rows"], facts["calibration_classes"]) == (count, 10)
+
+
+def test_the_two_probabilities_of_a_sigmoid_have_no_steps():
+    """Multiples of 1/255 would move what anyone sets a threshold by."""
+    import keras
+
+    from toolkit.data import load
+    from toolkit.fidelity.resolution import in_steps
+
+    data = load("breast_cancer")
+    keras.utils.set_random_seed(0)
+    layers = [keras.layers.Dense(8, "relu"), keras.layers.Dense(1, "sigmoid")]
+    first = [keras.layers.Input((30,)), keras.layers.BatchNormalization()]
+    net = keras.Sequential([*first, *layers])
+    net.compile("adam", "binary_crossentropy")
+    net.fit(data.fit.train.x, data.fit.train.y, epochs=3, verbose=0)
+    found = StaticInt8()(export(net, data.fit.validation).model, data.fit)
+    p = predictor(found.model.SerializeToString(), "small")(data.test.x)
+    assert "Concat" in found.facts["skipped"].values()
+    assert len(np.unique(p)) > len(p) / 2
+    assert not in_steps(p)
+    assert np.abs(p.sum(axis=1) - 1).max() < 1e-6
+
+
+def test_few_calibration_rows_are_made_up_for_by_training_rows(floats, digits):
+    """The ranges are then those of training rows; with as many rows as wanted they stay."""
+    fit = digits.fit
+    few = replace(fit, calibration=fit.calibration.rows(slice(10)))
+    assert StaticInt8()(floats, few).facts["calibration_rows"] == 200
+    assert few.ranging(60).x.tolist() == fit.train.spread(60).x.tolist()
+    assert StaticInt8()(floats, fit).facts["calibration_rows"] == min(200, len(fit.calibration))
+    least = replace(few, train=fit.train.rows(slice(8)))
+    assert len(least.ranging(200)) == 10

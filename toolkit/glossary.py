@@ -23,6 +23,9 @@ Ints = NDArray[np.int64]
 Facts = dict[str, Any]
 """What was done, what was skipped and why: JSON values only."""
 
+FEW = 50
+"""Fewer rows set ranges that new rows will often leave."""
+
 NOTICEABLE = 1.02
 """A ratio of times below this is no difference to anyone, however surely it was measured."""
 
@@ -101,6 +104,11 @@ class Fit:
     calibration: Data
     base: Callable[[Floats], Floats] | None = None
     unlabelled: Floats | None = None
+
+    def ranging(self, rows: int) -> Data:
+        """At most `rows` rows that set ranges: training rows, where `FEW` others are not there."""
+        few = len(self.calibration) < min(FEW, len(self.train))
+        return (self.train if few else self.calibration).spread(rows)
 
 
 @dataclass(frozen=True, eq=False)

@@ -226,6 +226,15 @@ def test_texts_become_the_indices_of_training(settings):
     assert (device.encoded(texts, dataclasses.asdict(known)) == wanted).all()
 
 
+def test_rows_and_a_report_at_once_are_refused_in_a_line(folder, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        device.main(["m.json", "--measure"], folder)
+    assert "give one of them: what --measure writes is named by --out" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        device.main([], folder)
+    assert "give a file of rows, or --verify, or --measure" in capsys.readouterr().err
+
+
 def test_a_report_about_another_model_or_none_is_refused(run, folder, tmp_path):
     device.main(["--measure", "--out", str(tmp_path / "d.json")], folder)
     told = json.loads((tmp_path / "d.json").read_text())

@@ -497,8 +497,13 @@ def main(arguments: list[str] | None = None, folder: Path | None = None) -> int:
     parser.add_argument("--out", type=Path, help="where --measure writes (device.json)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)
-    if (options.rows is None) is not (options.verify or options.measure):
+    if options.rows is None and not (options.verify or options.measure):
         parser.error("give a file of rows, or --verify, or --measure")
+    if options.rows is not None and (options.verify or options.measure):
+        parser.error(
+            f"a file of rows ({options.rows}) and --verify or --measure; give one of them: "
+            "what --measure writes is named by --out"
+        )
     try:
         ask = _answered if options.rows is not None else _checked
         return ask(folder, options)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from toolkit.glossary import NOTICEABLE, Facts, Finding, LayerError
+from toolkit.glossary import FEW, NOTICEABLE, Facts, Finding, LayerError
 from toolkit.run import Run
 
 OFF = 0.02
 """Two points of calibration error: less moves no threshold that anyone sets."""
 
-FEW = 50
-"""Fewer calibration rows set ranges that new rows will often leave."""
 MOVED = 0.01
 """A mean change of a probability that is worth a warning."""
 CLIPPED = 0.002
@@ -238,7 +236,7 @@ def poor_calibration(run: Run) -> Iterator[Finding]:
                 if rows < FEW
                 else "Its ranges were set by {n} rows of one class: values in use may lie beyond "
                 "them.",
-                "Give {least} calibration rows or more, of every class.",
+                "Give {least} training rows or more, of every class.",
                 n=rows,
                 least=FEW,
             )

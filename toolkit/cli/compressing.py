@@ -151,14 +151,14 @@ def compress(
     if as_json:
         screen.say_json(figures.plain(found))
     else:
-        _say(found, frontier)
+        _say(found, frontier, out)
         screen.say(f"page: {pages[0]}")
         if parcel and frontier.chosen:
             screen.say(f"bundle: {parcel}")
     return 0 if frontier.chosen else 1
 
 
-def _say(found: Run, frontier: Frontier) -> None:
+def _say(found: Run, frontier: Frontier, out: Path) -> None:
     """The table, what must be known, why candidates are out, and the one to take."""
     screen.say(figures.candidates(found))
     screen.say()
@@ -167,5 +167,9 @@ def _say(found: Run, frontier: Frontier) -> None:
             screen.say(f"{f.subject}: {f.sentence} {f.next_step}")
     for name, why in frontier.misses.items():
         screen.say(f"{name} {why}")
+    made = {a.path.name for a in found.artifacts}
+    left = sorted(path.name for path in out.glob("*.onnx") if path.name not in made)
+    if left:
+        screen.say(f"not of this run, in {out}: {', '.join(left)}")
     chosen = frontier.chosen
     screen.say(f"take: {chosen.path}" if chosen else "none is within the limits")

@@ -38,7 +38,7 @@ def report(
     elif len(paths) > 2:
         raise DataError(f"{len(paths)} paths", "a Run, a folder, or two Runs", "give fewer")
     elif paths[0].is_dir():
-        made = _folder(paths[0], lang)
+        made = _folder(paths[0], out, lang)
     else:
         made = _again(paths[0], out, lang)
     if as_json:
@@ -73,12 +73,15 @@ def _again(path: Path, out: Path | None, lang: str) -> list[Path]:
     return list(pages.write(run, out or folder, lang=lang))
 
 
-def _folder(folder: Path, lang: str) -> list[Path]:
-    """The pages of every Run below a folder, and its index."""
+def _folder(folder: Path, out: Path | None, lang: str) -> list[Path]:
+    """The pages of every Run below a folder, and its index; `out` has the same folders in it."""
     from toolkit import report as pages
-    from toolkit.errors import DataError
+    from toolkit.errors import DataError, OutputError
     from toolkit.run import is_run, load
 
+    if out is not None and out.suffix in (".html", ".htm"):
+        raise OutputError(f"one file {out} for several pages", "a folder", "name a folder")
+    top = out or folder
     found = [
         path
         for path in sorted(folder.rglob("*.json"))
@@ -89,15 +92,25 @@ def _folder(folder: Path, lang: str) -> list[Path]:
     made: list[Path] = []
     runs, links = {}, {}
     for path in found:
-        own = _again(path, None, lang)
+        own = _again(path, None if out is None else _beneath(path, folder, out), lang)
         name = str(path.relative_to(folder).with_suffix("")).removesuffix("/run")
         runs[name] = load(path)
         links[name] = [
-            (f"./{quote(page.relative_to(folder).as_posix())}", pages.title_of(_page_of(page)))
+            (f"./{quote(page.relative_to(top).as_posix())}", pages.title_of(_page_of(page)))
             for page in own
         ]
         made += own
-    return [pages.write_index(runs, links, folder / "index.html", lang=lang), *made]
+    return [pages.write_index(runs, links, top / "index.html", lang=lang), *made]
+
+
+def _beneath(path: Path, folder: Path, out: Path) -> Path:
+    """Where under `out` the pages of a Run go: a folder, or the one page of a job that made one."""
+    from toolkit.run import load
+
+    where = out / path.relative_to(folder)
+    if path.stem == "run":
+        return where.parent
+    return where.with_suffix("" if load(path).artifacts else ".html")
 
 
 def _page_of(path: Path) -> Any:

@@ -55,9 +55,7 @@ class Equalise(Pass):
         ready = prepared(model)
         work = Graph(ready)
         dims = list(ready.graph.input[0].type.tensor_type.shape.dim)[1:]
-        x = in_shape(
-            fit.calibration.spread(self.rows).x[:], tuple(d.dim_value or None for d in dims)
-        )
+        x = in_shape(fit.ranging(self.rows).x[:], tuple(d.dim_value or None for d in dims))
         pairs, skipped = _pairs(work)
         peaks = _peaks(ready, [tensor for _, tensor, _ in pairs], x)
         for maker, tensor, readers in pairs:

@@ -56,7 +56,7 @@ class QuantiseAware(Pass):
 
         facts: skipped lists the layers that stay float, and why.
         """
-        rows = in_shape(fit.calibration.spread(self.rows).x[:], tuple(model.inputs[0].shape[1:]))
+        rows = in_shape(fit.ranging(self.rows).x[:], tuple(model.inputs[0].shape[1:]))
         ready = prepared(model, rows)
         teacher, about = teachers.teacher_of(self.teacher, model, fit, seed=seed)
         settings = usual_settings(self.epochs, len(fit.train), many=3, few=20, rate=self.rate)

@@ -61,7 +61,7 @@ class RoundWeights(Pass):
         work = Graph(ready)
         layers = [o for o in operators(ready) if o.kind in LEARNT and o.kind != "ConvTranspose"]
         layers, skipped = of_floats(work, layers)
-        x = in_shape(fit.calibration.spread(self.rows).x[:], shape_of(ready))
+        x = in_shape(fit.ranging(self.rows).x[:], shape_of(ready))
         squares, means = moments(ready, layers, x)
         left: dict[str, float] = {}
         for done, layer in enumerate(layers):

@@ -20,6 +20,7 @@ from toolkit.passes.mending import mended
 
 _FLOAT = ("Softmax", "Sigmoid", "Sub", "Mul", "Div")
 """Kept float: probabilities need fine steps, and the scaling of raw input costs next to nothing."""
+_MADE = ("Softmax", "Sigmoid")
 _LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
@@ -53,15 +54,16 @@ class StaticInt8(Pass):
             )
 
     def __call__(self, model: Any, fit: Fit, seed: int = 0) -> Step:  # noqa: ARG002
-        """Give the model with int8 weights and activations; `fit.calibration` sets the ranges."""
+        """Give the model with int8 weights and activations; `fit.ranging` gives the rows for it."""
         ready = prepared(model)
         shape = [d.dim_value for d in ready.graph.input[0].type.tensor_type.shape.dim[1:]]
-        some = fit.calibration.spread(self.rows)
+        some = fit.ranging(self.rows)
         if self.calibration != "minmax":
             some = some.spread(ranges.even(len(some)))
         x = np.asarray(some.x[:], np.float32)
         x = x.reshape(len(x), *shape) if all(shape) else x
         kept = {n.name: n.op_type for n in ready.graph.node if n.op_type in _FLOAT}
+        kept |= _of_probabilities(ready)
         kept |= {
             n.name: "onnxruntime rounds no transposed convolution of groups"
             for n in ready.graph.node
@@ -132,6 +134,20 @@ def _measured(ready: Any, rounded: Any) -> list[str]:
     there = {i.name for i in ready.graph.input} | {o for n in ready.graph.node for o in n.output}
     read = [n.input[0] for n in rounded.graph.node if n.op_type == "QuantizeLinear"]
     return [t for t in dict.fromkeys(read) if t in there]
+
+
+def _of_probabilities(ready: Any) -> dict[str, str]:
+    """The nodes that only put probabilities together, as those of a sigmoid: name -> kind."""
+    made = {o for n in ready.graph.node if n.op_type in _MADE for o in n.output}
+    fixed = {i.name for i in ready.graph.initializer}
+    fixed |= {o for n in ready.graph.node if n.op_type == "Constant" for o in n.output}
+    found = {}
+    for node in ready.graph.node:
+        read = [i for i in node.input if i and i not in fixed]
+        if read and made.issuperset(read) and node.op_type not in _LAYERS:
+            made.update(node.output)
+            found[node.name] = node.op_type
+    return found
 
 
 def _asked_for(ready: Any, names: tuple[str, ...]) -> dict[str, str]:

@@ -58,7 +58,7 @@ class WeightsInt4(Pass):
         layers = [o for o in operators(ready) if o.kind in ("Gemm", "MatMul")]
         layers = [o for o in layers if o.weights is not None and self._large(o.weights)]
         layers, skipped = of_floats(work, layers)
-        x = in_shape(fit.calibration.spread(self.rows).x[:], shape_of(ready))
+        x = in_shape(fit.ranging(self.rows).x[:], shape_of(ready))
         squares, means = moments(ready, layers, x)
         lost: dict[str, float] = {}
         for done, layer in enumerate(layers):

@@ -47,14 +47,17 @@ def shown(run: Run) -> Run:
         }
     if "fill" in data:
         data["fill"] = {isolated(str(name)): value for name, value in data["fill"].items()}
-    return replace(run, data=data, decisions=tuple(map(_decision, run.decisions)))
+    return replace(
+        run, data=data, decisions=tuple(_decision(d, data.get("kind")) for d in run.decisions)
+    )
 
 
-def _decision(d: Decision) -> Decision:
-    tabular = d.segments is None and d.text is None
+def _decision(d: Decision, kind: object) -> Decision:
+    # columns have names of their own; what a page carries of a picture tells its kind no more
+    called = isolated if kind == "tabular" else _player
     return replace(
         d,
-        players=tuple(isolated(name) if tabular else _player(name) for name in d.players),
+        players=tuple(map(called, d.players)),
         pieces=tuple((isolated(one), player) for one, player in d.pieces),
     )
 
