@@ -304,6 +304,17 @@ def test_compressing_a_model_that_takes_text(vectorised, reviews, tmp_path):
     assert run(["explain"], arguments, "explain") == 2
 
 
+def test_a_page_about_a_model_that_takes_text_is_verified(vectorised, reviews, tmp_path, capsys):
+    """The words are in the .keras file: no vocabulary has to be named."""
+    from toolkit.cli import run
+
+    page, about = tmp_path / "why.html", [str(vectorised[0]), "--data", reviews]
+    given = ["--rows", "2", "--method", "shapley", "--lang", "de", "--out", str(page)]
+    assert run(["explain"], [*about, *given], "explain") == 0
+    assert run(["verify"], [str(page), *about, "--rows", "1"], "verify") == 0
+    assert capsys.readouterr().out.rstrip().endswith("verified")
+
+
 def test_indices_without_a_vocabulary_are_refused(reviews, tmp_path, capsys):
     import keras
 

@@ -10,7 +10,8 @@ import typer
 
 from toolkit.cli import distilling, figures, options, screen, streaming
 from toolkit.cli.given import apart, noted
-from toolkit.glossary import Predictor, Splits, Words
+from toolkit.cli.opening import opened
+from toolkit.glossary import Predictor, Splits
 from toolkit.run import Run
 
 if TYPE_CHECKING:  # it loads the passes, and help is quick
@@ -136,11 +137,10 @@ def explain(
         data, scale=scale, offset=offset, seed=seed, label=label, text=text, size=size, drop=drop
     )
     writable_folder(place.parent)
-    predictors, first, words = _opened(
-        paths,
-        kinds,
+    predictors, first, words = opened(
+        dict(zip(apart(paths), paths, strict=True)),
         options.vocabulary_of(model, vocabulary),
-        custom=custom,
+        custom=custom or (),
         trust=trust,
         architecture=architecture,
     )
@@ -291,34 +291,6 @@ def _check_gate(least: float | None, junit: Path | None, rows: int) -> None:
         raise RecipeError("--junit without a limit", "--min-agreement 0.8", "give one")
     if least is not None:
         gate.checked(least, rows)
-
-
-def _opened(
-    paths: list[Path],
-    kinds: list[str],
-    words: Words | None,
-    *,
-    custom: list[str] | None,
-    trust: bool,
-    architecture: str,
-) -> tuple[list[Predictor], Any, Words | None]:
-    """Predictors of all paths, the first as a Keras model if it is one, and their vocabulary."""
-    from toolkit.models import open_model, parted
-    from toolkit.predict import predictor
-
-    names = apart(paths)
-    found: list[Predictor] = []
-    first: Any = None
-    for path, kind, name in zip(paths, kinds, names, strict=True):
-        opened: Any = path
-        if kind != "onnx":
-            opened, own = parted(
-                open_model(path, custom=custom or (), trust=trust, architecture=architecture), words
-            )
-            words = own or words
-            first = opened if path == paths[0] else first
-        found.append(predictor(opened, name))
-    return found, first, words
 
 
 def _layered(found: Run, path: Path, opened: Any, splits: Splits) -> Run:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolkit.cli import options, screen
-from toolkit.glossary import Splits, Words
+from toolkit.cli.opening import opened
+from toolkit.glossary import Predictor, Splits
 from toolkit.run import Run
 
 if TYPE_CHECKING:  # it loads what explains, and help is quick
@@ -30,6 +31,9 @@ def verify(
     drop: options.Drop = None,
     text: options.Text = "",
     vocabulary: options.Vocabulary = None,
+    custom: options.Custom = None,
+    trust: options.Trust = False,
+    architecture: options.Architecture = "",
     size: options.Size = "",
     scale: options.Scale = 1.0,
     offset: options.Offset = 0.0,
@@ -76,11 +80,21 @@ def verify(
     )
     found, told = verification.named(run, models)
     told += verification.versions(run)
-    if run.base in found:
-        words = options.vocabulary_of(found[run.base], vocabulary)
-        told += _recomputed(run, found, splits, words, rows=rows, seed=seed)
+    known = run.base in found
+    if known:
+        # the base first: texts become the indices of its words
+        files = {run.base: found.pop(run.base), **found}
+        predictors, _, words = opened(
+            files,
+            options.vocabulary_of(files[run.base], vocabulary),
+            custom=custom or (),
+            trust=trust,
+            architecture=architecture,
+        )
+        splits = options.in_words(splits, files[run.base], predictors[0].shape, words)
+        told += _recomputed(run, predictors, splits, rows=rows, seed=seed)
     told += verification.shown(file, run)
-    passed = run.base in found and all(c.matches is not False for c in told)
+    passed = known and all(c.matches is not False for c in told)
     if as_json:
         screen.say_json({"passed": passed, "checked": [asdict(c) for c in told]})
     else:
@@ -92,16 +106,14 @@ def verify(
 
 
 def _recomputed(
-    run: Run, found: dict[str, Path], splits: Splits, words: Words | None, *, rows: int, seed: int
+    run: Run, predictors: list[Predictor], splits: Splits, *, rows: int, seed: int
 ) -> tuple[Checked, ...]:
     from toolkit import verification
-    from toolkit.predict import predictor
 
-    predictors = {name: predictor(path, name) for name, path in found.items()}
-    splits = options.in_words(splits, found[run.base], predictors[run.base].shape, words)
+    found = {p.name: p for p in predictors}
     with screen.progress():
-        some = verification.recomputed(run, predictors, splits, rows=rows, seed=seed)
-        return (*some, *verification.figures(run, predictors, splits))
+        some = verification.recomputed(run, found, splits, rows=rows, seed=seed)
+        return (*some, *verification.figures(run, found, splits))
 
 
 def _bundle(file: Path, *, as_json: bool) -> int:
