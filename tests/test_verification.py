@@ -144,6 +144,11 @@ def test_a_page_that_shows_something_else_is_seen(told, tmp_path):
     (seen,) = verification.shown(page, run)
     assert seen.matches is False
     assert "likeness" in seen.sentence
+    assert "version" not in seen.sentence
+    older = dataclasses.replace(run, versions={**run.versions, "keras-edge-toolkit": "0.0"})
+    (seen,) = verification.shown(page, older)
+    assert seen.matches is False
+    assert seen.sentence.endswith("the page names version 0.0: verify it by that")
     # the figures beside an untouched text
     (seen,) = verification.shown(german, changed_figure(run, "reason_cosine lime", value=0.5))
     assert seen.matches is False

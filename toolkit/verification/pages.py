@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 
-from toolkit import report
+from toolkit import provenance, report
 from toolkit.errors import DataError
 from toolkit.report.strings import LANGUAGES
 from toolkit.run import Run, from_json
@@ -46,7 +46,7 @@ def shown(path: Path, run: Run) -> tuple[Checked, ...]:
     """Whether a page has all the sections of the Run that it carries, as that makes them.
 
     A page carries no pictures: sections that show some are told and not compared. Nothing of a
-    .json, which shows nothing. A page of another version may be written otherwise.
+    .json, which shows nothing. A page of another version may be written otherwise: that is said.
     """
     if path.suffix not in (".html", ".htm"):
         return ()
@@ -61,6 +61,11 @@ def shown(path: Path, run: Run) -> tuple[Checked, ...]:
     other = [a for a, html in made[page].items() if a not in drawn and html not in text]
     if other:
         said = f"what the page shows under {', '.join(other)} is not what it carries"
+        then, now = run.versions.get(PACKAGE), provenance.versions()[PACKAGE]
+        if then != now:
+            said += (
+                f", as version {now} writes it; the page names version {then}: verify it by that"
+            )
         return (Checked("shown", False, said),)
     count = len(made[page].keys() - set(drawn))
     found = [Checked("shown", True, f"{count} sections show what the page carries")]
@@ -70,6 +75,9 @@ def shown(path: Path, run: Run) -> tuple[Checked, ...]:
         found.append(Checked("pictures", None, said))
     return tuple(found)
 
+
+PACKAGE = "keras-edge-toolkit"
+"""What the versions of a Run call this toolkit."""
 
 _PICTURED = ("decisions", "overall", "worst", "disagreements")
 """Sections of a page about pictures that show some."""
