@@ -17,7 +17,7 @@ from toolkit.glossary import (
     LayerError,
     Measurement,
 )
-from toolkit.report import cards
+from toolkit.report import cards, naming
 from toolkit.run import Run, from_json
 
 DATA = {
@@ -456,6 +456,8 @@ def test_a_name_from_right_to_left_leaves_its_figure_in_place(plain):
         # nowhere without
         assert name not in seen.replace(apart, "").replace(f"\u2068{text}\u2069", "")
     assert f"\u2068{hebrew}\u2069 +0.150" in seen
+    # figures of classes are found by their names
+    assert naming.shown(run).data["classes"] == ["no", hebrew]
 
 
 def test_what_few_texts_have_speaks_for_no_class(plain):

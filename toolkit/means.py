@@ -30,7 +30,7 @@ def averaged(
 
     >>> found = averaged("base", "complexity lime", [1.0, 2.0, 3.0], least=0)
     >>> found.value, found.low, round(found.high, 3)
-    (2.0, 0, 4.484)
+    (2.0, 0.0, 4.484)
     """
     rows = np.asarray(values, np.float64)
     mean, n = float(rows.mean()), len(rows)
@@ -45,7 +45,7 @@ def averaged(
         error = float(rows.std(ddof=1)) / n**0.5
         low, high = studentised(mean, error, drawn.mean(axis=1), errors)
     # rounding must not push the value out of its own interval
-    low, high = min(max(low, least), mean), max(min(high, most), mean)
+    low, high = float(min(max(low, least), mean)), float(max(min(high, most), mean))
     return Measurement(subject, name, mean, "", n, low, high)
 
 

@@ -1,45 +1,23 @@
-"""Names as a page shows them: parts without a name in its language, and none that turns the rest.
-
-A name that is written from right to left, or holds characters that change the direction, stands
-between FSI and PDI (Unicode Annex 9), so that signs and figures beside it stay where they are.
-"""
+"""Names as a page shows them: parts without a name of their own, names that turn what follows."""
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import replace
-from typing import Any
 
 from toolkit.glossary import Decision
-from toolkit.report.strings import say
+from toolkit.report.strings import isolated, say
 from toolkit.run import Run
 
 NAMELESS = {"patch": "patch {n}", "pixel": "pixel {n}", "word": "word {n}"}
 """Players that have a number alone, as the explainers call them and as pages do."""
 
-_TURNING = {"R", "AL", "RLE", "RLO", "RLI", "LRE", "LRO", "LRI", "FSI", "PDF", "PDI"}
-_FSI, _PDI = "\u2068", "\u2069"
-
-
-def isolated(text: str) -> str:
-    r"""The text, apart from what stands beside it where it would turn that around.
-
-    >>> isolated("film"), isolated("\u05e9\u05dc\u05d5\u05dd")
-    ('film', '\u2068\u05e9\u05dc\u05d5\u05dd\u2069')
-    """
-    if text.isascii() or not any(unicodedata.bidirectional(c) in _TURNING for c in text):
-        return text
-    # what it leaves open would end the isolation, and what it ends too often too
-    plain = "".join(c for c in text if unicodedata.bidirectional(c) not in ("PDI", "PDF"))
-    return f"{_FSI}{plain}{_PDI}"
-
 
 def shown(run: Run) -> Run:
     """The run with its names as the page shows them."""
     data = dict(run.data)
-    for key in ("classes", "features"):
-        if key in data:
-            data[key] = [isolated(str(name)) for name in data[key]]
+    # classes stay: figures are found by their names
+    if "features" in data:
+        data["features"] = [isolated(str(name)) for name in data["features"]]
     if "categories" in data:
         data["categories"] = {
             column: [isolated(str(name)) for name in names]
@@ -65,8 +43,3 @@ def _decision(d: Decision, kind: object) -> Decision:
 def _player(name: str) -> str:
     kind, _, n = name.rpartition(" ")
     return say(NAMELESS[kind], n=n) if kind in NAMELESS and n.isdigit() else isolated(name)
-
-
-def finalized(value: Any) -> Any:
-    """What a template writes: a text apart, as `isolated`; anything else as it is."""
-    return isolated(value) if type(value) is str else value

@@ -7,6 +7,7 @@ a Run holds as texts and values, have a table of their own, `page/findings.toml`
 from __future__ import annotations
 
 import tomllib
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -19,18 +20,42 @@ from toolkit.errors import BadInput, near
 LANGUAGES = {"en": "en", "de": "de", "zh": "zh-Hans"}
 """The names that `--lang` takes -> the tag of the page."""
 
+_FSI, _PDI, _ENDING = "\u2068", "\u2069", "\u2069\u202c"
+_TURNING = {"R", "AL", "RLE", "RLO", "RLI", "LRE", "LRO", "LRI", "FSI", "PDF", "PDI"}
+
 _NOW: ContextVar[str] = ContextVar("language", default="en")
 
 
 def say(text: str, **values: Any) -> str:
-    """The text in the language of this page, its {fields} filled in.
+    """The text in the language of this page, its {fields} filled in, each `isolated`.
 
     >>> with speaking("de"):
     ...     say("{n} pictures", n=3)
     '3 Bilder'
     """
     spoken = _table().get(text, {}).get(_NOW.get(), text)
-    return spoken.format(**values) if values else spoken
+    if not values:
+        return spoken
+    return spoken.format(**{name: isolated(value) for name, value in values.items()})
+
+
+def isolated(value: Any) -> Any:
+    r"""A text, apart from what stands beside it where it would turn that around; else the value.
+
+    What is written from right to left, or changes the direction, stands between FSI and PDI
+    (Unicode Annex 9), so that signs and figures beside it stay where they are.
+
+    >>> isolated("film"), isolated("\u05e9\u05dc"), isolated(3)
+    ('film', '\u2068\u05e9\u05dc\u2069', 3)
+    """
+    if type(value) is not str or value.isascii():
+        return value
+    turning = {unicodedata.bidirectional(c) for c in value} & _TURNING
+    if not turning or value.count(_FSI) == value.count(_PDI) > 0:
+        # or made of parts that are
+        return value
+    # what ends more than it began would end this as well
+    return f"{_FSI}{''.join(c for c in value if c not in _ENDING)}{_PDI}"
 
 
 def spoken(text: str) -> bool:

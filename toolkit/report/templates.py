@@ -16,8 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from toolkit.report import quantities, words
-from toolkit.report.naming import finalized
-from toolkit.report.strings import say
+from toolkit.report.strings import isolated, say
 
 FOLDER = Path(__file__).parent / "page"
 
@@ -30,7 +29,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=finalized,
+        finalize=isolated,
     )
     made.globals["t"] = say
     made.filters["plain"] = quantities.plain

@@ -9,6 +9,7 @@ from unicodedata import east_asian_width
 from markupsafe import Markup
 
 from toolkit.report.quantities import number, plain
+from toolkit.report.strings import isolated
 
 LETTER, WIDE = 6.6, 12.4
 """Widths of a letter and of a Chinese character at the chart's font size, in its units."""
@@ -35,7 +36,7 @@ def text(x: float, y: float, words: str, anchor: str = "start", kind: str = "") 
         round(y, 1),
         Markup("") if anchor == "start" else Markup(' text-anchor="{}"').format(anchor),
         Markup(' class="{}"').format(kind) if kind else Markup(""),
-        words,
+        isolated(words),
     )
 
 
