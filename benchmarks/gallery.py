@@ -73,7 +73,7 @@ def without_inputs(run: Run) -> Run:
         players = d.players
         if d.text is not None:
             players = tuple(f"word {i + 1}" for i in range(len(players)))
-        return replace(d, x=np.zeros(0, np.float32), text=None, players=players)
+        return replace(d, x=np.zeros(0, np.float32), text=None, pieces=(), players=players)
 
     def unnamed(a: Attribution) -> Attribution:
         names = a.names
