@@ -32,7 +32,7 @@ def agreement(one: Doubles, other: Doubles, k: int = FOREMOST) -> dict[str, floa
     return {
         "feature": len(both) / most,
         "rank": sum(i == j for i, j in zip(a, b, strict=False)) / most,
-        "sign": sum(one[i] * other[i] > 0 for i in both) / most,
+        "sign": sum(bool(one[i] * other[i] > 0) for i in both) / most,
     }
 
 
