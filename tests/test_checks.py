@@ -71,6 +71,7 @@ def test_classes_that_nothing_tests_are_named():
     ("saturated", "used", "said", "advice"),
     [
         (0.05, 0.9, "5 % of its values lie beyond", "more rows"),
+        (0.0123456, 0.9, "1.2 % of its values lie beyond", "more rows"),
         (0.0, 0.1, "only 10 % of the integer levels", "calibration = mse"),
         (0.0, 0.9, "keeps 12 dB", 'keep_float = ["b:0"], which takes about 600 bytes'),
     ],
@@ -118,3 +119,9 @@ def test_values_that_do_not_add_up_are_told():
     assert (said.code, said.severity) == ("G2", "warning")
     assert "By integrated values are 0.050 from adding up" in said.sentence
     assert codes(made(Measurement("s", "gap integrated", 0.01, "", 12, 0.0, 0.02))) == []
+
+
+@pytest.mark.parametrize(("rows", "said"), [(9, "about 30 points"), (30, "about 10 points")])
+def test_large_figures_have_no_exponent(rows, said):
+    (found,) = checked(made(accuracy(95, 90, n=rows))).findings
+    assert said in found.sentence

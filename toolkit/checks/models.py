@@ -273,7 +273,7 @@ def _cause(worst: LayerError) -> tuple[str, Facts]:
         return (
             "{clipped:g} % of its values lie beyond the range it was given. "
             "Calibrate with more rows like those in use, or with calibration = minmax.",
-            {"clipped": 100 * worst.saturated},
+            {"clipped": float(f"{100 * worst.saturated:.2g}")},
         )
     if worst.used <= SPARSE:
         return (
