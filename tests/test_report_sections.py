@@ -460,6 +460,19 @@ def test_a_name_from_right_to_left_leaves_its_figure_in_place(plain):
     assert naming.shown(run).data["classes"] == ["no", hebrew]
 
 
+def test_a_text_of_a_run_without_pieces_is_shown_whole(plain):
+    said = {"base": np.float32([0.2, 0.8])}
+    one = Decision(0, np.float32([2, 3]), 0, ("good", "film"), None, said, "Good <b> film")
+    run = dataclasses.replace(
+        plain,
+        data={**DATA, "kind": "text", "features": []},
+        decisions=(one,),
+        attributions=(attribution("base", 0, [0.15, -0.1]),),
+    )
+    page = report.render(run, "explanation", beside=["reasons"])
+    assert '<p class="words">Good &lt;b&gt; film</p>' in page
+
+
 def test_what_few_texts_have_speaks_for_no_class(plain):
     """Six texts of one class: "film" is in each, "long" in one of them alone."""
     said = {"base": np.float32([0.2, 0.8])}

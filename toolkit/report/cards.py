@@ -279,7 +279,8 @@ def _told(decision: Decision, a: Attribution) -> str:
 def _coloured(decision: Decision, a: Attribution, most: float) -> Markup:
     """The text with each word on the colour of its value; the title tells the value."""
     parts = []
-    for word, player in decision.pieces:
+    # a Run of before tells nothing of pieces: its text has no colours
+    for word, player in decision.pieces or ((decision.text or "", -1),):
         if player < 0:
             parts.append(escape(word))
             continue
