@@ -246,3 +246,14 @@ def test_few_calibration_rows_are_made_up_for_by_training_rows(floats, digits):
     assert StaticInt8()(floats, fit).facts["calibration_rows"] == min(200, len(fit.calibration))
     least = replace(few, train=fit.train.rows(slice(8)))
     assert len(least.ranging(200)) == 10
+
+
+def test_sigmoids_between_layers_keep_no_more_float_than_themselves(digits):
+    import keras
+
+    keras.utils.set_random_seed(0)
+    k = keras.layers
+    layers = [k.Conv2D(4, 3, activation="sigmoid"), k.MaxPooling2D(), k.Flatten()]
+    net = keras.Sequential([k.Input((8, 8, 1)), *layers, k.Dense(10, "softmax")])
+    found = StaticInt8()(export(net, digits.fit.validation).model, digits.fit)
+    assert set(found.facts["skipped"].values()) == {"Sigmoid", "Softmax"}

@@ -137,14 +137,19 @@ def _measured(ready: Any, rounded: Any) -> list[str]:
 
 
 def _of_probabilities(ready: Any) -> dict[str, str]:
-    """The nodes that only put probabilities together, as those of a sigmoid: name -> kind."""
-    made = {o for n in ready.graph.node if n.op_type in _MADE for o in n.output}
+    """The nodes that only put probabilities together, as those of a sigmoid: name -> kind.
+
+    They stand behind the last layer; what stands before one works on activations.
+    """
+    nodes = list(ready.graph.node)
+    last = max((i for i, n in enumerate(nodes) if n.op_type in _LAYERS), default=-1)
+    made = {o for n in nodes[last + 1 :] if n.op_type in _MADE for o in n.output}
     fixed = {i.name for i in ready.graph.initializer}
-    fixed |= {o for n in ready.graph.node if n.op_type == "Constant" for o in n.output}
+    fixed |= {o for n in nodes if n.op_type == "Constant" for o in n.output}
     found = {}
-    for node in ready.graph.node:
+    for node in nodes[last + 1 :]:
         read = [i for i in node.input if i and i not in fixed]
-        if read and made.issuperset(read) and node.op_type not in _LAYERS:
+        if read and made.issuperset(read):
             made.update(node.output)
             found[node.name] = node.op_type
     return found
