@@ -148,13 +148,13 @@ def _ranks(a: Doubles) -> Doubles:
     return np.asarray(ranks - ranks.mean(), np.float64)
 
 
-def foremost(a: Doubles) -> list[int]:
-    """The three largest in size of values f64 (p,), those that moved something, largest first.
+def foremost(a: Doubles, most: int = _TOP) -> list[int]:
+    """The `most` largest in size of values f64 (p,), those that moved something, largest first.
 
     >>> foremost(np.array([0.1, -0.5, 0.0]))
     [1, 0]
     """
     a = _told(a)
-    largest = np.argsort(-np.abs(a), kind="stable")[:_TOP]
+    largest = np.argsort(-np.abs(a), kind="stable")[:most]
     # a player that moved nothing is no reason, however few others there are
     return [int(i) for i in largest if abs(a[i]) > _NOTHING]

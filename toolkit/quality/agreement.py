@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import combinations
 
-import numpy as np
-
+from toolkit.fidelity import foremost
 from toolkit.glossary import Attribution, Doubles, Measurement
 from toolkit.means import averaged
 from toolkit.quality.told import told
@@ -21,11 +20,12 @@ def agreement(one: Doubles, other: Doubles, k: int = FOREMOST) -> dict[str, floa
     A player that moved nothing is named by nobody; of fewer than k all that moved are compared, and
     two that name nothing agree.
 
+    >>> import numpy as np
     >>> agreement(np.array([0.5, -0.4, 0.1]), np.array([0.5, 0.1, 0.4]), k=2)
     {'feature': 0.5, 'rank': 0.5, 'sign': 0.5}
     """
     one, other = told(one), told(other)
-    a, b = (_foremost(v, k) for v in (one, other))
+    a, b = (foremost(v, k) for v in (one, other))
     most, both = max(len(a), len(b)), sorted({*a} & {*b})
     if not most:
         return dict.fromkeys(("feature", "rank", "sign"), 1.0)
@@ -34,11 +34,6 @@ def agreement(one: Doubles, other: Doubles, k: int = FOREMOST) -> dict[str, floa
         "rank": sum(i == j for i, j in zip(a, b, strict=False)) / most,
         "sign": sum(bool(one[i] * other[i] > 0) for i in both) / most,
     }
-
-
-def _foremost(values: Doubles, k: int) -> list[int]:
-    first = np.argsort(-np.abs(values), kind="stable")[:k]
-    return [int(i) for i in first if values[i]]
 
 
 def agreements(attributions: Sequence[Attribution]) -> tuple[Measurement, ...]:
