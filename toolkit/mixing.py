@@ -58,7 +58,7 @@ class Bench:
     def errors(self, one: Made) -> list[LayerError]:
         """The layers of a candidate that could be put back to float, worst first."""
         graph = graph_before(one.recipe, ROUNDING, self.source, self.cache)
-        rows = self.source.fit.calibration.spread(ROWS).x[:]
+        rows = self.source.fit.ranging(ROWS).x[:]
 
         def work() -> Facts:
             return {"errors": [asdict(e) for e in diagnose(graph, one.content, rows)]}
