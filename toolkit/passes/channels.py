@@ -168,8 +168,8 @@ def least(count: int) -> int:
 def unit(count: int) -> int:
     """What the number left of `count` channels is a multiple of, a power of two.
 
-    In integers a layer of 12 takes longer than one of 16, and one of 24 as much less than one of 32
-    as it multiplies less; smaller layers lose a quarter at a time.
+    In integers a layer of 12 takes longer than one of 16, and one of 24 less than one of 32;
+    smaller layers lose a quarter at a time.
 
     >>> [unit(n) for n in (3, 10, 15, 16, 24, 512)]
     [1, 2, 2, 8, 8, 8]
