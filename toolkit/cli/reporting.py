@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
 import typer
 
 from toolkit.cli import options, screen
+
+if TYPE_CHECKING:  # it loads numpy, and help is quick
+    from toolkit.run import Run
 
 _DEEPEST = 3
 """Folders below the one given in which Runs are looked for."""
@@ -32,6 +35,7 @@ def report(
     A folder gets an index.html that links the pages of every Run below it.
     """
     from toolkit.errors import DataError
+    from toolkit.run import load
 
     if len(paths) == 2:
         made = _compared(paths[0], paths[1], out, lang)
@@ -40,7 +44,7 @@ def report(
     elif paths[0].is_dir():
         made = _folder(paths[0], out, lang)
     else:
-        made = _again(paths[0], out, lang)
+        made = _again(load(paths[0]), paths[0], out, lang)
     if as_json:
         screen.say_json({"pages": [str(path) for path in made]})
     else:
@@ -49,13 +53,11 @@ def report(
     return 0
 
 
-def _again(path: Path, out: Path | None, lang: str) -> list[Path]:
-    """The pages of one Run: those of a job, or the one page that `explain --out` wrote."""
+def _again(run: Run, path: Path, out: Path | None, lang: str) -> list[Path]:
+    """The pages of a Run at `path`: those of a job, or the one that `explain --out` wrote."""
     from toolkit import report as pages
     from toolkit.errors import DataError, OutputError
-    from toolkit.run import load
 
-    run = load(path)
     if out is not None and out.suffix in (".html", ".htm"):
         page: Any = next(iter(pages.pages(run)), None)
         if page is None:
@@ -92,9 +94,10 @@ def _folder(folder: Path, out: Path | None, lang: str) -> list[Path]:
     made: list[Path] = []
     runs, links = {}, {}
     for path in found:
-        own = _again(path, None if out is None else _beneath(path, folder, out), lang)
-        name = str(path.relative_to(folder).with_suffix("")).removesuffix("/run")
-        runs[name] = load(path)
+        run, below = load(path), path.relative_to(folder)
+        own = _again(run, path, None if out is None else _beneath(run, out / below), lang)
+        name = str(below.with_suffix("")).removesuffix("/run")
+        runs[name] = run
         links[name] = [
             (f"./{quote(page.relative_to(top).as_posix())}", pages.title_of(_page_of(page)))
             for page in own
@@ -103,14 +106,11 @@ def _folder(folder: Path, out: Path | None, lang: str) -> list[Path]:
     return [pages.write_index(runs, links, top / "index.html", lang=lang), *made]
 
 
-def _beneath(path: Path, folder: Path, out: Path) -> Path:
-    """Where under `out` the pages of a Run go: a folder, or the one page of a job that made one."""
-    from toolkit.run import load
-
-    where = out / path.relative_to(folder)
-    if path.stem == "run":
+def _beneath(run: Run, where: Path) -> Path:
+    """Where the pages of a Run go that would lie at `where`: a folder, or one page by itself."""
+    if where.stem == "run":
         return where.parent
-    return where.with_suffix("" if load(path).artifacts else ".html")
+    return where.with_suffix("" if run.artifacts else ".html")
 
 
 def _page_of(path: Path) -> Any:
