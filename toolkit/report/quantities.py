@@ -99,13 +99,17 @@ def share(value: float) -> str:
 
 
 def probability(value: float, decimals: int = 3) -> str:
-    """A probability, with more decimals where fewer would say 0 or 1.
+    """A probability; where it would read as 0 or 1 and is neither, the end that it is beyond.
 
-    >>> probability(0.25), probability(0.99998), probability(1.0), probability(0.996, 2)
-    ('0.250', '0.99998', '1.000', '0.996')
+    >>> probability(0.25), probability(0.99998), probability(2e-9), probability(1), probability(0)
+    ('0.250', '>0.999', '<0.001', '1.000', '0.000')
     """
-    told = (d for d in range(decimals, _MOST + 1) if 0 < round(value, d) < 1)
-    return number(value, next(told, decimals if value in (0, 1) or value > 0.5 else _MOST))
+    least = 10.0**-decimals
+    if 0 < value < least / 2:
+        return f"<{number(least, decimals)}"
+    if 1 - least / 2 < value < 1:
+        return f">{number(1 - least, decimals)}"
+    return number(value, decimals)
 
 
 def similarity(value: float) -> str:
