@@ -187,6 +187,11 @@ def test_on_the_command_line(told, paths, tmp_path, capsys):
 
     assert command(["verify"], [page], "verify") == 2
     assert "--data" in capsys.readouterr().err
+    missing = [page, str(tmp_path / "gone.keras"), "--data", "digits"]
+    assert command(["verify"], missing, "verify") == 2
+    said = capsys.readouterr().err
+    assert "gone.keras" in said
+    assert said.rstrip().endswith("check the path")
 
 
 def test_a_page_without_explanations_is_refused(told, paths, tmp_path, capsys):

@@ -50,6 +50,7 @@ def verify(
     """
     from toolkit import verification
     from toolkit.errors import DataError
+    from toolkit.models.opening import kind_of
 
     if file.suffix.lower() not in _PAGES:
         if models or data:
@@ -61,6 +62,8 @@ def verify(
         raise DataError(
             f"{file} without what it speaks of", "its model files and --data", "name them"
         )
+    for model in models:
+        kind_of(model)  # says in a line what is no model file
     run = verification.page(file)
     if not run.attributions:
         raise DataError(
