@@ -23,6 +23,7 @@ import numpy as np
 import shap
 from beside import ratio
 from games import QUICK, games, made_once
+from published import leverage, odd_shap, regression_msr
 
 from toolkit.errors import RecipeError
 from toolkit.explainers.shapley import Shapley
@@ -87,7 +88,23 @@ def by_us(onnx, players, target, evaluations, seed):
     return Shapley(evaluations=evaluations)(onnx, players, target, seed=seed).values
 
 
-PEERS = {"shap Kernel": by_kernel, "shap Permutation": by_permutation}
+def by_published(estimator):
+    """An estimator of published.py."""
+
+    def run(onnx, players, target, evaluations, seed):
+        value = coalition_game(onnx, players, target)
+        return estimator(value, len(players), evaluations // len(players.background), seed)
+
+    return run
+
+
+PEERS = {
+    "shap Kernel": by_kernel,
+    "shap Permutation": by_permutation,
+    "Leverage SHAP": by_published(leverage),
+    "RegressionMSR": by_published(regression_msr),
+    "OddSHAP": by_published(odd_shap),
+}
 if shapiq:
     PEERS |= {
         "shapiq KernelSHAP": by_shapiq("KernelSHAP", pairing_trick=True),

@@ -22,18 +22,22 @@ def accuracy(value, low, n=5000):
     return Measurement("base", "accuracy", value, "%", n, low, 100.0)
 
 
+def informed(subject, low):
+    return Measurement(subject, "informedness", 0.1, "", 5000, low, 0.2)
+
+
 def test_a_good_run_has_nothing_to_say():
-    assert codes(made(accuracy(95, 94))) == []
+    assert codes(made(accuracy(95, 94), informed("base", 0.01))) == []
 
 
 @pytest.mark.parametrize(
     ("run", "code"),
     [
         (made(accuracy(95, 94), chosen=None), "N1"),
-        (made(accuracy(52, 49)), "W1"),
+        (made(accuracy(52, 49), informed("base", -0.1)), "W1"),
         (made(accuracy(95, 90, n=100)), "F1"),
         (made(Measurement("s", "accuracy_drop", 2, "points", 9, 0.5, 3)), "L1"),
-        (made(Measurement("s", "accuracy", 52, "%", 5000, 49, 55)), "W2"),
+        (made(Measurement("s", "accuracy", 52, "%", 5000, 49, 55), informed("s", 0.0)), "W2"),
         (made(Measurement("s", "reason_place shapley", 0.9, "", 3)), "F2"),
         (made(Measurement("base", "reason_floor shapley", 0.8, "", 24, 0.7, 0.9)), "N2"),
         (made(Measurement("s", "reason_drift lime", 0.125, "", 24, 0.03, 0.3)), "D2"),

@@ -110,3 +110,17 @@ def test_one_row_among_many_is_told(noise):
     """Of 400 rows at a share of 0.05, one needs a p-value of 1 / 8,000."""
     found = drifts(job(changed=(3,), noise=noise, rows=400, repeats=12), "base", "small", SAME)
     assert [d.row for d in found if d.drifted] == [3]
+
+
+@pytest.mark.parametrize(("theirs", "told"), [(0.0, False), (0.5, False), (20.0, True)])
+def test_a_base_without_reasons_is_told_from_one_that_has_some(theirs, told):
+    """theirs: the length of the other's values in standard errors; the base has none."""
+    rng, found = np.random.default_rng(0), []
+    for row in range(12):
+        values = rng.normal(size=P)
+        values *= 0.01 * theirs / np.linalg.norm(values)
+        found.append(made(np.zeros(P), row, "base"))
+        for subject, of in (("small", values), ("base - small", -values)):
+            noisy = dataclasses.replace(made(of, row, subject), stderr=np.full(P, 0.01 / P**0.5))
+            found.append(noisy)
+    assert {d.drifted for d in drifts(found, "base", "small", SAME)} == {told}

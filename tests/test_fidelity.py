@@ -220,3 +220,23 @@ def test_a_retrained_base_is_the_ceiling(two):
     (found,) = ceiling([*ours, *theirs], "small", "base")
     assert (found.subject, found.name) == ("base", "reason_ceiling shapley")
     assert found.value == pytest.approx(cosines.mean())
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-12, 1e-8])
+def test_rows_of_rounding_alone_weigh_nothing_in_the_place(size):
+    """Rows in which nobody moves anything are no agreement, whatever their last bits are."""
+    rng = np.random.default_rng(0)
+    ours = [made(rng.normal(size=6), row) for row in range(12)]
+    theirs = [made(a.values + 0.7 * rng.normal(size=6), a.row, "small") for a in ours]
+    silent = [
+        made(size * rng.normal(size=6), row, who)
+        for row in range(12, 40)
+        for who in ("base", "small")
+    ]
+    (alone,) = place([*ours, *theirs], ours, "base", "small")
+    again = [*ours, *(a for a in silent if a.subject == "base")]
+    (among,) = place([*ours, *theirs, *silent], again, "base", "small")
+    assert among.value == pytest.approx(alone.value, abs=1e-12)
+    assert alone.value < 0.95
+    # and of such rows alone there is no scale
+    assert place(silent, again, "base", "small") == ()

@@ -57,3 +57,13 @@ def test_players_that_are_others_in_each_row_are_not_compared():
 
 def test_few_rows_say_nothing():
     assert told(both(planted=3.0, rows=4)) == ((), ())
+
+
+def test_rounding_is_no_rise():
+    """Values that float32 cannot tell from nothing are nobody's share."""
+    rng = np.random.default_rng(0)
+    found = [made(1e-8 * rng.normal(size=P), row) for row in range(24)]
+    found += [made(1e-7 * np.eye(P)[4], row, "small") for row in range(24)]
+    (m,), said = told(found)
+    assert m.value == 0
+    assert not said

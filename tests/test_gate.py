@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from toolkit.errors import RecipeError
-from toolkit.gate import checked, junit, verdicts
+from toolkit.gate import checked, enough, junit, verdicts
 from toolkit.glossary import Measurement
 from toolkit.run import Run
 
@@ -46,16 +46,30 @@ def test_what_cannot_be_told_does_not_pass():
 
 @pytest.mark.parametrize("who", ["base", "good"])
 def test_a_guess_does_not_pass_however_alike_its_reasons_are(who):
-    found = run(("good", 0.99, 0.98, 24))
-    right = [Measurement(s, "accuracy", 90, "%", 400, 87, 92) for s in ("base", "good") if s != who]
-    chance = Measurement(who, "accuracy", 52, "%", 400, 47, 57)
-    measured = (*found.measurements, *right, chance)
-    found = replace(found, measurements=measured, data={"classes": ["a", "b"]})
-    (verdict,) = verdicts(found, 0.9)
+    found = run(("good", 0.99, 0.98, 30))
+    other = "base" if who == "good" else "good"
+    well = Measurement(other, "informedness", 0.8, "", 400, 0.7, 0.9)
+
+    def judged(low):
+        chance = Measurement(who, "informedness", 0.02, "", 400, low, 0.06)
+        measured = (*found.measurements, well, chance)
+        return verdicts(replace(found, measurements=measured), 0.9)[0]
+
+    assert not judged(0.0).passed
+    assert f"{who} is not clearly better than guessing" in judged(0.0).sentence
+    assert judged(0.001).passed
+
+
+@pytest.mark.parametrize("least", [0.5, 0.8, 0.9, 0.95])
+def test_so_many_rows_that_what_would_fail_is_among_them(least):
+    """A share of 1 - least of rows at 0, the others at 1, has its mean at the limit."""
+    n = enough(least)
+    assert least**n <= 0.05
+    assert n == 8 or least ** (n - 1) > 0.05
+    (verdict,) = verdicts(run(("good", 0.999, 0.998, n - 1)), least)
     assert not verdict.passed
-    assert f"{who} is not clearly better than guessing" in verdict.sentence
-    (verdict,) = verdicts(replace(found, data={"classes": list("abc")}), 0.9)
-    assert verdict.passed
+    assert f"{n - 1} rows are too few for {least:g}, {n} are needed" in verdict.sentence
+    assert verdicts(run(("good", 0.999, 0.998, n)), least)[0].passed
 
 
 def test_junit_is_what_a_build_server_reads(tmp_path):
@@ -70,11 +84,13 @@ def test_junit_is_what_a_build_server_reads(tmp_path):
     assert second.find("failure").get("message") == found[1].sentence
 
 
-@pytest.mark.parametrize(("least", "rows"), [(-0.1, 24), (1.1, 24), (0.8, 7), (float("nan"), 24)])
+@pytest.mark.parametrize(
+    ("least", "rows"), [(-0.1, 24), (1, 24), (0.8, 13), (0.9, 24), (float("nan"), 24)]
+)
 def test_limits_with_which_nothing_can_be_said(least, rows):
     with pytest.raises(RecipeError):
         checked(least, rows)
-    checked(0.8, 8)
+    checked(0.8, 14)
 
 
 def test_a_run_of_one_model_has_no_verdicts():

@@ -1,5 +1,6 @@
 """Step by step along a recipe, and reasons as a limit of a search."""
 
+import dataclasses
 import json
 
 import pytest
@@ -7,9 +8,11 @@ import pytest
 from toolkit.choice import Budget, miss
 from toolkit.cli import run as command
 from toolkit.errors import RecipeError
+from toolkit.gate import verdicts
 from toolkit.glossary import Artifact, Measurement
 from toolkit.passes import PASSES
 from toolkit.recipe import Recipe
+from toolkit.run import Run
 from toolkit.search import compress
 from toolkit.stages import stages
 
@@ -77,14 +80,23 @@ def figures(*more):
 
 def test_reasons_are_a_limit(tmp_path):
     made = Artifact("small", tmp_path / "small.onnx", "", (), "0", 10)
-    place = Measurement("small", "reason_place shapley", 0.9, "", 24, 0.85, 0.95)
-    assert miss(made, figures(place), Budget(min_agreement=0.8)) == ""
-    assert "at 0.85 for sure" in miss(made, figures(place), Budget(min_agreement=0.9))
-    # what was not compared, or over too few rows, is not shown to agree
-    few = Measurement("small", "reason_place shapley", 0.9, "", 3)
-    assert miss(made, figures(few), Budget(min_agreement=0.1))
-    assert miss(made, figures(), Budget(min_agreement=0.1))
-    for wrong in (0, 1.2, -1):
+    cosine = Measurement("small", "reason_cosine shapley", 0.9, "", 60, 0.85, 0.95)
+    place = Measurement("small", "reason_place shapley", 0.9, "", 60, 0.85, 0.95)
+    # the same over another cut of the pictures stands beside it and decides nothing
+    recut = Measurement("small", "reason_place shapley cut:9", 0.7, "", 60, 0.6, 0.8)
+
+    def missed(least, *measured):
+        run = Run("t", "now", "explain", "base", None, {}, measurements=measured)
+        return miss(made, figures(), Budget(min_agreement=least), verdicts(run, least))
+
+    assert missed(0.8, cosine, place, recut) == ""
+    assert "its lower end does not reach 0.9" in missed(0.9, cosine, place, recut)
+    # what was not compared, or over too few rows, or of a guess, is not shown to agree
+    assert "3 rows are too few" in missed(0.1, cosine, dataclasses.replace(place, n=3))
+    assert missed(0.1) == "has no reasons that were compared"
+    guess = Measurement("base", "informedness", 0.02, "", 400, -0.03, 0.06)
+    assert "base is not clearly better than guessing" in missed(0.1, cosine, place, guess)
+    for wrong in (0, 1, 1.2, -1):
         with pytest.raises(RecipeError):
             Budget(min_agreement=wrong)
 

@@ -118,8 +118,8 @@ def test_a_finding_is_said_with_its_numbers():
         "W1",
         "warning",
         "base",
-        "The base is right in {right:.1f} % of rows, which is not clearly better than guessing "
-        "among {classes} classes.",
+        "The base is right in {right:.1f} % of rows, and over its {classes} classes not clearly "
+        "more often than by guessing.",
         right=51.25,
         classes=2,
     )

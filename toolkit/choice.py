@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from toolkit.errors import RecipeError
+from toolkit.gate import Verdict
 from toolkit.glossary import NOTICEABLE, Artifact, Facts, Finding, Measurement
 from toolkit.requirement import Requirement
 
@@ -43,10 +44,10 @@ class Budget:
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise RecipeError(f"{name} {value}", "a finite number above 0", "correct the limit")
-        if self.min_agreement is not None and self.min_agreement > 1:
+        if self.min_agreement is not None and self.min_agreement >= 1:
             raise RecipeError(
                 f"min_agreement {self.min_agreement}",
-                "at most 1, the base beside itself",
+                "below 1, the base beside itself",
                 "correct the limit",
             )
 
@@ -117,8 +118,13 @@ def dearer(
     return tuple(found)
 
 
-def miss(made: Artifact, measured: Sequence[Measurement], budget: Budget) -> str:
-    """Why a candidate is not within the budget, or nothing."""
+def miss(
+    made: Artifact,
+    measured: Sequence[Measurement],
+    budget: Budget,
+    reasons: Sequence[Verdict] = (),
+) -> str:
+    """Why a candidate is not within the budget, or nothing. reasons: the gate's verdicts."""
     figure = {m.name: m for m in measured if m.subject == made.name}
     drop, bound = figure["accuracy_drop"], figure["accuracy_drop_bound"].value
     if budget.max_drop is not None and not bound < budget.max_drop:
@@ -131,13 +137,12 @@ def miss(made: Artifact, measured: Sequence[Measurement], budget: Budget) -> str
     if budget.max_bytes is not None and made.nbytes > budget.max_bytes:
         return f"is {made.nbytes:,} bytes, more than {budget.max_bytes:,}"
     if budget.min_agreement is not None:
-        places = [m for name, m in figure.items() if name.startswith("reason_place ")]
-        kept = min((m.low or 0.0 for m in places), default=0.0)
-        if kept < budget.min_agreement:
-            return (
-                f"keeps reasons at {kept:.2f} for sure (0 random, 1 the base beside itself), "
-                f"not at {budget.min_agreement:g}"
-            )
+        judged = [v for v in reasons if v.subject == made.name]
+        if not judged:
+            return "has no reasons that were compared"
+        failed = next((v for v in judged if not v.passed), None)
+        if failed is not None:
+            return f"fails by its reasons: {failed.why}"
     ratio = figure["latency_ratio"]
     if budget.never_slower and ratio.low is not None and ratio.low > NOTICEABLE:
         return f"takes {ratio.value:.2f} times the base's time"

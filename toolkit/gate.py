@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -13,13 +14,17 @@ from toolkit.run import Run
 ROWS = 8
 """Rows below which the interval of an agreement is worth nothing."""
 
+_UNSEEN = 0.05
+"""How likely it may be that rows which would fail a model are not among those compared."""
+
 
 @dataclass(frozen=True)
 class Verdict:
     """Whether one model passes by one method, and why in a sentence.
 
     value: its place between random reasons (0) and the base beside itself (1); low: the lower end
-    of its 95 % interval, which must reach `least`. None where it could not be told.
+    of its 95 % interval, which must reach `least`. None where it could not be told. why: the
+    sentence without the models.
     """
 
     subject: str
@@ -28,6 +33,7 @@ class Verdict:
     value: float | None
     low: float | None
     least: float
+    why: str
     sentence: str
 
 
@@ -40,14 +46,16 @@ def verdicts(run: Run, least: float) -> tuple[Verdict, ...]:
             continue
         place = run.measured(m.subject, f"reason_place {method}")
         value = low = None
-        guess = next((s for s in (run.base, m.subject) if _guesses(run, s)), None)
+        guess = next((s for s in (run.base, m.subject) if run.guesses(s)), None)
+        rows = enough(least)
         if guess is not None:
             value = None if place is None else place.value
             said = f"{guess} is not clearly better than guessing, and a guess has no reasons"
         elif place is None:
             said = "random attributions are as alike as the base's own: there is no scale"
-        elif place.low is None or place.n < ROWS:
-            value, said = place.value, f"{place.n} rows are too few for an interval"
+        elif place.low is None or place.n < rows:
+            value = place.value
+            said = f"{place.n} rows are too few for {least:g}, {rows} are needed"
         else:
             value, low = place.value, place.low
             passes = "reaches" if low >= least else "does not reach"
@@ -57,28 +65,36 @@ def verdicts(run: Run, least: float) -> tuple[Verdict, ...]:
             )
         passed = low is not None and low >= least
         sentence = f"{m.subject} beside {run.base} by {method}: {said}."
-        found.append(Verdict(m.subject, method, passed, value, low, least, sentence))
+        found.append(Verdict(m.subject, method, passed, value, low, least, said, sentence))
     return tuple(found)
 
 
-def _guesses(run: Run, subject: str) -> bool:
-    """Whether a model is not clearly better than guessing, where that was measured."""
-    right, classes = run.measured(subject, "accuracy"), len(run.data.get("classes", ()))
-    return bool(right and classes and right.low is not None and right.low <= 100 / classes)
+def enough(least: float) -> int:
+    """The rows that a limit needs, so that what would fail it is likely to be among them.
+
+    Were a share of 1 - `least` of all rows decided for random reasons, and the others for the
+    base's, the mean would be at the limit; of so many rows one of them is seen in 95 of 100 draws.
+
+    >>> [enough(least) for least in (0.5, 0.8, 0.9, 0.95)]
+    [8, 14, 29, 59]
+    """
+    if not 0 < least < 1:
+        return ROWS
+    return max(ROWS, math.ceil(math.log(_UNSEEN) / math.log(least)))
 
 
 def checked(least: float, rows: int) -> None:
     """Raise RecipeError for a limit or a number of rows with which no verdict can be given."""
-    if not 0 <= least <= 1:
+    if not 0 <= least < 1:
         raise RecipeError(
             f"--min-agreement {least:g}",
-            "0 (as random) to 1 (the base beside itself)",
+            "0 (as random) to below 1 (the base beside itself)",
             "correct it",
         )
-    if rows < ROWS:
+    if rows < enough(least):
         raise RecipeError(
-            f"--min-agreement over {rows} rows",
-            f"at least {ROWS}, for an interval",
+            f"--min-agreement {least:g} over {rows} rows",
+            f"at least {enough(least)}, or rows that would fail it may not be among them",
             "give more rows",
         )
 

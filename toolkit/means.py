@@ -79,6 +79,17 @@ def studentised(
     return min(value - float(high) * error, value), max(value - float(low) * error, value)
 
 
+def error_of_ratio(over: Doubles, under: Doubles) -> Doubles:
+    """Standard errors of ratios of means over rows f64 (..., n), by the delta method: f64 (...).
+
+    >>> error_of_ratio(np.array([1.0, 2.0]), np.array([2.0, 2.0])).item()
+    0.25
+    """
+    wide = under.mean(axis=-1, keepdims=True)
+    off = (over - over.mean(axis=-1, keepdims=True) / wide * under) / wide
+    return np.asarray(off.std(axis=-1, ddof=1) / off.shape[-1] ** 0.5, np.float64)
+
+
 def resamples(n: int, seed: int) -> Ints:
     """Rows drawn again with replacement: i64 (2000, n), the same for the same seed."""
     return np.random.default_rng(seed).integers(0, n, (_RESAMPLES, n))

@@ -74,7 +74,7 @@ def measure(
 def judge(
     models: Mapping[str, Predictor], test: Data
 ) -> tuple[tuple[Measurement, ...], tuple[Confusion, ...], dict[str, Floats]]:
-    """Accuracy, its drop, agreement and calibration error of predictors; the first is the base."""
+    """Accuracy and its kin of predictors beside the labels and the first of them, the base."""
     found: list[Measurement] = []
     confusions = []
     answers: dict[str, Floats] = {}
@@ -90,7 +90,12 @@ def judge(
         found.append(_percent(name, "accuracy", right))
         error = metrics.calibration_error(p, test.y)
         found.append(Measurement(name, "calibration_error", error, "", len(test)))
-        confusions.append(Confusion(name, metrics.confusion(p, test.y)))
+        counts = metrics.confusion(p, test.y)
+        confusions.append(Confusion(name, counts))
+        told = metrics.informedness(counts)
+        if told is not None:
+            ends = told.value, "", told.n, told.low, told.high
+            found.append(Measurement(name, "informedness", *ends))
         base = next(iter(answers.values()))
         if p is base:
             continue

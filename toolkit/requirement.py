@@ -21,6 +21,7 @@ FIGURES = (
     "calibration_error",
     "calibration_error_change",
     "flips",
+    "informedness",
     "latency_p50",
     "latency_p95",
     "latency_ratio",

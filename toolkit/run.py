@@ -80,6 +80,11 @@ class Run:
         found = (m for m in self.measurements if m.subject == subject and m.name == name)
         return next(found, None)
 
+    def guesses(self, subject: str) -> bool:
+        """Whether a model is not clearly better than guessing, where that was measured."""
+        told = self.measured(subject, "informedness")
+        return told is not None and told.low is not None and told.low <= 0
+
     def subjects(self) -> tuple[str, ...]:
         """Every measured subject once, in the order measured; the base comes first."""
         names = dict.fromkeys([self.base, *(m.subject for m in self.measurements)])

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from toolkit import artifact, bases, contract, provenance, recipe
+from toolkit import artifact, bases, contract, gate, provenance, recipe
 from toolkit.behaviour import column_of
 from toolkit.cache import Cache, data_key, key_of, sweep
 from toolkit.checkpoints import resuming
@@ -39,7 +39,7 @@ from toolkit.recipe import Recipe
 from toolkit.run import Run, from_json, to_json
 from toolkit.shapes import matching
 from toolkit.space import useful
-from toolkit.studying import joined, study
+from toolkit.studying import SAMPLE, joined, study
 from toolkit.targets import spread, suited
 
 _SIMULATED = 2000
@@ -214,13 +214,16 @@ def _judged(
     measured, confusions = _measured(every, splits.test, known, seed, slices=slices, held=held)
     if target:
         measured = (*measured, *_elsewhere(artifacts, splits.test, known))
-    reasons = None
-    if budget.min_agreement is not None:
+    reasons: Run | None = None
+    judged: tuple[gate.Verdict, ...] = ()
+    if (least := budget.min_agreement) is not None:
         asked = [predictor(a.path, a.name) for a in every]
-        reasons = study(asked, splits, methods=["shapley"], rows=_CARDS, seed=seed)
+        over = max(SAMPLE, gate.enough(least))
+        reasons = study(asked, splits, methods=["shapley"], rows=_CARDS, sample=over, seed=seed)
+        judged = gate.verdicts(reasons, least)
         told_of = (m for m in reasons.measurements if m.name.startswith("reason_"))
         measured = (*measured, *told_of)
-    misses = {a.name: why for a in artifacts if (why := miss(a, measured, budget))}
+    misses = {a.name: why for a in artifacts if (why := miss(a, measured, budget, judged))}
     within = [a for a in artifacts if a.name not in misses]
     chosen = best(quick(within, measured, budget), measured)
     noted = (*noted, *dearer(chosen, artifacts, measured))

@@ -33,37 +33,33 @@ def none_within(run: Run) -> Iterator[Finding]:
 def weak_base(run: Run) -> Iterator[Finding]:
     """W1: the base is not clearly better than guessing."""
     right = run.measured(run.base, "accuracy")
-    classes = len(run.data.get("classes", ()))
-    if right is not None and right.low is not None and classes and right.low <= 100 / classes:
+    if right is not None and run.guesses(run.base):
         yield Finding.of(
             "W1",
             "warning",
             run.base,
             "The base is right in {right:.1f} % of rows, "
-            "which is not clearly better than guessing among {classes} classes.",
+            "and over its {classes} classes not clearly more often than by guessing.",
             "Check the data, its scale and its labels, or train longer.",
             right=right.value,
-            classes=classes,
+            classes=len(run.data.get("classes", ())),
         )
 
 
 def guessing(run: Run) -> Iterator[Finding]:
     """W2: a model beside the base that is not clearly better than guessing."""
-    classes = len(run.data.get("classes", ()))
     for m in run.measurements:
-        if m.name != "accuracy" or m.subject == run.base or m.low is None or not classes:
-            continue
-        if m.low <= 100 / classes:
+        if m.name == "accuracy" and m.subject != run.base and run.guesses(m.subject):
             yield Finding.of(
                 "W2",
                 "warning",
                 m.subject,
-                "{name} is right in {right:.1f} % of rows, which is not clearly better "
-                "than guessing among {classes} classes: its reasons explain guesses.",
+                "{name} is right in {right:.1f} % of rows, and over its {classes} classes not "
+                "clearly more often than by guessing: its reasons explain guesses.",
                 "Take another candidate.",
                 name=m.subject,
                 right=m.value,
-                classes=classes,
+                classes=len(run.data.get("classes", ())),
             )
 
 

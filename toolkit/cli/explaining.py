@@ -39,7 +39,9 @@ def explain(
         typer.Option(help="shapley, lime, or others: docs/explaining.md."),
     ] = None,
     rows: Annotated[str, typer.Option(help="How many, 3,17,42, all or a file.")] = "12",
-    sample: Annotated[int, typer.Option(help="Rows to compare over.", min=0)] = 24,
+    sample: Annotated[
+        int | None, typer.Option(help="Rows to compare over; else 24 or more.", min=0)
+    ] = None,
     min_agreement: Annotated[
         float | None, typer.Option(help="Least agreement, 0 to 1, by its 95 % bound.")
     ] = None,
@@ -85,6 +87,7 @@ def explain(
 
     Example: explain base.onnx --against int8.onnx --data digits --out why.html
     """
+    from toolkit import gate
     from toolkit.checks import checked
     from toolkit.errors import RecipeError
     from toolkit.explainers.named import named
@@ -93,7 +96,7 @@ def explain(
     from toolkit.models.opening import kind_of
     from toolkit.predict import fitting
     from toolkit.quality import CHEAP, chosen
-    from toolkit.studying import METHODS, study
+    from toolkit.studying import METHODS, SAMPLE, study
 
     others = against or []
     whole = streaming.asked(rows)
@@ -127,6 +130,8 @@ def explain(
             "--against OTHER or --stages RECIPE",
             "name one",
         )
+    if sample is None:
+        sample = max(SAMPLE, 0 if min_agreement is None else gate.enough(min_agreement))
     _check_gate(min_agreement, junit, len(picked) if isinstance(picked, list) else sample or picked)
     paths = [model, *others, *([ceiling] if ceiling else [])]
     kinds = [kind_of(path) for path in paths]

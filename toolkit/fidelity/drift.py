@@ -10,6 +10,7 @@ from toolkit import metrics
 from toolkit.fidelity.difference import difference
 from toolkit.fidelity.measures import compare, paired
 from toolkit.glossary import Attribution, Doubles, Drift, Floats, Measurement
+from toolkit.told import WHOLE
 
 ALIKE = 0.9
 """The cosine below which reasons are others, if noise cannot explain it."""
@@ -104,15 +105,19 @@ def _chance(one: Attribution, noise: Attribution, its: Attribution, seed: int, t
     if not noise.stderr.any():
         # exact values: a difference is a difference
         return 0.0
-    rng = np.random.default_rng((seed, one.row))
+    rng, ours = np.random.default_rng((seed, one.row)), float(np.linalg.norm(one.values))
     shape = (DRAWS, len(one.values))
     few = noise.degrees
     drawn = unlike = 0
     while not unlike and (1 + drawn) * FALSE < max(tests, 1):
         noises = rng.standard_normal(shape) if few is None else rng.standard_t(few, shape)
         others = one.values - noise.stderr * noises
-        sizes = np.linalg.norm(others, axis=1) * np.linalg.norm(one.values)
-        cosines = others @ one.values / np.where(sizes > 0, sizes, 1)
-        unlike = int((cosines <= seen).sum())
+        sizes = np.linalg.norm(others, axis=1)
+        if ours < WHOLE:
+            # the base has no reasons that others could be like: are these more than noise?
+            unlike = int((sizes >= np.linalg.norm(its.values)).sum())
+        else:
+            cosines = others @ one.values / (ours * np.where(sizes > 0, sizes, 1))
+            unlike = int((cosines <= seen).sum())
         drawn += DRAWS
     return (1 + unlike) / (1 + drawn)

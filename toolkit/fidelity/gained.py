@@ -10,6 +10,7 @@ from toolkit.explainers.players import Players
 from toolkit.fidelity.measures import paired
 from toolkit.glossary import Attribution, Doubles, Finding, Measurement
 from toolkit.means import LEAST, mean_error
+from toolkit.told import told
 
 LEANING = 0.05
 """A rise of a player's share of all reasons that is worth a word, if it is beyond chance."""
@@ -65,7 +66,7 @@ def gained(
 
 
 def _shares(values: Doubles) -> Doubles:
-    size = np.abs(values)
+    size = np.abs(told(values))
     total = float(size.sum())
     return size / total if total > 0 else size
 

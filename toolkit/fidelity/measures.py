@@ -9,13 +9,12 @@ import numpy as np
 from toolkit.errors import MatchError
 from toolkit.glossary import Attribution, Doubles, Measurement
 from toolkit.means import LEAST, averaged
+from toolkit.told import WHOLE, told
 
 FIGURES = ("cosine", "spearman", "top3", "rank3", "signed_top3", "sign", "moved", "shift")
 
 _TOP = 3
 _NOTHING = 1e-12
-_TOLD = 1e-6
-"""The length of attributions in probability below which float32 tells nothing."""
 
 Pair = tuple[Attribution, Attribution]
 """The base's attribution of a row, and another model's of the same."""
@@ -38,8 +37,8 @@ def compare(one: Attribution, other: Attribution) -> dict[str, float]:
             "attributions of the same row, target and players",
             "explain both models together",
         )
-    a, b = _told(one.values), _told(other.values)
-    if np.linalg.norm(a - b) < _TOLD:
+    a, b = told(one.values), told(other.values)
+    if np.linalg.norm(a - b) < WHOLE:
         b = a
     size = np.abs(a)
     nothing = float(not np.any(b))
@@ -127,10 +126,6 @@ def mean(
     return averaged(subject, name, values, least=least, most=1.0, seed=seed)
 
 
-def _told(a: Doubles) -> Doubles:
-    return a if np.linalg.norm(a) >= _TOLD else np.zeros_like(a)
-
-
 def _cosine(a: Doubles, b: Doubles) -> float:
     size, its = float(np.linalg.norm(a)), float(np.linalg.norm(b))
     # two models that both find nothing agree; one that finds something where the other does not
@@ -154,7 +149,7 @@ def foremost(a: Doubles, most: int = _TOP) -> list[int]:
     >>> foremost(np.array([0.1, -0.5, 0.0]))
     [1, 0]
     """
-    a = _told(a)
+    a = told(a)
     largest = np.argsort(-np.abs(a), kind="stable")[:most]
     # a player that moved nothing is no reason, however few others there are
     return [int(i) for i in largest if abs(a[i]) > _NOTHING]

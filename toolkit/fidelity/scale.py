@@ -8,7 +8,8 @@ import numpy as np
 
 from toolkit.fidelity.measures import compare, mean, paired
 from toolkit.glossary import Attribution, Doubles, Measurement
-from toolkit.means import LEAST, resamples, studentised
+from toolkit.means import LEAST, error_of_ratio, resamples, studentised
+from toolkit.told import told
 
 _NARROW = 1e-6
 
@@ -69,17 +70,11 @@ def place(
         # rows that all happen to have a single reason leave no scale
         drawn = drawn[widths[drawn].mean(axis=1) > _NARROW]
         places = above[drawn].mean(axis=1) / widths[drawn].mean(axis=1)
-        errors = _error(above[drawn], widths[drawn], places)
-        error = _error(above[None], widths[None], np.array([value]))
-        low, high = studentised(value, float(error[0]), places, errors)
+        errors = error_of_ratio(above[drawn], widths[drawn])
+        error = float(error_of_ratio(above, widths))
+        low, high = studentised(value, error, places, errors)
         found.append(Measurement(other, name, value, "", len(cosines), low, high))
     return tuple(found)
-
-
-def _error(above: Doubles, widths: Doubles, places: Doubles) -> Doubles:
-    """Standard errors of ratios of means over rows f64 (b, n), by the delta method: f64 (b,)."""
-    off = (above - places[:, None] * widths) / widths.mean(axis=1)[:, None]
-    return np.asarray(off.std(axis=1, ddof=1) / off.shape[1] ** 0.5, np.float64)
 
 
 def ceiling(
@@ -134,5 +129,6 @@ def _with(
 
 def _ends(pairs: list[tuple[Attribution, Attribution]]) -> tuple[Doubles, Doubles]:
     floors = np.array([compare(one, its)["cosine"] for one, its in pairs])
-    nulls = np.array([random_cosine(one.values) for one, _ in pairs])
+    # a row in which the base has no reasons has no scale: its ends are one
+    nulls = np.array([random_cosine(told(one.values)) for one, _ in pairs])
     return floors, nulls

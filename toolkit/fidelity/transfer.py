@@ -10,8 +10,9 @@ from toolkit.explainers.players import Players
 from toolkit.faithfulness import area, curve
 from toolkit.fidelity.measures import paired
 from toolkit.glossary import Attribution, Doubles, Measurement, Predictor
-from toolkit.means import LEAST, resamples
+from toolkit.means import LEAST, error_of_ratio, resamples, studentised
 from toolkit.progress import tell
+from toolkit.told import WHOLE
 
 
 def transfer(
@@ -27,7 +28,7 @@ def transfer(
 
     The gain of a ranking is the area under insertion less that under deletion (Petsiuk et al.
     2018), 0 for a random order. "reason_transfer shapley": the gain of the base's ranking on
-    `other` divided by that of its own, means over rows with a bootstrap 95 % interval;
+    `other` divided by that of its own, means over rows with a bootstrap-t 95 % interval;
     "reason_transfer_back shapley" the other way round. Equals that swap places cost nothing.
     Not given where a model's own ranking gains nothing, nor for a handful of rows.
     """
@@ -69,9 +70,11 @@ def _ratio(subject: str, name: str, gains: Doubles, seed: int) -> list[Measureme
         return []
     drawn = resamples(len(own), seed)
     owns = own[drawn].mean(axis=1)
-    low = float(np.quantile(owns, 0.025))
-    if low <= 0:
+    if float(np.quantile(owns, 0.025)) <= WHOLE:
         return []
-    ends = np.quantile(borrowed[drawn].mean(axis=1) / owns, (0.025, 0.975))
     value = float(borrowed.mean() / own.mean())
-    return [Measurement(subject, name, value, "", len(own), float(ends[0]), float(ends[1]))]
+    kept = owns > WHOLE
+    ratios = borrowed[drawn[kept]].mean(axis=1) / owns[kept]
+    errors = error_of_ratio(borrowed[drawn[kept]], own[drawn[kept]])
+    low, high = studentised(value, float(error_of_ratio(borrowed, own)), ratios, errors)
+    return [Measurement(subject, name, value, "", len(own), low, high)]

@@ -8,7 +8,7 @@ from itertools import combinations
 from toolkit.fidelity import foremost
 from toolkit.glossary import Attribution, Doubles, Measurement
 from toolkit.means import averaged
-from toolkit.quality.told import told
+from toolkit.told import told
 
 FOREMOST = 5
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from toolkit.glossary import Attribution, Doubles, Measurement
 from toolkit.means import averaged
-from toolkit.quality.told import told
+from toolkit.told import told
 
 
 def complexity(values: Doubles) -> float:

@@ -11,7 +11,7 @@ from toolkit.explainers import Explainer, Players
 from toolkit.glossary import Attribution, Doubles, Measurement, Predictor
 from toolkit.means import averaged
 from toolkit.progress import tell
-from toolkit.quality.told import told
+from toolkit.told import told
 
 
 def likeness(one: Doubles, other: Doubles) -> float | None:

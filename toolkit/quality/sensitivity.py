@@ -11,7 +11,7 @@ from toolkit.explainers import Explainer, Players
 from toolkit.glossary import Attribution, Doubles, Floats, Measurement, Predictor
 from toolkit.means import averaged
 from toolkit.progress import tell
-from toolkit.quality.told import told
+from toolkit.told import told
 
 NEARBY, RADIUS = 10, 0.02
 """Rows around each row, and how far off they are, of the spread of each value."""

@@ -24,7 +24,9 @@ from toolkit.verification.pages import Checked
 NEAR = 1e-3
 """A difference of a figure of reasons that another processor's sums may leave."""
 
-_KINDS = ("reason_", "accuracy", "agreement", "calibration_error", "mcnemar_p")
+_KINDS = (
+    "reason_", "accuracy", "agreement", "calibration_error", "informedness", "mcnemar_p",
+)  # fmt: skip
 
 
 def figures(run: Run, predictors: Mapping[str, Predictor], splits: Splits) -> tuple[Checked, ...]:
