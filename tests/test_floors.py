@@ -24,8 +24,8 @@ FLOORS = [
     },
     {
         "artifact", "cache", "checks", "contract", "explainers", "faithfulness",
-        "gate", "predict", "report.charts", "report.data", "report.naming", "report.words",
-        "requirement", "training",
+        "gate", "keeping", "predict", "report.charts", "report.data", "report.naming",
+        "report.words", "requirement", "training",
     },
     {
         "alignment", "bases", "bridge", "choice", "conversion", "explainer_net", "explanation",

@@ -13,7 +13,7 @@ import pytest
 
 from toolkit import many_rows, parquet
 from toolkit.cli import run
-from toolkit.data.sources import of_rows, of_splits
+from toolkit.data.sources import of_file, of_rows, of_splits
 from toolkit.errors import DataError, MatchError, OutputError
 from toolkit.explainers import EXPLAINERS
 from toolkit.explainers.choices import Choice
@@ -149,6 +149,45 @@ def test_what_is_damaged_is_done_again(go, alone, tmp_path):
     (out / "part-000003.parquet").write_bytes(alone["part-000002.parquet"])
     assert go(out).found == 25
     assert content(out) == alone
+
+
+def test_a_bit_that_turned_on_the_disk_is_found(go, alone, tmp_path):
+    """Anywhere in the pages of a part; or it changes nothing that is read."""
+    part, rng = tmp_path / "alone" / "part-000002.parquet", np.random.default_rng(0)
+    whole = alone[part.name]
+    footer = int.from_bytes(whole[-8:-4], "little") + 8
+    wanted, again = parquet.arrow().parquet.read_table(part), 0
+    for place in rng.integers(4, len(whole) - footer, 20).tolist():
+        part.write_bytes(whole[:place] + bytes([whole[place] ^ 16]) + whole[place + 1 :])
+        again += go(tmp_path / "alone").found == 35
+        assert parquet.arrow().parquet.read_table(part).equals(wanted), place
+        part.write_bytes(whole)
+    assert again >= 10
+
+
+@pytest.mark.parametrize("change", ["longer", "shorter", "other"])
+def test_a_file_that_changes_while_it_is_read_is_told(change, model, wine, tmp_path, monkeypatch):
+    """Nothing is written of rows that were not there when work began."""
+    monkeypatch.setattr(many_rows, "PART", 10)
+    lines = [",".join(f"{v!r}" for v in row) for row in wine.test.x.astype(float).tolist()]
+    head, log = ",".join(wine.test.features), tmp_path / "log.csv"
+    log.write_text("\n".join([head, *lines]) + "\n")
+    source = of_file(log, wine.fit.train)
+    assert source.rows == 45
+    changed = {"longer": [*lines, lines[0]], "shorter": lines[:-1], "other": lines[::-1]}[change]
+    log.write_text("\n".join([head, *changed]) + "\n")
+    with pytest.raises(DataError, match=r"log.csv changed while its rows were explained"):
+        explain_rows(model, [source], tmp_path / "out", background=wine.fit.train, explainer=FEW)
+    if change == "other":
+        assert not list((tmp_path / "out").glob("part-*"))
+
+
+def test_a_folder_of_that_name_is_refused_before_work(go, tmp_path):
+    (tmp_path / "why.parquet").mkdir()
+    with pytest.raises(OutputError, match=r"why.parquet is a folder"):
+        go(tmp_path / "why.parquet")
+    assert not list((tmp_path / "why.parquet").iterdir())
+    assert not (tmp_path / "why.parquet.parts").exists()
 
 
 @pytest.mark.parametrize("other", ["seed", "rows", "settings", "background", "model", "part"])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from toolkit.explainers import regression
-from toolkit.explainers.regression import NOISE, PRIOR, smoother, worth
+from toolkit.explainers.regression import NOISE, PRIOR, smoother, weighed, worth
 
 RNG = np.random.default_rng(0)
 
@@ -177,3 +177,56 @@ def test_smoothers_that_stay_in_memory_are_bounded(monkeypatch):
     made = [smoother(k, 200, 0, kriging=True) for k in (*range(9, 15), 14, 12)]
     assert made[-2] is made[-3]
     assert [key[0] for key in regression._kept] == [13, 14, 12]
+
+
+def test_likeness_by_weight_is_the_sum_over_all_sets_written_out():
+    k, m = 6, 5
+    weights = RNG.uniform(0.05, 0.5, k)
+    signs = np.where(RNG.random((m, k)) < 0.5, -1.0, 1.0)
+    covariance, cross = regression._by_weight(signs, weights)
+    sets = [list(t) for d in (3, 5) for t in itertools.combinations(range(k), d)]
+    size = np.array([weights[t].prod() for t in sets])
+    size /= size.sum()
+    ends = np.concatenate([signs, np.ones((1, k))])
+    products = np.stack([ends[:, t].prod(axis=1) for t in sets], axis=1)
+    assert np.allclose(covariance, 4 * (products * size) @ products.T, atol=1e-12)
+    for j in range(k):
+        its = [
+            4 * s / len(t) * products[:, i]
+            for i, (s, t) in enumerate(zip(size, sets, strict=True))
+            if j in t
+        ]
+        assert np.allclose(cross[j], np.sum(its, axis=0), atol=1e-12)
+
+
+@pytest.mark.parametrize("effect", [np.zeros(30), np.r_[np.ones(5), np.zeros(25)], RNG.random(30)])
+def test_weighed_it_tells_a_linear_game_without_error_and_sums_to_the_total(effect):
+    method = weighed(smoother(30, 80, 2, kriging=True), effect)
+    worths = RNG.normal(size=30)
+    y = (2.0 * method.shown - 1) @ worths
+    found, variance = method.values(y[None], worths.sum()[None])
+    assert np.allclose(found[0], worths, atol=1e-9)
+    assert variance.max() < 1e-15
+    y, total = RNG.normal(size=(3, 80)), RNG.normal(size=3)
+    assert np.allclose(method.values(y, total)[0].sum(axis=1), total)
+
+
+def test_weights_that_tell_who_matters_halve_the_error_and_wrong_ones_keep_the_intervals():
+    """A game of 9 in which three players do everything; over designs and truths by the formula."""
+    k, pairs, designs = 9, 40, 200
+    signs = 2.0 * (np.arange(2**k)[:, None] >> np.arange(k) & 1) - 1
+    game = signs[:, :3].prod(axis=1) + np.tanh(signs[:, :3] @ [1.0, 0.5, 0.3])
+    truth, total = worth(game[None])[0], game[-1:] - game[:1]
+    right = np.r_[np.ones(3), np.zeros(6)]
+    error, held = {}, {}
+    for name, effect in {"plain": None, "right": right, "wrong": 1 - right}.items():
+        errors, inside = [], []
+        for seed in range(designs):
+            method = smoother(k, pairs, seed, kriging=True)
+            method = method if effect is None else weighed(method, effect)
+            values, variance = method.values(asked(game, method.shown)[None], total)
+            errors.append(((values[0] - truth) ** 2).sum())
+            inside.append(np.abs(values[0] - truth) <= 1.96 * np.sqrt(variance[0]))
+        error[name], held[name] = np.mean(errors), np.mean(inside)
+    assert error["right"] < error["plain"] / 2
+    assert min(held.values()) > 0.85

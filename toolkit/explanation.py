@@ -123,7 +123,9 @@ def pick_rows(
     picked = list(dict.fromkeys(rng.permutation(np.flatnonzero(differ))[: -(-count // 3)].tolist()))
     picked += [int(i) for i in hard if int(i) not in picked][: -(-count // 3)]
     shuffled = rng.permutation(len(data))
-    by_class = [[int(i) for i in shuffled if data.y[i] == c] for c in range(len(data.classes))]
+    sorted_ = shuffled[np.argsort(data.y[shuffled], kind="stable")]
+    ends = np.cumsum(np.bincount(data.y, minlength=len(data.classes)))
+    by_class = [rows.tolist() for rows in np.split(sorted_, ends[:-1])]
     for place in range(max(len(rows) for rows in by_class)):
         for rows in by_class:
             if len(picked) < count and place < len(rows) and rows[place] not in picked:

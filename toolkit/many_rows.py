@@ -151,6 +151,10 @@ def explain_rows(
     paths = [
         folder / f"part-{i:06}.parquet" for i in range(sum(-(-s.rows // PART) for s in sources))
     ]
+    if single and out.is_dir():
+        raise OutputError(
+            f"{out} is a folder, and .parquet names a file", "another name", "choose one"
+        )
     if single and out.is_file():
         if (parquet.about(out) or {}).get("key") == key:
             # killed after the parts were joined
@@ -241,13 +245,13 @@ def _pieces(sources: Sequence[Source]) -> Iterator[Piece]:
     number = itertools.count()
     for source in sources:
         start = 0
-        for x in source.read(PART):
+        for x in source.again(PART):
             yield next(number), source.name, start, x
             start += len(x)
 
 
 def _is_there(path: Path, key: str, number: int) -> bool:
-    told = parquet.about(path) if path.is_file() else None
+    told = parquet.about(path) if path.is_file() and parquet.is_whole(path) else None
     return told is not None and (told.get("key"), told.get("number")) == (key, number)
 
 

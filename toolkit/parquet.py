@@ -15,7 +15,12 @@ from toolkit.files import write_with
 from toolkit.glossary import Attribution, Facts
 
 _ABOUT = b"toolkit"
-_SETTINGS: Facts = {"compression": "zstd", "write_statistics": True, "store_schema": True}
+_SETTINGS: Facts = {
+    "compression": "zstd",
+    "write_statistics": True,
+    "store_schema": True,
+    "write_page_checksum": True,
+}
 
 
 def arrow() -> Any:
@@ -85,6 +90,18 @@ def about(path: Path) -> Facts | None:
     except (pa.ArrowException, OSError, KeyError, ValueError):
         return None
     return found
+
+
+def is_whole(path: Path) -> bool:
+    """Whether every page of a file can be read and has the sum that was written beside it."""
+    pa = arrow()
+    try:
+        file = pa.parquet.ParquetFile(path, page_checksum_verification=True)
+        for group in range(file.num_row_groups):
+            file.read_row_group(group)
+    except (pa.ArrowException, OSError):
+        return False
+    return True
 
 
 def merged(paths: Sequence[Path], out: Path, about: Facts) -> Path:

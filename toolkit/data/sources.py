@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from toolkit.data import tables, unlabelled
 from toolkit.errors import DataError
@@ -17,19 +19,43 @@ from toolkit.glossary import Data, Floats, Splits
 
 _CHUNK = 2**14
 
+Marks = NDArray[np.uint64]
+
 
 @dataclass(frozen=True, eq=False)
 class Source:
     """Rows f32 (rows, ...) that stay where they are.
 
     name: of the part or the file. sha256: of their values, or of the pictures they are decoded
-    from. read(size): chunks of `size` rows in order, the last may be shorter.
+    from. read(size): chunks of `size` rows in order, the last may be shorter. marks: u64 (rows,),
+    by which a row of a file is known again; None of what is not read from a file twice.
     """
 
     name: str
     rows: int
     sha256: str
     read: Callable[[int], Generator[Floats]]
+    marks: Marks | None = None
+
+    def again(self, size: int) -> Generator[Floats]:
+        """The rows once more. Raises DataError where they are no longer those of the first time."""
+        start = 0
+        for x in self.read(size):
+            if self.marks is not None and not np.array_equal(
+                self.marks[start : start + len(x)], marks_of(x)
+            ):
+                raise self._changed()
+            start += len(x)
+            yield x
+        if start != self.rows:
+            raise self._changed()
+
+    def _changed(self) -> DataError:
+        return DataError(
+            f"{self.name} changed while its rows were explained",
+            "the rows that were there when it was first read",
+            "explain a copy that nobody writes to",
+        )
 
 
 def of_splits(splits: Splits) -> tuple[Source, ...]:
@@ -80,7 +106,7 @@ def of_file(path: Path, like: Data, *, scale: float = 1.0, offset: float = 0.0) 
 
 def _checked(name: str, read: Callable[[int], Generator[Floats]]) -> Source:
     """Count and digest rows. Raises DataError for none, and for one that is not finite."""
-    told, rows = hashlib.sha256(), 0
+    told, rows, marks = hashlib.sha256(), 0, []
     with closing(read(_CHUNK)) as chunks:
         for x in chunks:
             bad = ~np.isfinite(x).all(axis=tuple(range(1, x.ndim)))
@@ -92,7 +118,17 @@ def _checked(name: str, read: Callable[[int], Generator[Floats]]) -> Source:
                 )
             told.update(f"{x.shape[1:]}".encode())
             told.update(np.ascontiguousarray(x).tobytes())
+            marks.append(marks_of(x))
             rows += len(x)
     if rows == 0:
         raise DataError(f"{name} has no rows", "one or more", "check it")
-    return Source(name, rows, told.hexdigest(), read)
+    return Source(name, rows, told.hexdigest(), read, np.concatenate(marks))
+
+
+def marks_of(x: Floats) -> Marks:
+    """A number for each row f32 (n, ...), another one for other bits but once in 2^32: u64 (n,)."""
+    flat = np.ascontiguousarray(x, np.float32).reshape(len(x), math.prod(x.shape[1:]))
+    bits = flat.view(np.uint32)
+    # a sum of products with drawn odd numbers (Dietzfelbinger 1996)
+    factors = np.random.default_rng(0).integers(0, 2**63, bits.shape[1], np.uint64) << 1 | 1
+    return np.asarray((bits.astype(np.uint64) * factors).sum(axis=1), np.uint64)

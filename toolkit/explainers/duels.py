@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from toolkit.explainers.designs import every
 from toolkit.explainers.players import Coalitions
-from toolkit.explainers.regression import smoother, worth
+from toolkit.explainers.regression import Smoother, smoother, weighed, worth
 from toolkit.glossary import Doubles, Floats, Ints
 
 Ask = Callable[[Floats], Floats]
@@ -31,6 +31,8 @@ MOST = 20
 
 _VALUES = 2**18
 _KRIGED, _PAIRS = 2**26, 2**12
+_WEIGHED = 2**8
+"""More pairs take longer to be weighed by what each patch may do than it saves."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +41,7 @@ class Table:
 
     x: f32 (r, values). targets: i64 (r,), the class explained of each. groups: i64 (values,), the
     player of each value. background: f32 (b, values), no two alike. shares: f64 (b,), how often
-    each was there, summing to 1. players: p.
+    each was there, summing to 1. players: p. alike: values have one unit, as pixels have.
     """
 
     x: Floats
@@ -48,6 +50,7 @@ class Table:
     background: Floats
     shares: Doubles
     players: int
+    alike: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,8 +124,11 @@ def solve(ask: Ask, table: Table, evaluations: Ints, seed: int) -> Solved:
                 both = nobody[a, b][:, None], said, prediction[a][:, None]
                 found = worth(np.concatenate(both, axis=1))
             else:
-                odd = said[:, :count] - said[:, count:]
-                found, spread = method.values(odd, prediction[a] - nobody[a, b])
+                odd, total = said[:, :count] - said[:, count:], prediction[a] - nobody[a, b]
+                if kriging and table.alike and len(table.background) == 1 and count <= _WEIGHED:
+                    found, spread = _weighed(method, table, (a, them), odd, total)
+                else:
+                    found, spread = method.values(odd, total)
                 np.add.at(variance, (a[:, None], them), share**2 * spread)
             np.add.at(values, (a[:, None], them), share * found)
     return Solved(
@@ -133,6 +139,22 @@ def solve(ask: Ask, table: Table, evaluations: Ints, seed: int) -> Solved:
         2 * pairs.sum(axis=1) + len(table.background) + 1,
         sampled.sum(axis=1),
     )
+
+
+def _weighed(
+    method: Smoother, table: Table, games: tuple[Ints, Ints], odd: Doubles, total: Doubles
+) -> tuple[Doubles, Doubles]:
+    """Values and variances of games, each smoothed by how far its players' values are apart.
+
+    games: the row of each, i64 (games,), and its players, i64 (games, k).
+    """
+    found = []
+    for i, (row, them) in enumerate(zip(*games, strict=True)):
+        apart = table.x[row].astype(np.float64) - table.background[0]
+        energy = np.bincount(table.groups, apart**2, minlength=table.players)[them]
+        found.append(weighed(method, energy).values(odd[i : i + 1], total[i : i + 1]))
+    values, variance = (np.concatenate(both) for both in zip(*found, strict=True))
+    return values, variance
 
 
 def whole(k: Any) -> Any:

@@ -2,7 +2,9 @@
 
 Least squares is KernelSHAP over pairs (Covert and Lee 2021). Kriging takes the game to be a draw
 from a Gaussian process, a sum of products of 1, 3, ... 9 players' signs (the odd part): where
-coalitions are scarce, what three players do together is no longer mistaken for what one does. What
+coalitions are scarce, what three players do together is no longer mistaken for what one does. Where
+it is known beforehand that some players can do little, as patches of a picture that hardly differ
+from what hides them, products vary with the weights of their players. What
 it expects is wrong in the same direction in every game of a model, so its mistakes do not average
 out over a background. They are taken off by the difference estimator of survey sampling (Saerndal,
 Swensson and Wretman 1992): asked pairs stand for those of their size that were not asked with how
@@ -31,6 +33,10 @@ PRIOR = {3: 1.0, 5: 0.1, 7: 0.02, 9: 0.005}
 
 NOISE = 0.02
 """What products of more than nine signs add, for each coalition by itself."""
+
+TOGETHER, EQUALLY, MORE_NOISE = 1.5, 0.2, 0.25
+"""The sum of all players' weights, the part of it that is shared out equally, and what products
+that the weights are wrong about add."""
 
 KEPT = 2**28
 """Bytes of smoothers that stay in memory; one of 4,096 pairs has 128 MiB."""
@@ -157,9 +163,71 @@ def _kriging(design: Design, signs: Doubles) -> Smoother:
         # of a product of d signs each of its players gets 2 / d, and 1 in k / d holds a player
         covariance += 4 * size * _products(k, degree)[apart]
         cross += 4 * size / k * ends.T * _products(k - 1, degree - 1)[others]
-    np.fill_diagonal(covariance, covariance.diagonal() + 4 * NOISE)
+    return _corrected(design, signs, (covariance, cross), NOISE)
+
+
+def weighed(plain: Smoother, effect: Doubles) -> Smoother:
+    """Kriging of the same design for players that are not all able to do as much.
+
+    effect: f64 (k,), at least 0, how much each may do, in any unit; no answer may be in it, so that
+    the values stay linear in the answers. The product of some players' signs varies by the product
+    of their weights.
+    """
+    design, signs = plain.design, plain.signs
+    share = effect / effect.sum() if effect.any() else np.full(len(effect), 1 / len(effect))
+    weights = TOGETHER * (EQUALLY / len(effect) + (1 - EQUALLY) * share)
+    with in_one_order():
+        return _corrected(design, signs, _by_weight(signs, np.minimum(weights, 0.9)), MORE_NOISE)
+
+
+def _by_weight(signs: Doubles, weights: Doubles) -> tuple[Doubles, Doubles]:
+    """Covariances of the answers and of the values with these, all products of three and more.
+
+    The sum over all sets of players of the products of w, s and t is the product of 1 + w s t;
+    its odd part is a hyperbolic sine. The share 1 / |T| of a set is the integral of x^(|T| - 1).
+    """
+    k = len(weights)
+    ends = np.concatenate([signs, np.ones((1, k))])
+    grown, shrunk = np.log1p(weights), np.log1p(-weights)
+    scale, slope = np.exp((grown + shrunk).sum() / 2), (grown - shrunk) / 2
+    size = 4 / (scale * np.sinh(slope.sum()) - weights.sum())
+    covariance = size * (scale * np.sinh((ends * slope) @ ends.T) - (ends * weights) @ ends.T)
+    cross = np.zeros((k, len(ends)))
+    for x, part in zip(*_INTEGRAL, strict=True):
+        with_, without = (np.where(ends > 0, a, b) for a, b in _turned(x * weights))
+        others = [np.exp(logs.sum(axis=1, keepdims=True) - logs) for logs in (with_, without)]
+        cross += part * size * (weights * ends * ((others[0] + others[1]) / 2 - 1)).T
+    return covariance, cross
+
+
+def _turned(w: Doubles) -> tuple[tuple[Doubles, Doubles], tuple[Doubles, Doubles]]:
+    """log(1 + w s) for s = 1 and -1, and the same of all signs turned."""
+    grown, shrunk = np.log1p(w), np.log1p(-w)
+    return (grown, shrunk), (shrunk, grown)
+
+
+def _nodes() -> tuple[Doubles, Doubles]:
+    """Gauss and Legendre's places and weights on 0..1, exact for polynomials of degree 11."""
+    places, weights = np.polynomial.legendre.leggauss(6)
+    return (places + 1) / 2, weights / 2
+
+
+_INTEGRAL = _nodes()
+
+
+def _corrected(
+    design: Design, signs: Doubles, likeness: tuple[Doubles, Doubles], noise: float
+) -> Smoother:
+    """The process's mean of the values, and its mistakes taken off.
+
+    likeness: covariances of the answers and all, f64 (m + 1, m + 1), and of the values with these,
+    f64 (k, m + 1), but for what single players do, which may be anything.
+    """
+    (m, k), (covariance, cross) = signs.shape, likeness
+    ends = np.concatenate([signs, np.ones((1, k))])
+    np.fill_diagonal(covariance, covariance.diagonal() + 4 * noise)
     # the two ends are known
-    covariance[m, m] -= 4 * NOISE * (1 - 1e-6)
+    covariance[m, m] -= 4 * noise * (1 - 1e-6)
     inverse = np.linalg.inv(covariance)
     inverse = (inverse + inverse.T) / 2
     # single signs by generalised least squares (universal kriging), the rest by its likeness
@@ -170,7 +238,7 @@ def _kriging(design: Design, signs: Doubles) -> Smoother:
     gain = gain - gain.sum(axis=0) / k
     share = share + (1 - share.sum()) / k
     # what a process with noise leaves of each answer, and what it leaves without its shuffle
-    fitted = 4 * NOISE * inverse[:m]
+    fitted = 4 * noise * inverse[:m]
     others = np.empty((m, m + 1))
     for begin, end in pairwise([*design.bunches.tolist(), m]):
         own = slice(begin, end)

@@ -140,4 +140,5 @@ def _table(players: Sequence[Players], targets: Sequence[int]) -> Table:
         background,
         counts / len(flat),
         len(first),
+        alike=first.x.ndim == 3,
     )

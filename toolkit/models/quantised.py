@@ -350,7 +350,23 @@ def _ranges(model: Any, places: list[Any], rows: Floats) -> list[tuple[float, fl
         answers = answers if isinstance(answers, list) else [answers]
         found.append([(float(np.min(a)), float(np.max(a))) for a in answers])
     means = np.mean(found, axis=0)
-    return [(min(low, 0.0), max(high, low + 1e-3, 1e-3)) for low, high in means]
+    return [zero_on_a_step(min(low, 0.0), max(high, low + 1e-3, 1e-3)) for low, high in means]
+
+
+def zero_on_a_step(low: float, high: float) -> tuple[float, float]:
+    """A range of 255 steps, widened by less than one so that 0 is one of them; low <= 0 < high.
+
+    Moved instead of widened, pixels scaled to -1..1 would all lie halfway between two steps.
+
+    >>> low, high = zero_on_a_step(-1.0, 1.0)
+    >>> round(low, 6), high, round(-low / (high - low) * 255, 6)
+    (-1.007874, 1.0, 128.0)
+    """
+    if low == 0:
+        return low, high
+    below = min(max(round(-255 * low / (high - low)), 1), 254)
+    step = max(-low / below, high / (255 - below))
+    return -step * below, step * (255 - below)
 
 
 def _short(steps: Floats) -> Floats:

@@ -13,6 +13,7 @@ import numpy as np
 
 from toolkit.errors import RecipeError, near
 from toolkit.glossary import Facts, Fit, Floats, Stage, Step
+from toolkit.keeping import keeping_floats
 from toolkit.passes import ranges
 from toolkit.passes.base import Pass, positive
 from toolkit.passes.dynamic_int8 import integers, prepared, seven_or_eight
@@ -126,7 +127,7 @@ class StaticInt8(Pass):
                     calibrate_method=getattr(CalibrationMethod, method),
                     extra_options=extra if given else {},
                 )
-            return mended(onnx.load(path), ready, _FLOAT)
+            return keeping_floats(mended(onnx.load(path), ready, _FLOAT))
 
 
 def _measured(ready: Any, rounded: Any) -> list[str]:
