@@ -4,10 +4,15 @@ import numpy as np
 import onnx
 import pytest
 
+from toolkit.cache import Cache
 from toolkit.exporting import _same, export
+from toolkit.making import begun
+from toolkit.mixing import Bench, accurate
 from toolkit.models.quantised import zero_on_a_step
 from toolkit.passes import PASSES
+from toolkit.passes.dynamic_int8 import prepared
 from toolkit.predict import predictor
+from toolkit.recipe import Recipe
 
 
 @pytest.fixture(scope="module")
@@ -96,3 +101,25 @@ def test_the_rounded_net_answers_as_one_whose_layer_is_float(convolutions, digit
         small = PASSES["static_int8"](keep_float=kept)(convolutions, digits.fit).model
         apart.append(np.abs(predictor(small.SerializeToString())(digits.test.x) - wanted).mean())
     assert apart[1] < apart[0]
+
+
+def test_where_every_layer_is_float_nothing_is_rounded(convolutions, digits):
+    """Neither the joining of two branches, nor what is put in: the same bits as the float file."""
+    kinds = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+    every = tuple(n.name for n in convolutions.graph.node if n.op_type in kinds)
+    step = PASSES["static_int8"](keep_float=every)(convolutions, digits.fit)
+    assert not any("Quantize" in n.op_type for n in step.model.graph.node)
+    assert "only float layers beside it" in step.facts["skipped"].values()
+    both = [predictor(m.SerializeToString())(digits.test.x) for m in (convolutions, step.model)]
+    assert np.allclose(*both, atol=1e-6)
+
+
+def test_a_file_without_rounded_layers_has_none_to_put_back(mlp, digits, tmp_path):
+    cache = Cache(tmp_path / "cache")
+    bench = Bench(begun(mlp, digits.fit, cache), cache, tmp_path / "checkpoints")
+    layers = [n.name for n in prepared(onnx.load_from_string(bench.source.base.content)).graph.node]
+    kept = tuple(n for n in layers if "dense" in n or "classes" in n)
+    recipe = Recipe("kept", (PASSES["static_int8"](keep_float=kept), PASSES["shorten"]()))
+    (one,) = bench.made([recipe])
+    assert one.error is None
+    assert accurate(one, bench, limit=1, n=10) is None

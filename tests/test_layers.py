@@ -83,3 +83,19 @@ def test_a_file_that_is_no_onnx(tmp_path):
         layers.weights(path, "no")
     with pytest.raises(ModelError, match="cannot read"):
         layers.activations(path, "no", np.zeros(6, np.float32), 0)
+
+
+def test_a_net_of_one_layer_has_no_activations_to_show(tmp_path):
+    weights = numpy_helper.from_array(FIRST, "weights")
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "weights"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 6])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 4])],
+        [weights],
+    )
+    path = tmp_path / "one.onnx"
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path
+    )
+    assert layers.activations(path, "one", np.ones(6, np.float32), 0) == ()

@@ -175,18 +175,19 @@ def test_what_has_no_rule_stays_float_and_is_named(made):
 
 
 def test_ranges_are_set_before_training(made, stripes):
-    """They are the extremes of the calibration rows, batch by batch, and 0 lies among them."""
+    """They are the extremes of the calibration rows, batch by batch, and 0 is one of the steps."""
     import keras
 
-    from toolkit.models.quantised import prepared
+    from toolkit.models.quantised import prepared, zero_on_a_step
 
     base, (fit, _) = made["depthwise"][0], stripes
     ready = prepared(base, fit.calibration.x)
     places = [layer for layer in ready.model.layers if type(layer).__name__ == "FakeQuantize"]
     first = keras.Model(ready.model.inputs[0], places[0].input)
     values = np.asarray(first(fit.calibration.x))
-    assert places[0].low.numpy() == pytest.approx(values.min(), rel=1e-5)
-    assert places[0].high.numpy() == pytest.approx(values.max(), rel=1e-5)
+    low, high = zero_on_a_step(float(values.min()), float(values.max()))
+    assert places[0].low.numpy() == pytest.approx(low, rel=1e-5)
+    assert places[0].high.numpy() == pytest.approx(high, rel=1e-5)
     after = [layer for layer in places[1:] if layer.low.numpy() == 0.0]
     assert len(after) == 3  # after each ReLU
     assert all(0 < layer.high.numpy() <= 6 for layer in after[:2])

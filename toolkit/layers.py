@@ -50,6 +50,8 @@ def activations(path: Path, subject: str, x: Floats, row: int) -> tuple[Layer, .
     for name in names:
         if name not in ends:
             model.graph.output.append(onnx.ValueInfoProto(name=name))
+    if not names:
+        return ()
     opened = session(model.SerializeToString())
     source = opened.get_inputs()[0]
     shape = tuple(d if isinstance(d, int) else None for d in source.shape[1:])

@@ -99,17 +99,19 @@ def expected_bound(base: Floats, other: Floats, rows: Data, n: int) -> float:
     return 100 * min(1.0, p - q + metrics.Z_ONE_SIDED * error)
 
 
-def accurate(one: Made, bench: Bench, *, limit: float, n: int) -> Mix:
+def accurate(one: Made, bench: Bench, *, limit: float, n: int) -> Mix | None:
     """Put layers of a candidate back to float until its drop keeps below `limit`, points.
 
     Worst first, by what rounding each alone does to the answers; then those that turn out not to
     be needed are rounded again, largest first, so that few bytes are lost. Validation rows say
-    when it is enough, as far as n test rows could show it.
+    when it is enough, as far as n test rows could show it. None where no layer is rounded.
     """
     rows = bench.source.fit.validation
     base = OnnxPredictor(bench.source.base.content, "base")(rows.x)
     name = f"{one.recipe.name}-mixed"
     errors = bench.errors(one)
+    if not errors:
+        return None
 
     def tried(layers: Sequence[str]) -> tuple[Made, float]:
         (made,) = bench.made([mixed(one.recipe, layers, name)])

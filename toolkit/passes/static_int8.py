@@ -72,6 +72,8 @@ class StaticInt8(Pass):
             and any(a.name == "group" and a.i > 1 for a in n.attribute)
         }
         kept |= _asked_for(ready, self.keep_float)
+        if self.keep_float:
+            kept |= _beside_no_layer(ready, kept)
         seen = len(np.unique(some.y))
         facts: Facts = {"skipped": kept, "calibration_rows": len(x), "calibration_classes": seen}
         if self.calibration in ranges.CALIBRATORS:
@@ -154,6 +156,24 @@ def _of_probabilities(ready: Any) -> dict[str, str]:
             made.update(node.output)
             found[node.name] = node.op_type
     return found
+
+
+def _beside_no_layer(ready: Any, kept: dict[str, str]) -> dict[str, str]:
+    """Nodes that round for the sake of no layer, since all around them stay float: name -> why.
+
+    Joined columns would be rounded, and turned back into floats for the float layer behind them.
+    """
+    wide = {i.name for i in ready.graph.initializer if len(i.dims) > 1}
+    rest = [n for n in ready.graph.node if n.name not in kept]
+    ahead = [n for n in rest if wide & {*n.input}]
+    reached = {id(n) for n in ahead}
+    while ahead:
+        node = ahead.pop()
+        near = {*node.input, *node.output} - {""}
+        found = [n for n in rest if id(n) not in reached and near & {*n.input, *n.output}]
+        reached |= {id(n) for n in found}
+        ahead += found
+    return {n.name: "only float layers beside it" for n in rest if id(n) not in reached}
 
 
 def _asked_for(ready: Any, names: tuple[str, ...]) -> dict[str, str]:
