@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -13,15 +14,22 @@ Shape = tuple[int | None, ...]
 """The shape of one row as a model declares it; None where any length goes."""
 
 
+COLOURS = (3, 4)
+"""Channels of a picture in colour, without and with transparency."""
+
+
 def in_shape(x: Floats, shape: Shape) -> Floats:
     """Rows as f32 (n, *shape) when they have the right number of values.
 
-    Raises MatchError when they have not.
+    Pictures in colour are turned where the model takes channels first and the rows have them last,
+    or the other way round. Raises MatchError when rows do not fit.
 
     >>> in_shape(np.zeros((2, 28, 28), np.float32), (784,)).shape
     (2, 784)
     >>> in_shape(np.zeros((2, 24, 6, 1), np.float32), (None, 6)).shape
     (2, 24, 6)
+    >>> in_shape(np.zeros((2, 20, 24, 3), np.float32), (3, 20, 24)).shape
+    (2, 3, 20, 24)
     """
     streamed = hasattr(x, "shaped")
     x = x if streamed else np.asarray(x, np.float32)
@@ -32,6 +40,11 @@ def in_shape(x: Floats, shape: Shape) -> Floats:
     if series and all(d in (None, n) for d, n in zip(shape, row, strict=False)):
         # steps and channels, to which an axis was added when they were read
         return x.reshape(x.shape[:-1])
+    if not streamed and len(row) == len(shape) == 3:
+        if row[2] in COLOURS and shape == (row[2], *row[:2]):
+            return np.ascontiguousarray(np.moveaxis(x, 3, 1))
+        if row[0] in COLOURS and shape == (*row[1:], row[0]):
+            return np.ascontiguousarray(np.moveaxis(x, 1, 3))
     grid, wanted = ([d for d in sizes if d != 1] for sizes in (row, shape))
     turned = len(grid) > 1 and len(wanted) > 1 and grid != wanted
     if None in shape or turned or math.prod(row) != math.prod(d or 1 for d in shape):
@@ -57,8 +70,11 @@ def _mend(row: tuple[int, ...], shape: Shape) -> str:
             )
         if row[:2] != shape[:2] and row[2] == shape[2]:
             return f"load the folder of pictures with --size {wanted}"
-        if shape[0] == row[2]:
-            return "the model takes channels first, the data has them last: transpose the data"
+        if shape == (row[2], *row[:2]):
+            return (
+                "the model takes channels first, and so many pictures stay in their files, which "
+                "have them last: write them into an .npz, channels first"
+            )
     if len(row) == len(shape) == 1:
         return f"give the {shape[0]} columns this model was trained on, of {row[0]} here"
     return "give the data this model was trained on"
@@ -73,3 +89,9 @@ def matching(shape: Shape, classes: int, data: Data, name: str = "the model") ->
             "equal numbers",
             "give the data this model was trained on",
         )
+
+
+def shape_of(ready: Any) -> tuple[int | None, ...]:
+    """The shape of one row that a graph takes, None for what it leaves open."""
+    dims = ready.graph.input[0].type.tensor_type.shape.dim
+    return tuple(d.dim_value or None for d in list(dims)[1:])

@@ -133,7 +133,10 @@ class Model:
             fits = len(row) == len(wanted) or (len(row) + 1 == len(wanted) and wanted[-1] == 1)
         else:
             grid, into = ([d for d in sizes if d != 1] for sizes in (row, wanted))
-            # channels first is another picture
+            if len(row) == 3 and row[2] in (3, 4) and (row[2], *row[:2]) == tuple(wanted):
+                # channels last into a model that takes them first
+                x = np.ascontiguousarray(np.moveaxis(x, 3, 1))
+                grid = into
             turned = len(grid) > 1 and len(into) > 1 and grid != into
             fits = x.ndim > 1 and math.prod(row) == values and not turned
         if not fits:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from toolkit.data.words import fitted, reworded
 from toolkit.errors import DataError
 from toolkit.glossary import Data, Fit, Floats, Ints, Kind, Splits
+from toolkit.shapes import COLOURS
 
 _APART = 20
 MOST_CLASSES = 10_000
@@ -199,6 +200,9 @@ def _filled(train: Data, *others: Data) -> list[Data]:
     ]
 
 
+_CHANNELS = (1, *COLOURS)
+
+
 def _rows(x: NDArray[Any], name: str, *, fill: bool = False) -> tuple[Floats, Kind]:
     if hasattr(x, "digests"):
         # pictures that stay in their files
@@ -217,6 +221,9 @@ def _rows(x: NDArray[Any], name: str, *, fill: bool = False) -> tuple[Floats, Ki
     values = np.ascontiguousarray(x, dtype=np.float32)
     if values.ndim == 3:
         values = values[..., None]
+    if values.ndim == 4 and values.shape[1] in _CHANNELS and values.shape[3] > max(_CHANNELS):
+        # channels first: height and width are told from them by all that looks at pictures
+        values = np.ascontiguousarray(np.moveaxis(values, 1, 3))
     finite = np.isfinite(values) | (np.isnan(values) if fill else False)
     bad = np.asarray(~finite.reshape(len(values), -1).all(axis=1))
     if bad.any():

@@ -15,7 +15,7 @@ from toolkit.passes import ranges
 from toolkit.passes.base import Pass, positive
 from toolkit.passes.dynamic_int8 import prepared, seven_or_eight
 from toolkit.progress import tell
-from toolkit.shapes import in_shape
+from toolkit.shapes import in_shape, shape_of
 from toolkit.windows import matrices, restored, rows
 
 _WINDOWS = 4_000
@@ -184,9 +184,3 @@ def moments(
 
 def _products(seen: NDArray[Any]) -> Doubles:
     return np.asarray(np.matmul(np.swapaxes(seen, 1, 2), seen), np.float64)
-
-
-def shape_of(ready: Any) -> tuple[int | None, ...]:
-    """The shape of one row that a graph takes, None for what it leaves open."""
-    dims = ready.graph.input[0].type.tensor_type.shape.dim
-    return tuple(d.dim_value or None for d in list(dims)[1:])

@@ -18,6 +18,7 @@ from toolkit.passes import ranges
 from toolkit.passes.base import Pass, positive
 from toolkit.passes.dynamic_int8 import integers, prepared, seven_or_eight
 from toolkit.passes.mending import mended
+from toolkit.shapes import in_shape, shape_of
 
 _FLOAT = ("Softmax", "Sigmoid", "Sub", "Mul", "Div")
 """Kept float: probabilities need fine steps, and the scaling of raw input costs next to nothing."""
@@ -57,12 +58,10 @@ class StaticInt8(Pass):
     def __call__(self, model: Any, fit: Fit, seed: int = 0) -> Step:  # noqa: ARG002
         """Give the model with int8 weights and activations; `fit.ranging` gives the rows for it."""
         ready = prepared(model)
-        shape = [d.dim_value for d in ready.graph.input[0].type.tensor_type.shape.dim[1:]]
         some = fit.ranging(self.rows)
         if self.calibration != "minmax":
             some = some.spread(ranges.even(len(some)))
-        x = np.asarray(some.x[:], np.float32)
-        x = x.reshape(len(x), *shape) if all(shape) else x
+        x = in_shape(np.asarray(some.x[:], np.float32), shape_of(ready))
         kept = {n.name: n.op_type for n in ready.graph.node if n.op_type in _FLOAT}
         kept |= _of_probabilities(ready)
         kept |= {

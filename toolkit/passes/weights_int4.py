@@ -14,9 +14,9 @@ from toolkit.onnx_graph import Graph
 from toolkit.operators import Operator, operators
 from toolkit.passes.base import Pass, positive
 from toolkit.passes.dynamic_int8 import prepared
-from toolkit.passes.round_weights import moments, of_floats, rounded, shape_of
+from toolkit.passes.round_weights import moments, of_floats, rounded
 from toolkit.progress import tell
-from toolkit.shapes import in_shape
+from toolkit.shapes import in_shape, shape_of
 from toolkit.windows import matrices, restored, settings
 
 _ENDS = (-8.0, 7.0)
