@@ -80,7 +80,7 @@ def bad(tmp_path_factory, saved):
                 "--min-agreement",
                 "0.8",
             ],
-            "at least 8",
+            "at least 14",
         ),
         (
             [
@@ -93,7 +93,7 @@ def bad(tmp_path_factory, saved):
                 "--min-agreement",
                 "1.5",
             ],
-            "0 (as random) to 1",
+            "0 (as random) to below 1",
         ),
         (["measure", "{model}", "--data", "digits"], "Keras file"),
         (["measure", "{onnx}"], "--data"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from toolkit.cli import screen
 from toolkit.glossary import Splits, Words
 
 if TYPE_CHECKING:
@@ -89,6 +91,7 @@ def loaded(
 ) -> Splits:
     """The data that the shared options name."""
     from toolkit.data import load
+    from toolkit.data.tables import LABELS
     from toolkit.errors import DataError
 
     parts = size.lower().split("x") if size else []
@@ -96,7 +99,7 @@ def loaded(
     if size and not (whole and (len(parts) == 2 or (len(parts) == 3 and parts[2] in ("1", "3")))):
         raise DataError(f"--size {size}", "HEIGHTxWIDTH, such as 64x64 or 64x64x3", "correct it")
     pixels = tuple(int(part) for part in parts) or None
-    return load(
+    splits = load(
         data,
         scale=scale,
         offset=offset,
@@ -106,6 +109,29 @@ def loaded(
         size=pixels,
         drop=drop or (),
     )
+    if splits.facts.get("label_guessed"):
+        found, others = str(splits.facts["label"]), splits.test.features
+        if found.lower() not in LABELS or any(name.lower() in LABELS for name in others):
+            screen.note(f"label: column '{found}', by its name or place; --label names another")
+    return splits
+
+
+def again(**given: Any) -> str:
+    """Options that say how data are read, as they are typed: those of `loaded` that were given.
+
+    >>> again(label="my class", drop=["a", "b"], size="", scale=1.0)
+    " --label 'my class' --drop a --drop b"
+    """
+    usual = {"scale": 1.0, "offset": 0.0, "seed": 0}
+    said = ""
+    for name, value in given.items():
+        every = value if isinstance(value, list) else [value]
+        for one in every:
+            if one and one != usual.get(name):
+                said += (
+                    f" --{name} {shlex.quote(f'{one:g}' if isinstance(one, float) else str(one))}"
+                )
+    return said
 
 
 def choice(

@@ -95,6 +95,11 @@ def say(text: str = "") -> None:
     print(text)  # noqa: T201
 
 
+def note(text: str) -> None:
+    """Print a line beside the summary, which a program that reads stdout does not get."""
+    print(text, file=sys.stderr)  # noqa: T201
+
+
 def say_json(value: dict[str, Any]) -> None:
     """Print a result for a program."""
     print(json.dumps(value, indent=1, allow_nan=False))  # noqa: T201

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -117,5 +118,8 @@ def train(
     )
     if "resumed_from" in history.facts:
         screen.say(f"went on from epoch {history.facts['resumed_from']} of a run that was killed")
-    screen.say(f"next: compress {out} --data {data} --out small")
+    how = options.again(
+        label=label, text=text, drop=drop, size=size, scale=scale, offset=offset, seed=seed
+    )
+    screen.say(f"next: compress {out} --data {shlex.quote(data)}{how} --out small")
     return 0

@@ -56,8 +56,12 @@ def _raw(
 ) -> Raw:
     """The arrays that `spec` names."""
     path = Path(spec)
-    if drop and path.suffix.lower() not in tables.TABLES:
-        raise DataError(f"columns to drop from {spec}", "a table", "leave out --drop")
+    is_table = path.suffix.lower() in tables.TABLES
+    for asked, name in ((drop, "--drop"), (label, "--label"), (text, "--text")):
+        if asked and not is_table:
+            raise DataError(f"{name} for {spec}", "a table", f"leave out {name}")
+    if size and not path.is_dir():
+        raise DataError(f"--size for {spec}", "a folder of pictures", "leave out --size")
     if spec in named.SETS:
         return named.SETS[spec]()
     if spec.count(".npy,") == 1 and spec.endswith(".npy"):
@@ -66,7 +70,7 @@ def _raw(
     if "," in spec and not path.exists():
         return texts.read_lines(tuple(Path(part.strip()) for part in spec.split(",")))
     if path.is_file():
-        if path.suffix.lower() in tables.TABLES:
+        if is_table:
             return tables.read(path, label, text, drop)
         return texts.read_labelled(path) if path.suffix.lower() == ".txt" else npz.read(path)
     if path.is_dir():

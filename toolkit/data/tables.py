@@ -22,7 +22,7 @@ TABLES = (".csv", ".tsv", ".data", ".parquet")
 MOST_CATEGORIES = 1_000
 """More distinct texts in a column are names or identifiers, which say nothing about a new row."""
 
-_LABELS = ("label", "class", "target", "y", "outcome", "category", "species", "survived")
+LABELS = ("label", "class", "target", "y", "outcome", "category", "species", "survived")
 _NO_LABEL = tuple(way for way in MISSING if way not in ("None", "-"))
 """What stands for a missing label; the others may be the name of a class."""
 
@@ -215,7 +215,7 @@ def _label(frame: Any, wanted: str) -> tuple[str, bool]:
         if wanted not in names:
             raise DataError(f"no column '{wanted}'", near(wanted, names), "give --label NAME")
         return wanted, False
-    known = [name for name in names if name.lower() in _LABELS]
+    known = [name for name in names if name.lower() in LABELS]
     if known:
         return known[-1], True
     # digits as tables have their label first, and a last column that says nothing
