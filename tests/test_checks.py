@@ -49,6 +49,13 @@ def test_each_check_speaks_when_it_must(run, code):
     assert codes(run) == [code]
 
 
+def test_a_linear_model_that_does_not_fit_is_told():
+    (said,) = checked(made(Measurement("s", "r2 lime", 0.08, "", 12, 0.03, 0.14))).findings
+    assert said.code == "G3"
+    assert "gives 8 % of the answers of s again" in said.sentence
+    assert codes(made(Measurement("s", "r2 lime", 0.31, "", 12, 0.2, 0.4))) == []
+
+
 def test_every_check_has_a_code_in_its_docstring():
     seen = [check.__doc__.split(":")[0] for check in CHECKS]
     assert len(set(seen)) == len(seen)

@@ -69,5 +69,5 @@ def near(name: str, known: Iterable[str]) -> str:
     'choose one of digits, wine'
     """
     known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
     return f"did you mean {' or '.join(close)}?" if close else f"choose one of {', '.join(known)}"

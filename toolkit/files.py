@@ -56,6 +56,8 @@ def write_text(path: Path, content: str) -> Path:
 
 def writable_folder(path: Path) -> Path:
     """Make the folder `path` and prove that it can be written, before long work starts."""
+    if Path(path).is_file():
+        raise OutputError(f"{path} is a file", "a folder", "name another, or remove it")
     write_bytes(Path(path) / ".writable", b"")
     (Path(path) / ".writable").unlink()
     return Path(path)

@@ -29,6 +29,7 @@ CHECKS: tuple[Check, ...] = (
     models.layer_at_fault,
     explanations.not_converged,
     explanations.incomplete,
+    explanations.unfit,
     explanations.few_compared,
     explanations.noisy,
     explanations.drifted,

@@ -46,6 +46,28 @@ def incomplete(run: Run) -> Iterator[Finding]:
             )
 
 
+FITS = 0.3
+"""The least share of the answers that a linear model should give again to speak for the model."""
+
+
+def unfit(run: Run) -> Iterator[Finding]:
+    """G3: a linear model around rows that gives hardly anything of the answers again."""
+    for m in run.measurements:
+        kind, _, method = m.name.partition(" ")
+        if kind == "r2" and m.value < FITS:
+            yield Finding.of(
+                "G3",
+                "warning",
+                m.subject,
+                "Around these rows the linear model of {method} gives {share:.0f} % of the answers "
+                "of {name} again: its weights say little of why {name} decides so.",
+                "Explain by shapley, which needs no linear model.",
+                method=method,
+                share=100 * m.value,
+                name=m.subject,
+            )
+
+
 def few_compared(run: Run) -> Iterator[Finding]:
     """F2: reasons were compared over too few rows for an interval."""
     few = [m for m in run.measurements if m.name.startswith("reason_place ") and m.low is None]

@@ -33,7 +33,7 @@ def compress(
     target: Annotated[str, typer.Option(help="CPU: generic, avx2, vnni or arm64.")] = "",
     budget: Annotated[str, typer.Option(help="Search so long, such as 10m, in 55 recipes.")] = "",
     never_slower: Annotated[
-        bool, typer.Option("--never-slower", help="Than the base; mixes with float are tried.")
+        bool, typer.Option("--never-slower", help="By 2 % or more than the base; mixes are tried.")
     ] = False,
     min_agreement: Annotated[
         float | None, typer.Option(help="Of reasons, 0 random to 1, by a 95 % bound.")
