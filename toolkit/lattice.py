@@ -18,6 +18,9 @@ from toolkit.onnx_graph import Graph
 MOVING = ("Flatten", "Identity", "MaxPool", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
 """Operators that only move or pick values: they do the same to integers."""
 
+_PLACED = ("Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
+"""Those that only move."""
+
 MOST = 127
 _MOST_BIAS = 2**30
 _EQUAL = 1e-6
@@ -37,7 +40,7 @@ def compiled(model: Any) -> tuple[Any, dict[str, str]]:
     into integer kernels.
     """
     work = Graph(model)
-    _scales_taken_in(work)
+    scales_taken_in(work)
     _clips_taken_in(work)
     _moved_after(work)
     left: dict[str, str] = {}
@@ -233,14 +236,19 @@ def _same_ends(work: Graph, one: list[str], other: list[str]) -> bool:
     )
 
 
-def _scales_taken_in(work: Graph) -> None:
-    """What is multiplied by a and rounded by steps of s is rounded by steps of s / a."""
+def scales_taken_in(work: Graph) -> None:
+    """What is multiplied by a and rounded by steps of s is rounded by steps of s / a.
+
+    Also where values are only moved between the two.
+    """
     for node in [n for n in work.nodes if n.op_type == "QuantizeLinear"]:
         while True:
-            before = work.maker(node.input[0])
+            reader, before = node, work.maker(node.input[0])
+            while before is not None and before.op_type in _PLACED and _alone(work, reader):
+                reader, before = before, work.maker(before.input[0])
             if before is None or before.op_type not in ("Add", "Mul"):
                 break
-            if work.only_reader(node.input[0]) is not node:
+            if not _alone(work, reader):
                 break
             factor = work.value(before.input[1])
             if factor is None or factor.size != 1:
@@ -251,8 +259,13 @@ def _scales_taken_in(work: Graph) -> None:
             if before.op_type == "Mul":
                 scale = np.asarray(work.value(node.input[1]))
                 node.input[1] = work.constant(np.float32(scale / value), f"{node.input[1]}/scaled")
-            node.input[0] = before.input[0]
+            reader.input[0] = before.input[0]
             work.drop(before)
+
+
+def _alone(work: Graph, node: Any) -> bool:
+    """Whether a node is the only one that reads its first input."""
+    return work.only_reader(node.input[0]) is node
 
 
 def _clips_taken_in(work: Graph) -> None:

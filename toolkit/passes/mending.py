@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from toolkit.lattice import scales_taken_in
 from toolkit.onnx_graph import Graph
 
 _FINE = 2**20
@@ -21,6 +22,8 @@ def mended(rounded: Any, floats: Any, kept: tuple[str, ...]) -> Any:
     work = Graph(rounded)
     _end_in_float(work, kept)
     _keep_biases(work, Graph(floats))
+    # a pass over the input less, which takes small nets as long as all their integers
+    scales_taken_in(work)
     return work.finished()
 
 

@@ -21,7 +21,7 @@ from toolkit.passes.mending import mended
 from toolkit.shapes import in_shape, shape_of
 
 _FLOAT = ("Softmax", "Sigmoid", "Sub", "Mul", "Div")
-"""Kept float: probabilities need fine steps, and the scaling of raw input costs next to nothing."""
+"""Kept float: probabilities need fine steps, and what scales raw input is taken into its steps."""
 _MADE = ("Softmax", "Sigmoid")
 _LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
