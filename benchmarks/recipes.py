@@ -3,8 +3,8 @@
 TOOLKIT_DATA=FOLDER_WITH_MNIST_NPZ python benchmarks/recipes.py [--quick] [RECIPE ...]
 
 The `cnn` and the `mlp` of the toolkit on 10,000 rows of MNIST, every recipe that comes with it or
-those that are named, seed 0, 3,000 test rows. --quick: the `mlp` alone, every eighth recipe, 1,000 training and 1,000 test
-rows. 95 % intervals; one row a call, one thread, interleaved with the base.
+those that are named, seed 0, 3,000 test rows. --quick: the `mlp` alone, every eighth recipe, 1,000
+training and 1,000 test rows. 95 % intervals; one row a call, one thread, interleaved with the base.
 """
 
 import os
