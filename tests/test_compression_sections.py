@@ -98,6 +98,18 @@ def test_slices_and_processors_when_they_were_measured():
     text = report.render(compressed(measurements=more), "compression")
     assert "sex=f 50 91.0" in words(section(text, "slices"))
     assert "70.0 80.0 10" in words(section(text, "targets"))
+    quarters = [
+        measured(who, f"accuracy slice:x={end}", 91, 89, 93, unit="%", n=50)
+        for who in ("base", "int8")
+        for end in ("to -0.6627", "above 0.6776")
+    ]
+    run = compressed(measurements=tuple(quarters))
+    for lang, said in {
+        "en": ("x: to −0.6627", "x: above 0.6776"),
+        "de": ("x: bis −0,6627", "x: über 0,6776"),
+    }.items():
+        shown = words(section(report.render(run, "compression", lang=lang), "slices"))
+        assert all(one in shown for one in said)
     text = report.render(compressed(), "compression")
     assert section(text, "slices") is None
     assert section(text, "targets") is None

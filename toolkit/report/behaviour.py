@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from markupsafe import Markup
 from toolkit.glossary import Confusion, Measurement
 from toolkit.metrics import share
 from toolkit.report import charts
-from toolkit.report.quantities import interval, number
+from toolkit.report.quantities import interval, marked, number
 from toolkit.report.strings import say
 from toolkit.report.templates import figure, rendered
 from toolkit.run import Run
@@ -66,9 +67,27 @@ def slices(run: Run) -> Part:
                 name = m.name.removeprefix("accuracy slice:")
                 flips = run.measured(after.subject, f"flips slice:{name}")
                 drop = run.measured(after.subject, f"accuracy_drop slice:{name}")
-                lines.append(Line(name, m.n, m, after, flips, drop))
+                lines.append(Line(_slice(name), m.n, m, after, flips, drop))
     note = say("The test rows in parts: columns with their values, or quarters of numbers.")
     return _table(run, lines, note, ("slices", say("Slice by slice"), say("Slice")))
+
+
+def _slice(name: str) -> str:
+    """COLUMN=VALUE, where a quarter of numbers is said in the language of the page.
+
+    >>> _slice("age=to 2.75"), _slice("job=clerk")
+    ('age: to 2.75', 'job=clerk')
+    """
+    column, _, value = name.partition("=")
+    end = re.fullmatch(r"(to|above) (-?[0-9.e+-]+)", value)
+    if end is None:
+        return name
+    told = {"column": column, "end": marked(end[2])}
+    return (
+        say("{column}: to {end}", **told)
+        if end[1] == "to"
+        else say("{column}: above {end}", **told)
+    )
 
 
 def targets(run: Run) -> Part:

@@ -43,7 +43,9 @@ def ruler(places: Sequence[Place], marks: Mapping[str, float], label: str) -> Ma
         parts.append(text(x(value), top - 9, name, "end" if near_end else "middle"))
     for i, (p, name) in enumerate(zip(places, names, strict=True)):
         middle = top + _ROW * i + _ROW / 2
-        known = "" if p.low is None or p.high is None else f" ({p.low:.3f} – {p.high:.3f})"
+        known = ""
+        if p.low is not None and p.high is not None:
+            known = f" ({number(p.low, 3)} – {number(p.high, 3)})"
         parts.append(
             Markup('<g class="point chosen"><title>{}</title>').format(
                 f"{p.name}: {number(p.value, 3)}{known}"
