@@ -135,3 +135,29 @@ def test_channels_of_zeros_and_constant_inputs():
 def test_wrong_settings(wrong):
     with pytest.raises(RecipeError):
         RoundWeights(**wrong)
+
+
+def test_a_layer_that_is_called_twice_keeps_one_kernel(digits):
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(0)
+    first = keras.Input((8, 8, 1))
+    start = layers.Conv2D(8, 3, padding="same", activation="relu")(first)
+    twice = layers.Conv2D(8, 3, padding="same", activation="relu")
+    last = layers.GlobalAveragePooling2D()(twice(twice(start)))
+    net = keras.Model(first, layers.Dense(10, "softmax")(last))
+    floats = export(net, digits.fit.validation).model
+    step = RoundWeights()(floats, digits.fit)
+    assert step.facts["changed"] == 4
+    kernels = [n.input[1] for n in step.model.graph.node if n.op_type == "Conv"]
+    assert len(kernels) == 3
+    assert kernels[1] == kernels[2] != kernels[0]
+    chain = [PASSES[n]() for n in ("static_int8", "integer_operators", "shorten")]
+    size = []
+    for begin in (floats, step.model):
+        made = begin
+        for one in chain:
+            made = apply(one, made, digits.fit).model
+        size.append(len(made.SerializeToString()))
+    assert size[1] < 1.05 * size[0]

@@ -63,27 +63,44 @@ class RoundWeights(Pass):
         layers, skipped = of_floats(work, layers)
         x = in_shape(fit.ranging(self.rows).x[:], shape_of(ready))
         squares, means = moments(ready, layers, x)
+        held = {o.makes: _parameters(work, o) for o in layers}
         left: dict[str, float] = {}
         for done, layer in enumerate(layers):
             tell("round weights", done, len(layers))
+            if layer.makes in left:
+                continue
             node = work.maker(layer.makes)
+            # a layer that is called several times has one kernel, for all that goes in
+            calls = [o for o in layers if held[o.makes] == held[layer.makes]]
             old = np.asarray(layer.weights, np.float64)
             weights = matrices(node, old)
             step = steps(weights, self.bits, per_channel=self.per_channel)
-            whole, error = rounded(weights / step, squares[layer.makes])
+            products = np.mean([squares[o.makes] for o in calls], axis=0)
+            whole, error = rounded(weights / step, products)
             moved = whole * step - weights
             new = restored(node, whole * step, old.shape).astype(np.float32)
-            node.input[1] = work.constant(new, "rounded")
+            kernel, shifted = work.constant(new, "rounded"), None
             if self.bias and len(node.input) > 2 and node.input[2]:
-                shift = np.einsum("gk,gkn->gn", means[layer.makes], moved).reshape(-1)
+                mean = np.mean([means[o.makes] for o in calls], axis=0)
+                shift = np.einsum("gk,gkn->gn", mean, moved).reshape(-1)
                 bias = work.value(node.input[2])
                 if bias is not None and bias.size == shift.size:
                     fixed = (bias - shift.reshape(bias.shape)).astype(np.float32)
-                    node.input[2] = work.constant(fixed, "rounded_bias")
-            left[layer.makes] = round(error, 4)
+                    shifted = work.constant(fixed, "rounded_bias")
+            for call in calls:
+                its = work.maker(call.makes)
+                its.input[1] = kernel
+                if shifted is not None:
+                    its.input[2] = shifted
+                left[call.makes] = round(error, 4)
         tell("round weights", len(layers), len(layers))
         made = work.finished()
         return Step(made, {"changed": len(left), "skipped": skipped, "error": left})
+
+
+def _parameters(work: Graph, layer: Operator) -> tuple[str, ...]:
+    node = work.maker(layer.makes)
+    return (str(node.op_type), *node.input[1:])
 
 
 def of_floats(work: Graph, layers: list[Operator]) -> tuple[list[Operator], dict[str, str]]:
