@@ -3,7 +3,7 @@
 TOOLKIT_DATA=FOLDER_WITH_MNIST_NPZ python benchmarks/recipes.py [--quick] [RECIPE ...]
 
 The `cnn` and the `mlp` of the toolkit on 10,000 rows of MNIST, every recipe that comes with it or
-those that are named, seed 0, 3,000 test rows. --quick: the `mlp` alone, every eighth recipe, 1,000
+those that are named, seed 0, 3,000 test rows. --quick: the `mlp` alone, every eighth recipe, 500
 training and 1,000 test rows. 95 % intervals; one row a call, one thread, interleaved with the base.
 """
 
@@ -23,7 +23,7 @@ QUICK = "--quick" in sys.argv
 NAMED = [name for name in sys.argv[1:] if not name.startswith("-")]
 start = time.perf_counter()
 splits = load(str(Path(os.environ["TOOLKIT_DATA"]) / "mnist.npz"))
-train_rows, test_rows = (1_000, 1_000) if QUICK else (10_000, 3_000)
+train_rows, test_rows = (500, 1_000) if QUICK else (10_000, 3_000)
 fit = replace(splits.fit, train=splits.fit.train.rows(slice(train_rows)))
 splits = replace(splits, fit=fit, test=splits.test.rows(slice(test_rows)))
 
