@@ -194,16 +194,11 @@ def _by_weight(signs: Doubles, weights: Doubles) -> tuple[Doubles, Doubles]:
     covariance = size * (scale * np.sinh((ends * slope) @ ends.T) - (ends * weights) @ ends.T)
     cross = np.zeros((k, len(ends)))
     for x, part in zip(*_INTEGRAL, strict=True):
-        with_, without = (np.where(ends > 0, a, b) for a, b in _turned(x * weights))
-        others = [np.exp(logs.sum(axis=1, keepdims=True) - logs) for logs in (with_, without)]
-        cross += part * size * (weights * ends * ((others[0] + others[1]) / 2 - 1)).T
+        # of the other players an even number, but for none
+        logs = [np.log1p(x * weights * s) for s in (ends, -ends)]
+        others = sum(np.exp(one.sum(axis=1, keepdims=True) - one) for one in logs) / 2 - 1
+        cross += part * size * (weights * ends * others).T
     return covariance, cross
-
-
-def _turned(w: Doubles) -> tuple[tuple[Doubles, Doubles], tuple[Doubles, Doubles]]:
-    """log(1 + w s) for s = 1 and -1, and the same of all signs turned."""
-    grown, shrunk = np.log1p(w), np.log1p(-w)
-    return (grown, shrunk), (shrunk, grown)
 
 
 def _nodes() -> tuple[Doubles, Doubles]:
