@@ -65,3 +65,33 @@ def test_what_meets_raw_values_keeps_its_digits(kind):
     assert np.abs(big - little).max() < 0.01
     assert step.facts["skipped"]
     assert (big.argmax(axis=1) == fit.train.y).mean() > 0.95
+
+
+def test_factors_of_a_norm_behind_raw_values_keep_their_digits():
+    """As converters write them: a product with factors of a ten-millionth."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    rng = np.random.default_rng(0)
+    x = (1e7 * rng.lognormal(size=(300, 8))).astype(np.float32)
+    kernel = rng.normal(size=(8, 32)).astype(np.float32)
+    factor = (1 / (x @ kernel).std(axis=0)).astype(np.float32)
+    held = {"kernel": kernel, "factor": factor, "last": rng.normal(size=(32, 3)).astype(np.float32)}
+    nodes = [
+        helper.make_node("MatMul", ["input", "kernel"], ["sums"]),
+        helper.make_node("Mul", ["sums", "factor"], ["scaled"]),
+        helper.make_node("Relu", ["scaled"], ["kept"]),
+        helper.make_node("MatMul", ["kept", "last"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["p"]),
+    ]
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", width])
+        for name, width in (("input", 8), ("p", 3))
+    ]
+    stored = [numpy_helper.from_array(v, n) for n, v in held.items()]
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], stored)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    data = Data(x, np.arange(300) % 3, ("a", "b", "c"), tuple("abcdefgh"))
+    step = Float16()(model, Fit(data, data.rows(slice(60)), data.rows(slice(40))))
+    assert step.facts["skipped"] == {"factor": "holds factors too small for float16"}
+    big, little = (predictor(m.SerializeToString())(x) for m in (model, step.model))
+    assert np.abs(big - little).max() < 0.01

@@ -15,7 +15,7 @@ LARGEST = float(np.finfo(np.float16).max)
 _LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU", "RNN", "Einsum")
 """What mixes values, after which no constant has the units of the raw input."""
 _SHAPES = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Cast", "Identity")
-_NOTICED, _ROWS = 2.0**-9, 200
+_NOTICED, _ROWS, _FEW = 2.0**-9, 200, 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +61,9 @@ class Float16(Pass):
             if name in first and _lost(values, half, first[name], most):
                 skipped[name] = "holds weights too small for float16 of large values"
                 continue
+            if values.size == max(values.shape) and _faint(values, half):
+                skipped[name] = "holds factors too small for float16"
+                continue
             worst = max(worst, float(np.abs(half.astype(np.float32) - values).max()))
             tensor.CopyFrom(numpy_helper.from_array(half, f"{name}/float16"))
             casts.append(
@@ -95,6 +98,16 @@ def _beginning(graph: Any) -> tuple[set[str], dict[str, bool]]:
         if node.op_type in _SHAPES:
             raw |= set(node.output)
     return scaling, kernels
+
+
+def _faint(values: Floats, half: Any) -> bool:
+    """Whether a tenth of the factors of single channels lose digits: what they multiply is large.
+
+    Those of a BatchNormalization after a layer of raw values may be a millionth each.
+    """
+    there = values != 0
+    apart = np.abs(half.astype(np.float32) - values)[there]
+    return bool(there.any() and (apart > _NOTICED * np.abs(values[there])).mean() > _FEW)
 
 
 def _lost(kernel: Floats, half: Any, turned: bool, most: Floats) -> bool:
