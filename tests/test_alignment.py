@@ -55,6 +55,12 @@ def test_classes_in_another_order_without_names_are_refused(base, digits):
         aligned(base, [Other(base, order=ORDER)], digits.fit.train)
 
 
+def test_names_that_belie_the_answers_are_not_asked_for_again(base, digits):
+    other = Other(base, order=ORDER, names=digits.test.classes)
+    with pytest.raises(MatchError, match="look which of both learnt other labels"):
+        aligned(base, [other], digits.fit.train)
+
+
 def test_two_classes_that_changed_places_are_refused(base, digits):
     swapped = [1, 0, *range(2, 10)]
     with pytest.raises(MatchError, match="output 1 of other answers where base says '0'"):

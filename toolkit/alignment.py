@@ -159,9 +159,12 @@ def _same_order(base: Predictor, other: Predictor, data: Data) -> None:
     if not most and 100 * gain.low <= 10 * contract.SURE:
         return
     i = int(moved[0])
+    named = tuple(getattr(other, "class_names", ())) == data.classes
     raise MatchError(
         f"output {int(place[i])} of {other.name} answers where {base.name} says "
         f"'{data.classes[i]}'",
         "classes in the same order",
-        "export it with its classes named, or sort them as in the data",
+        f"{other.name} names them as the data does: look which of both learnt other labels"
+        if named
+        else "export it with its classes named, or sort them as in the data",
     )

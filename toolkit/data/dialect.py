@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 SEPARATORS = ",;\t|"
 MISSING = ("", "?", "NA", "N/A", "nan", "NaN", "null", "NULL", "None", "-")
@@ -99,7 +99,12 @@ def decimals_of(rows: Sequence[Sequence[str]]) -> tuple[str, str | None]:
     return ("," if any(_COMMA.fullmatch(c) for cells in columns for c in cells) else "."), None
 
 
-def strayed(lines: Sequence[str], separator: str) -> bool:
+def strayed(lines: Iterable[str], separator: str) -> bool:
     """Whether quotes are signs of the texts: one is left open in a line that is whole."""
-    odd = any(line.count('"') % 2 for line in lines)
-    return odd and len({line.count(separator) for line in lines}) == 1
+    odd, cells = False, None
+    for line in lines:
+        count = line.count(separator)
+        if cells is not None and count != cells:
+            return False
+        cells, odd = count, odd or line.count('"') % 2 == 1
+    return odd

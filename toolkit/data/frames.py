@@ -100,10 +100,10 @@ def texts_of(path: Path, place: int) -> list[str]:
     return [str(cell).strip() for cell in frame.iloc[:, 0]]
 
 
-def _whole(path: Path, encoding: str) -> list[str]:
+def _whole(path: Path, encoding: str) -> Generator[str]:
     """All lines that have values."""
     with path.open(encoding=encoding, newline="") as stream:
-        return [line.rstrip("\r\n") for line in stream if line.strip()]
+        yield from (line.rstrip("\r\n") for line in stream if line.strip())
 
 
 def frames_of(
