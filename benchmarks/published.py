@@ -1,4 +1,4 @@
-"""Estimators of Shapley values as published, which no package on the shelf has yet: peers.
+"""Published estimators of Shapley values that shapiq 1.4.1 does not have, as peers.
 
 Each asks v over pairs of a coalition and its complement, bool (m, k) -> f64 (m,), drawn by the
 toolkit's own design, which is that of Leverage SHAP without replacement: so what differs is what is
