@@ -107,7 +107,11 @@ def test_the_command_on_the_page_does_it_again(saved, tmp_path, monkeypatch, cap
     assert str(saved.parent) not in said
     monkeypatch.chdir(saved.parent)
     again, _, _ = called(capsys, *shlex.split(said))
-    assert again == code
+    # by --never-slower a busy machine may end either in 1
+    assert {code, again} <= {0, 1}
+    page = (saved.parent / "first" / "compression.html").read_text()
+    repeated = html.unescape(re.search(r"<pre tabindex=.0.>toolkit (.*?)</pre>", page)[1])
+    assert shlex.split(repeated) == shlex.split(said)
     # names of nodes count up in a process, so the files are compared by what they answer
     rows = load("digits").test.x
     for name in ("base.onnx", "float16.onnx"):
