@@ -18,7 +18,7 @@ from toolkit.onnx_graph import Graph
 MOVING = ("Flatten", "Identity", "MaxPool", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
 """Operators that only move or pick values: they do the same to integers."""
 
-_PLACED = ("Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
+_PLACED = tuple(kind for kind in MOVING if kind != "MaxPool")
 """Those that only move."""
 
 MOST = 127

@@ -8,7 +8,6 @@ from itertools import combinations
 from toolkit.fidelity import foremost
 from toolkit.glossary import Attribution, Doubles, Measurement
 from toolkit.means import averaged
-from toolkit.told import told
 
 FOREMOST = 5
 
@@ -24,7 +23,6 @@ def agreement(one: Doubles, other: Doubles, k: int = FOREMOST) -> dict[str, floa
     >>> agreement(np.array([0.5, -0.4, 0.1]), np.array([0.5, 0.1, 0.4]), k=2)
     {'feature': 0.5, 'rank': 0.5, 'sign': 0.5}
     """
-    one, other = told(one), told(other)
     a, b = (foremost(v, k) for v in (one, other))
     most, both = max(len(a), len(b)), sorted({*a} & {*b})
     if not most:
