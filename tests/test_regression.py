@@ -229,4 +229,5 @@ def test_weights_that_tell_who_matters_halve_the_error_and_wrong_ones_keep_the_i
             inside.append(np.abs(values[0] - truth) <= 1.96 * np.sqrt(variance[0]))
         error[name], held[name] = np.mean(errors), np.mean(inside)
     assert error["right"] < error["plain"] / 2
+    # of so hard a game 90 of 100 intervals of the plain one hold; 200 designs tell that to within 4
     assert min(held.values()) > 0.85
