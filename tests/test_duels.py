@@ -124,6 +124,15 @@ def test_the_bound_on_answers_holds(budget):
     assert (found.asked >= 0.6 * budget).all() or (found.sampled == 0).all()
 
 
+@pytest.mark.parametrize("budget", [300, 500, 1000, 2048])
+def test_against_a_single_row_all_that_may_be_asked_is_asked(budget):
+    """But for a pair less where tables of a power of two would be slow."""
+    t = table(rows=2, p=20, b=1, levels=1000)
+    found = solve(Net(20), t, np.full(2, budget), 0)
+    assert (found.asked >= budget - 3).all()
+    assert (found.asked <= budget).all()
+
+
 def test_games_of_many_players_are_never_asked_in_full():
     t = table(rows=1, p=30, b=2, levels=1000)
     found = solve(Net(30), t, np.full(1, 2**62), 0)

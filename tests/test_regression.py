@@ -183,11 +183,11 @@ def test_likeness_by_weight_is_the_sum_over_all_sets_written_out():
     k, m = 6, 5
     weights = RNG.uniform(0.05, 0.5, k)
     signs = np.where(RNG.random((m, k)) < 0.5, -1.0, 1.0)
-    covariance, cross = regression._by_weight(signs, weights)
+    ends = np.concatenate([signs, np.ones((1, k))])
+    covariance, cross = regression._by_weight(ends, weights)
     sets = [list(t) for d in (3, 5) for t in itertools.combinations(range(k), d)]
     size = np.array([weights[t].prod() for t in sets])
     size /= size.sum()
-    ends = np.concatenate([signs, np.ones((1, k))])
     products = np.stack([ends[:, t].prod(axis=1) for t in sets], axis=1)
     assert np.allclose(covariance, 4 * (products * size) @ products.T, atol=1e-12)
     for j in range(k):
@@ -201,14 +201,14 @@ def test_likeness_by_weight_is_the_sum_over_all_sets_written_out():
 
 @pytest.mark.parametrize("effect", [np.zeros(30), np.r_[np.ones(5), np.zeros(25)], RNG.random(30)])
 def test_weighed_it_tells_a_linear_game_without_error_and_sums_to_the_total(effect):
-    method = weighed(smoother(30, 80, 2, kriging=True), effect)
+    method = smoother(30, 80, 2, kriging=True)
     worths = RNG.normal(size=30)
     y = (2.0 * method.shown - 1) @ worths
-    found, variance = method.values(y[None], worths.sum()[None])
-    assert np.allclose(found[0], worths, atol=1e-9)
+    found, variance = weighed(method, effect, y, worths.sum())
+    assert np.allclose(found, worths, atol=1e-9)
     assert variance.max() < 1e-15
-    y, total = RNG.normal(size=(3, 80)), RNG.normal(size=3)
-    assert np.allclose(method.values(y, total)[0].sum(axis=1), total)
+    y, total = RNG.normal(size=80), RNG.normal()
+    assert np.isclose(weighed(method, effect, y, total)[0].sum(), total, atol=1e-12)
 
 
 def test_weights_that_tell_who_matters_halve_the_error_and_wrong_ones_keep_the_intervals():
@@ -223,10 +223,13 @@ def test_weights_that_tell_who_matters_halve_the_error_and_wrong_ones_keep_the_i
         errors, inside = [], []
         for seed in range(designs):
             method = smoother(k, pairs, seed, kriging=True)
-            method = method if effect is None else weighed(method, effect)
-            values, variance = method.values(asked(game, method.shown)[None], total)
-            errors.append(((values[0] - truth) ** 2).sum())
-            inside.append(np.abs(values[0] - truth) <= 1.96 * np.sqrt(variance[0]))
+            y = asked(game, method.shown)
+            if effect is None:
+                (values,), (variance,) = method.values(y[None], total)
+            else:
+                values, variance = weighed(method, effect, y, total[0])
+            errors.append(((values - truth) ** 2).sum())
+            inside.append(np.abs(values - truth) <= 1.96 * np.sqrt(variance))
         error[name], held[name] = np.mean(errors), np.mean(inside)
     assert error["right"] < error["plain"] / 2
     # of so hard a game 90 of 100 intervals of the plain one hold; 200 designs tell that to within 4

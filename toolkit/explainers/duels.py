@@ -148,12 +148,11 @@ def _weighed(
 
     games: the row of each, i64 (games,), and its players, i64 (games, k).
     """
-    found = []
+    values, variance = np.empty((2, *games[1].shape))
     for i, (row, them) in enumerate(zip(*games, strict=True)):
         apart = table.x[row].astype(np.float64) - table.background[0]
         energy = np.bincount(table.groups, apart**2, minlength=table.players)[them]
-        found.append(weighed(method, energy).values(odd[i : i + 1], total[i : i + 1]))
-    values, variance = (np.concatenate(both) for both in zip(*found, strict=True))
+        values[i], variance[i] = weighed(method, energy, odd[i], total[i])
     return values, variance
 
 
@@ -192,9 +191,12 @@ def _allotted(plays: Ints, evaluations: Ints) -> Ints:
     each = np.where(shares <= wanted, shares, 0).max(axis=1)
     each = lowest + np.where(spent[:, -1] <= left, wanted[:, -1], each)[:, None]
     enough = (full <= each) & (plays <= MOST)
-    # few different numbers, so that rows share their designs
-    some = _STEPS[np.searchsorted(_STEPS, np.maximum(each, 1), side="right") - 1]
-    some = np.minimum(np.maximum(some, lowest), full)
+    # a table of 2^n rows and columns is slow: they share their places in the cache
+    some = each - (each % 256 == 255)
+    if b > 1:
+        # few different numbers, so that rows share their designs
+        some = _STEPS[np.searchsorted(_STEPS, np.maximum(each, 1), side="right") - 1]
+    some = np.minimum(np.clip(some, lowest, _STEPS[-1]), full)
     return np.asarray(np.where(enough, full, some), np.int64)
 
 

@@ -17,11 +17,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 from math import comb
 from threading import Lock
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from toolkit.explainers.designs import Design, drawn, sizes, ways
 from toolkit.explainers.players import Coalitions
@@ -37,6 +38,8 @@ NOISE = 0.02
 TOGETHER, EQUALLY, MORE_NOISE = 1.5, 0.2, 0.25
 """The sum of all players' weights, the part of it that is shared out equally, and what products
 that the weights are wrong about add."""
+
+Blocks = list[tuple[Ints, NDArray[Any]]]
 
 KEPT = 2**28
 """Bytes of smoothers that stay in memory; one of 4,096 pairs has 128 MiB."""
@@ -79,19 +82,7 @@ class Smoother:
         for j in range(k):
             found[:, j] = (self.gain[j] * pairs).sum(axis=1) + self.share[j] * total
         left = self._left_out(pairs, total, found)
-        design = self.design
-        count = np.bincount(design.strata)
-        finite = design.rest * count / np.maximum(count - 1, 1)
-        # a size of which one shuffle was drawn has no spread of its own: it counts in full
-        alone = count == 1
-        first = np.searchsorted(design.strata, np.arange(len(count)))
-        variance = np.empty_like(found)
-        for j in range(k):
-            sums = np.add.reduceat(self.influence[j] * left, design.bunches, axis=1)
-            squares = np.add.reduceat(sums**2, first, axis=1)
-            mean = np.add.reduceat(sums, first, axis=1) ** 2 / count
-            variance[:, j] = (finite * (squares - np.where(alone, 0.0, mean))).sum(axis=1)
-        return found, np.maximum(variance, 0.0)
+        return found, _variance(self.design, self.influence, left)
 
     def _left_out(self, pairs: Doubles, total: Doubles, found: Doubles) -> Doubles:
         """How far each answer lies from what the others say of it: f64 (r, m)."""
@@ -102,6 +93,24 @@ class Smoother:
         for j in range(found.shape[1]):
             fit += found[:, j, None] * self.signs[:, j]
         return pairs - fit
+
+
+def _variance(design: Design, influence: Doubles, left: Doubles) -> Doubles:
+    """Variances, f64 (r, k), of values that move by `influence`, f64 (k, m), times what is `left`,
+    f64 (r, m).
+    """
+    count = np.bincount(design.strata)
+    finite = design.rest * count / np.maximum(count - 1, 1)
+    # a size of which one shuffle was drawn has no spread of its own: it counts in full
+    alone = count == 1
+    first = np.searchsorted(design.strata, np.arange(len(count)))
+    variance = np.empty((len(left), len(influence)))
+    for j, its in enumerate(influence):
+        sums = np.add.reduceat(its * left, design.bunches, axis=1)
+        squares = np.add.reduceat(sums**2, first, axis=1)
+        mean = np.add.reduceat(sums, first, axis=1) ** 2 / count
+        variance[:, j] = (finite * (squares - np.where(alone, 0.0, mean))).sum(axis=1)
+    return np.maximum(variance, 0.0)
 
 
 _kept: dict[tuple[int, int, int, bool], Smoother] = {}
@@ -151,7 +160,7 @@ def _least_squares(design: Design, signs: Doubles) -> Smoother:
 def _kriging(design: Design, signs: Doubles) -> Smoother:
     """The mean of the Shapley values given the answers, corrected by what the answers differ."""
     m, k = signs.shape
-    ends = np.concatenate([signs, np.ones((1, k))])
+    ends = _with_all(signs)
     apart = np.rint((k - ends @ ends.T) / 2).astype(np.int64)
     absent = (ends < 0).sum(axis=1)
     others = absent[None, :] - (ends.T < 0)
@@ -163,41 +172,63 @@ def _kriging(design: Design, signs: Doubles) -> Smoother:
         # of a product of d signs each of its players gets 2 / d, and 1 in k / d holds a player
         covariance += 4 * size * _products(k, degree)[apart]
         cross += 4 * size / k * ends.T * _products(k - 1, degree - 1)[others]
-    return _corrected(design, signs, (covariance, cross), NOISE)
+    found = _corrected(design, ends, (covariance, cross), NOISE)
+    left = np.ascontiguousarray(_alone(found.root.T @ found.root[:, :m], found.blocks).T)
+    return Smoother(design, signs, found.weights[:, :m], found.weights[:, m], found.influence, left)
 
 
-def weighed(plain: Smoother, effect: Doubles) -> Smoother:
-    """Kriging of the same design for players that are not all able to do as much.
+def weighed(
+    plain: Smoother, effect: Doubles, pairs: Doubles, total: float
+) -> tuple[Doubles, Doubles]:
+    """One game's values and variances, f64 (k,), where not all players are able to do as much.
 
     effect: f64 (k,), at least 0, how much each may do, in any unit; no answer may be in it, so that
-    the values stay linear in the answers. The product of some players' signs varies by the product
-    of their weights.
+    the values stay linear in the answers. pairs: f64 (m,). The product of some players' signs
+    varies by the product of their weights. What is used once is made in single precision; values of
+    a linear game are exact in double.
     """
-    design, signs = plain.design, plain.signs
+    design = plain.design
     share = effect / effect.sum() if effect.any() else np.full(len(effect), 1 / len(effect))
-    weights = TOGETHER * (EQUALLY / len(effect) + (1 - EQUALLY) * share)
+    weights = np.minimum(TOGETHER * (EQUALLY / len(effect) + (1 - EQUALLY) * share), 0.9)
+    ends, told = _with_all(plain.signs), np.append(pairs, total)
+    single = ends.astype(np.float32)
     with in_one_order():
-        return _corrected(design, signs, _by_weight(signs, np.minimum(weights, 0.9)), MORE_NOISE)
+        found = _corrected(design, single, _by_weight(single, weights), MORE_NOISE)
+        # what single players do leaves nothing, in whatever precision
+        rest = told - ends @ (_squares(ends) @ told)
+        left = _alone(((found.root @ rest) @ found.root)[None, :-1], found.blocks)
+        values = found.weights @ told
+    return values, _variance(design, found.influence, left)[0]
 
 
-def _by_weight(signs: Doubles, weights: Doubles) -> tuple[Doubles, Doubles]:
+def _with_all(signs: NDArray[Any]) -> NDArray[Any]:
+    """The signs of the coalitions asked, and of everybody: (m + 1, k)."""
+    return np.concatenate([signs, np.ones_like(signs[:1])])
+
+
+def _by_weight(ends: NDArray[Any], weights: Doubles) -> tuple[NDArray[Any], NDArray[Any]]:
     """Covariances of the answers and of the values with these, all products of three and more.
 
     The sum over all sets of players of the products of w, s and t is the product of 1 + w s t;
     its odd part is a hyperbolic sine. The share 1 / |T| of a set is the integral of x^(|T| - 1).
+    In the precision of `ends`.
     """
-    k = len(weights)
-    ends = np.concatenate([signs, np.ones((1, k))])
+    kind = ends.dtype
     grown, shrunk = np.log1p(weights), np.log1p(-weights)
     scale, slope = np.exp((grown + shrunk).sum() / 2), (grown - shrunk) / 2
     size = 4 / (scale * np.sinh(slope.sum()) - weights.sum())
-    covariance = size * (scale * np.sinh((ends * slope) @ ends.T) - (ends * weights) @ ends.T)
-    cross = np.zeros((k, len(ends)))
+    covariance = np.exp((ends * slope.astype(kind)) @ ends.T)
+    covariance -= 1 / covariance
+    covariance *= kind.type(size * scale / 2)
+    covariance -= (ends * (size * weights).astype(kind)) @ ends.T
+    cross = np.zeros(ends.T.shape, kind)
     for x, part in zip(*_INTEGRAL, strict=True):
         # of the other players an even number, but for none
-        logs = [np.log1p(x * weights * s) for s in (ends, -ends)]
-        others = sum(np.exp(one.sum(axis=1, keepdims=True) - one) for one in logs) / 2 - 1
-        cross += part * size * (weights * ends * others).T
+        grown, shrunk = np.log1p(x * weights), np.log1p(-x * weights)
+        slopes, middle = ends * ((grown - shrunk) / 2).astype(kind), (grown + shrunk) / 2
+        power = np.exp(slopes.sum(axis=1, keepdims=True) - slopes)
+        even = (power + 1 / power) * (np.exp(middle.sum() - middle) / 2).astype(kind) - 1
+        cross += (even * ends * (part * size * weights).astype(kind)).T
     return covariance, cross
 
 
@@ -210,38 +241,86 @@ def _nodes() -> tuple[Doubles, Doubles]:
 _INTEGRAL = _nodes()
 
 
-def _corrected(
-    design: Design, signs: Doubles, likeness: tuple[Doubles, Doubles], noise: float
-) -> Smoother:
-    """The process's mean of the values, and its mistakes taken off.
+@dataclass(frozen=True, eq=False)
+class _Corrected:
+    """What answers and sum are multiplied by, f64 (k, m + 1), and how far off an answer moves it.
 
-    likeness: covariances of the answers and all, f64 (m + 1, m + 1), and of the values with these,
-    f64 (k, m + 1), but for what single players do, which may be anything.
+    influence: f64 (k, m). root: (m + 1, m + 1), of which root^T root y is what y leaves, inversely
+    weighed. blocks: of shuffles of one size the places, i64 (n, size), and what takes their own
+    part out of that, (n, size, size).
     """
-    (m, k), (covariance, cross) = signs.shape, likeness
-    ends = np.concatenate([signs, np.ones((1, k))])
-    np.fill_diagonal(covariance, covariance.diagonal() + 4 * noise)
+
+    weights: Doubles
+    influence: Doubles
+    root: NDArray[Any]
+    blocks: Blocks
+
+
+def _corrected(
+    design: Design, ends: NDArray[Any], likeness: tuple[NDArray[Any], NDArray[Any]], noise: float
+) -> _Corrected:
+    """The process's mean of the values, and its mistakes taken off, in the precision of `ends`.
+
+    likeness: covariances of the answers and all, (m + 1, m + 1), which is used up, and of the
+    values with these, (k, m + 1), but for what single players do, which may be anything.
+    """
+    from scipy.linalg.lapack import get_lapack_funcs
+
+    (m, k), (covariance, cross), kind = design.shown.shape, likeness, ends.dtype
+    covariance.flat[:: m + 2] += kind.type(4 * noise)
     # the two ends are known
-    covariance[m, m] -= 4 * noise * (1 - 1e-6)
-    inverse = np.linalg.inv(covariance)
-    inverse = (inverse + inverse.T) / 2
+    covariance[m, m] -= kind.type(4 * noise * (1 - 1e-3))
+    factored, inverted = get_lapack_funcs(("potrf", "trtri"), (covariance,))
+    low, wrong = factored(covariance.T, lower=1, clean=1, overwrite_a=1)
+    root, singular = inverted(low, lower=1, overwrite_c=1)
+    if wrong or singular:
+        raise np.linalg.LinAlgError(f"a likeness of {m} pairs of {k} players has no inverse")
     # single signs by generalised least squares (universal kriging), the rest by its likeness
-    linear = np.linalg.solve(ends.T @ inverse @ ends, ends.T @ inverse)
-    inverse -= inverse @ ends @ linear
-    weights = linear + cross @ inverse
-    gain, share = weights[:, :m], weights[:, m]
-    gain = gain - gain.sum(axis=0) / k
-    share = share + (1 - share.sum()) / k
+    basis, upper = np.linalg.qr(root @ ends)
+    single = basis.T @ root
+    root -= basis @ single
+    weights = np.linalg.solve(upper, single) + (cross @ root.T) @ root
+    blocks = _own(root, design)
     # what a process with noise leaves of each answer, and what it leaves without its shuffle
-    fitted = 4 * noise * inverse[:m]
-    others = np.empty((m, m + 1))
-    for begin, end in pairwise([*design.bunches.tolist(), m]):
-        own = slice(begin, end)
-        others[own] = np.linalg.solve(inverse[own, own], inverse[own])
     part, times = _shares(design)
-    more = part @ (fitted + (times - 1)[:, None] * others)
-    influence = (gain + part * times) / 2
-    return Smoother(design, signs, gain + more[:, :m], share + more[:, m], influence, others)
+    over = 4 * noise * part + _alone(part * (times - 1), blocks)
+    influence = (weights[:, :m] + part * times) / 2
+    weights = weights.astype(np.float64) + (over.astype(kind) @ root[:, :m].T) @ root
+    return _Corrected(_linear(weights, ends.astype(np.float64)), influence, root, blocks)
+
+
+def _linear(weights: Doubles, ends: Doubles) -> Doubles:
+    """The nearest weights that sum to the total and tell a linear game without error."""
+    k = len(weights)
+    over = weights.sum(axis=0)
+    over[-1] -= 1
+    weights = weights - over / k
+    return weights + (np.eye(k) - weights @ ends) @ _squares(ends)
+
+
+def _squares(ends: Doubles) -> Doubles:
+    """Single signs by least squares of the answers and the sum: f64 (k, m + 1)."""
+    return np.asarray(np.linalg.solve(ends.T @ ends, ends.T), np.float64)
+
+
+def _own(root: NDArray[Any], design: Design) -> Blocks:
+    """What the answers of a shuffle leave of each other, inverted; those of one size together."""
+    ends = np.append(design.bunches[1:], len(design.shown))
+    blocks = []
+    for size in np.unique(ends - design.bunches).tolist():
+        begin = design.bunches[ends - design.bunches == size]
+        places = begin[:, None] + np.arange(size)
+        columns = root.T[places]
+        blocks.append((places, np.linalg.inv(columns @ columns.transpose(0, 2, 1))))
+    return blocks
+
+
+def _alone(left: NDArray[Any], blocks: Blocks) -> NDArray[Any]:
+    """What is left of each answer, (r, m), as it is where its own shuffle is not known."""
+    out = np.empty_like(left)
+    for places, block in blocks:
+        out[:, places] = np.einsum("rni,nij->rnj", left[:, places], block)
+    return out
 
 
 def _shares(design: Design) -> tuple[Doubles, Doubles]:
