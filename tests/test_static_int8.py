@@ -261,6 +261,28 @@ def test_sigmoids_between_layers_keep_no_more_float_than_themselves(digits):
     assert set(found.facts["skipped"].values()) == {"Sigmoid", "Softmax"}
 
 
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("calibration", ["minmax", "mse"])
+def test_pixels_from_minus_one_to_one_are_rounded_as_they_come(calibration, signed, digits):
+    """Halfway between two steps they would be, as the quantiser's own ranges have it."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    k = keras.layers
+    scaled = [k.Input((8, 8, 1)), k.Rescaling(1 / 8, -1)]
+    layers = [k.Conv2D(4, 3, padding="same", activation="relu"), k.Flatten()]
+    net = keras.Sequential([*scaled, *layers, k.Dense(10, "softmax")])
+    floats = export(net, digits.fit.validation).model
+    small = StaticInt8(calibration=calibration, signed=signed)(floats, digits.fit).model
+    assert not any(n.op_type in ("Add", "Mul", "Sub") for n in small.graph.node)
+    first = next(n for n in small.graph.node if n.op_type == "QuantizeLinear")
+    held = {t.name: numpy_helper.to_array(t) for t in small.graph.initializer}
+    places = np.unique(digits.test.x) / held[first.input[1]]
+    assert np.abs(places - np.round(places)).mean() < 0.26
+    p, q = (predictor(m.SerializeToString())(digits.test.x) for m in (floats, small))
+    assert np.abs(p - q).mean() < 0.01
+
+
 def test_what_scales_the_input_is_taken_into_its_steps(floats, digits):
     """A pass over the input less: small nets spend as much on it as on all their integers."""
     assert any(n.op_type == "Mul" for n in floats.graph.node)

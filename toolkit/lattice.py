@@ -239,26 +239,34 @@ def _same_ends(work: Graph, one: list[str], other: list[str]) -> bool:
 def scales_taken_in(work: Graph) -> None:
     """What is multiplied by a and rounded by steps of s is rounded by steps of s / a.
 
-    Also where values are only moved between the two.
+    What is added moves 0, where it is a whole number of steps. Also where values are only moved
+    between the two.
     """
     for node in [n for n in work.nodes if n.op_type == "QuantizeLinear"]:
         while True:
             reader, before = node, work.maker(node.input[0])
             while before is not None and before.op_type in _PLACED and _alone(work, reader):
                 reader, before = before, work.maker(before.input[0])
-            if before is None or before.op_type not in ("Add", "Mul"):
+            if before is None or before.op_type not in ("Add", "Mul", "Sub"):
                 break
-            if not _alone(work, reader):
+            given = [work.value(name) for name in (before.input[1], *node.input[1:])]
+            if (
+                not _alone(work, reader)
+                or len(given) < 3
+                or any(g is None or g.size != 1 for g in given)
+            ):
                 break
-            factor = work.value(before.input[1])
-            if factor is None or factor.size != 1:
-                break
-            value = float(factor.reshape(()))
-            if value != 0 if before.op_type == "Add" else value <= 0:
-                break
+            by, scale, zero = (np.asarray(g).reshape(()) for g in given)
             if before.op_type == "Mul":
-                scale = np.asarray(work.value(node.input[1]))
-                node.input[1] = work.constant(np.float32(scale / value), f"{node.input[1]}/scaled")
+                if by <= 0:
+                    break
+                node.input[1] = work.constant(np.float32(scale / by), f"{node.input[1]}/scaled")
+            else:
+                steps = float(by) / float(scale) * (1 if before.op_type == "Add" else -1)
+                moved, ends = int(zero) + round(steps), np.iinfo(zero.dtype)
+                if abs(steps - round(steps)) > _NEAR or not ends.min <= moved <= ends.max:
+                    break
+                node.input[2] = work.constant(zero.dtype.type(moved), f"{node.input[2]}/moved")
             reader.input[0] = before.input[0]
             work.drop(before)
 

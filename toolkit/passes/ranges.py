@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.glossary import Floats
+from toolkit.models.quantised import zero_on_a_step
 from toolkit.onnx_graph import Graph
 from toolkit.predict import OnnxPredictor, session
 from toolkit.progress import tell
@@ -27,6 +28,7 @@ Ranges = dict[str, tuple[float, float]]
 
 CALIBRATORS = {"minmax": "MinMax", "entropy": "Entropy", "percentile": "Percentile"}
 METHODS = (*CALIBRATORS, "mse", "best")
+_SCALING = ("Add", "Div", "Flatten", "Mul", "Reshape", "Sub", "Transpose")
 _BATCH = 32
 _VALUES = 50_000
 """Values of a tensor that decide its range by mse."""
@@ -42,6 +44,31 @@ def found(ready: Any, method: str, x: Floats, tensors: list[str]) -> tuple[Range
         return _best(ready, x, tensors)
     ranges = _by_mse(ready, x, tensors) if method == "mse" else _calibrated(ready, method, x)
     return {t: ranges[t] for t in tensors if t in ranges}, dict.fromkeys(tensors, method)
+
+
+def scaling(ready: Any) -> list[Any]:
+    """The nodes that scale and move the input by constants, before any layer."""
+    made, fixed = {ready.graph.input[0].name}, {i.name for i in ready.graph.initializer}
+    found = []
+    for node in ready.graph.node:
+        if node.op_type in _SCALING and node.input[0] in made and fixed.issuperset(node.input[1:]):
+            made.add(node.output[0])
+            found.append(node)
+    return found
+
+
+def of_input(ready: Any, x: Floats) -> Ranges:
+    """The whole range of the input, and of what it is scaled to, where it has both signs.
+
+    With 0 on a step: pixels lie on a grid, and from -1 to 1 all would fall halfway between two.
+    """
+    made = [ready.graph.input[0].name, *(n.output[0] for n in scaling(ready))]
+    ends = [
+        {t: (float(v.min()), float(v.max())) for t, v in part.items()}
+        for part in values(ready, made, x)
+    ]
+    found = {t: (min(e[t][0] for e in ends), max(e[t][1] for e in ends)) for t in made}
+    return {t: zero_on_a_step(*e) for t, e in found.items() if e[0] < 0 < e[1]}
 
 
 def reader(name: str, x: Floats) -> Any:

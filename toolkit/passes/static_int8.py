@@ -63,6 +63,7 @@ class StaticInt8(Pass):
             some = some.spread(ranges.even(len(some)))
         x = in_shape(np.asarray(some.x[:], np.float32), shape_of(ready))
         kept = {n.name: n.op_type for n in ready.graph.node if n.op_type in _FLOAT}
+        kept |= {n.name: n.op_type for n in ranges.scaling(ready) if n.op_type == "Add"}
         kept |= _of_probabilities(ready)
         kept |= {
             n.name: "onnxruntime rounds no transposed convolution of groups"
@@ -75,13 +76,17 @@ class StaticInt8(Pass):
             kept |= _beside_no_layer(ready, kept)
         seen = len(np.unique(some.y))
         facts: Facts = {"skipped": kept, "calibration_rows": len(x), "calibration_classes": seen}
-        if self.calibration in ranges.CALIBRATORS:
+        if self.calibration == "minmax":
+            small = self._rounded(ready, x, kept, "MinMax", ranges.of_input(ready, x))
+        elif self.calibration in ranges.CALIBRATORS:
             small = self._rounded(ready, x, kept, ranges.CALIBRATORS[self.calibration])
         else:
             # a first rounding says which tensors need a range
             first = self._rounded(ready, x[:1], kept, "MinMax")
             tensors = _measured(ready, first)
             given, chosen = ranges.found(ready, self.calibration, x, tensors)
+            of_input = ranges.of_input(ready, x)
+            given |= {t: of_input[t] for t in given if t in of_input}
             small = self._rounded(ready, x, kept, "MinMax", given)
             facts["ranges"] = chosen
         return Step(small, {"changed": integers(small), **facts})
