@@ -1,8 +1,9 @@
 """What explanations are measured on: small classifiers trained on the spot, seed 0, as `.onnx`.
 
 Adult with 12 columns, scaled (a net of 64 and 64 units); the same with its categories as 91 columns
-in all; breast_cancer (30 columns), wine (13), MNIST (cnn, 10,000 training pictures). TOOLKIT_DATA
-has adult.data and mnist.npz. QUICK: two epochs.
+in all; breast_cancer (30 columns), wine (13), MNIST (cnn, 10,000 training pictures); CIFAR-10 with
+the ResNet-8 of MLPerf Tiny. TOOLKIT_DATA has adult.data, mnist.npz and cifar10.npz, TOOLKIT_MODELS
+pretrainedResnet.h5. QUICK: two epochs.
 """
 
 import os
@@ -83,6 +84,11 @@ made = {}
 
 def made_once(name):
     """The splits, net and onnxruntime session of a data set, trained when first asked for."""
+    if name == "cifar10" and name not in made:
+        from nets import resnet8
+
+        model, splits = resnet8(1000)
+        made[name] = splits, None, OnnxPredictor(model.SerializeToString(), name)
     if name not in made:
         ways = {
             "adult": (lambda: adult(spread=False), dense, 10),

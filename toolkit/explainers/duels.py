@@ -151,8 +151,8 @@ def _weighed(
     values, variance = np.empty((2, *games[1].shape))
     for i, (row, them) in enumerate(zip(*games, strict=True)):
         apart = table.x[row].astype(np.float64) - table.background[0]
-        energy = np.bincount(table.groups, apart**2, minlength=table.players)[them]
-        values[i], variance[i] = weighed(method, energy, odd[i], total[i])
+        distance = np.sqrt(np.bincount(table.groups, apart**2, minlength=table.players)[them])
+        values[i], variance[i] = weighed(method, distance, odd[i], total[i])
     return values, variance
 
 

@@ -35,7 +35,7 @@ PRIOR = {3: 1.0, 5: 0.1, 7: 0.02, 9: 0.005}
 NOISE = 0.02
 """What products of more than nine signs add, for each coalition by itself."""
 
-TOGETHER, EQUALLY, MORE_NOISE = 1.5, 0.2, 0.25
+TOGETHER, EQUALLY, MORE_NOISE = 2.5, 0.2, 0.1
 """The sum of all players' weights, the part of it that is shared out equally, and what products
 that the weights are wrong about add."""
 
