@@ -180,20 +180,6 @@ def test_vocabulary_files(tmp_path):
         assert "\n" not in str(caught.value)
 
 
-def test_the_tokenizer_of_keras_2(tmp_path):
-    from tf_keras.preprocessing.sequence import pad_sequences
-    from tf_keras.preprocessing.text import Tokenizer
-
-    for settings in ({}, {"oov_token": "<oov>"}, {"num_words": 8, "oov_token": "<oov>"}):
-        tokenizer = Tokenizer(**settings)
-        tokenizer.fit_on_texts(GOOD)
-        (tmp_path / "t.json").write_text(tokenizer.to_json())
-        texts = ["a wonderful joy", "what dreadful fun is this film of old", "nothing known here"]
-        wanted = pad_sequences(tokenizer.texts_to_sequences(texts), 4)
-        ours = words.encoded(texts, words.read(tmp_path / "t.json", 4))
-        assert np.array_equal(ours, wanted), settings
-
-
 def test_a_model_that_takes_text_is_parted(vectorised):
     import tensorflow as tf
 
@@ -358,34 +344,6 @@ def test_film_reviews_end_to_end(more_data, tmp_path):
     assert why.measured(small.name, "reason_cosine shapley").value > 0.95
 
 
-@pytest.mark.parametrize("kind", ["sequential", "functional"])
-def test_files_of_keras_2_that_take_text(kind, tmp_path):
-    """A .keras holds its vocabulary, a SavedModel does not and needs it given."""
-    import tensorflow as tf
-    import tf_keras
-
-    layers = tf_keras.layers
-    vectorise = layers.TextVectorization(output_sequence_length=5)
-    vectorise.adapt(GOOD + BAD)
-    first = layers.Input((1,), dtype="string")
-    tail = [layers.Embedding(40, 4, mask_zero=True), layers.LSTM(4), layers.Dense(2, "softmax")]
-    model = tf_keras.Sequential([first, vectorise, *tail])
-    if kind == "functional":
-        x = vectorise(first)
-        for layer in tail:
-            x = layer(x)
-        model = tf_keras.Model(first, x)
-    wanted = model.predict(tf.constant([[t] for t in GOOD + BAD]), verbose=0)
-    model.save(tmp_path / "m.keras")
-    model.save(tmp_path / "m", save_format="tf")
-    rest, own = parted(open_model(tmp_path / "m.keras"))
-    assert np.abs(rest(words.encoded(GOOD + BAD, own)) - wanted).max() < 1e-6
-    with pytest.raises(ModelError, match="vocabulary"):
-        parted(open_model(tmp_path / "m"))
-    rest, found = parted(open_model(tmp_path / "m"), own)
-    assert np.abs(rest(words.encoded(GOOD + BAD, found)) - wanted).max() < 1e-6
-
-
 def test_rows_of_indices_get_their_words_back(reviews, tmp_path):
     """A file of indices, of words or of parts of words, is explained by word as well."""
     splits = load(reviews)
@@ -400,16 +358,3 @@ def test_rows_of_indices_get_their_words_back(reviews, tmp_path):
     np.savez(tmp_path / "i.npz", x_train=x + 10_000, y_train=y)
     with pytest.raises(DataError, match="neither texts nor indices"):
         reworded(load(tmp_path / "i.npz"), vocabulary)
-
-
-def test_a_pickled_tokenizer_is_told_and_not_opened(tmp_path):
-    import pickle
-
-    class Evil:
-        def __reduce__(self):
-            return (open, (str(tmp_path / "was here"), "w"))
-
-    (tmp_path / "tokenizer.pickle").write_bytes(pickle.dumps(Evil()))
-    with pytest.raises(DataError, match=r"is a pickle.*tokenizer.to_json"):
-        words.read(tmp_path / "tokenizer.pickle")
-    assert not (tmp_path / "was here").exists()
