@@ -349,7 +349,7 @@ def test_the_whole_job_on_mnist(more_data, tmp_path, capsys):
     """Real input from a file: a short training, one recipe, two decisions."""
     model, small = tmp_path / "m.keras", tmp_path / "small"
     data = ["--data", more_data / "mnist.npz"]
-    assert called(capsys, "train", *data, "--epochs", 2, "--out", model)[0] == 0
+    assert called(capsys, "train", *data, "--epochs", 1, "--out", model)[0] == 0
     assert called(capsys, "compress", model, *data, "--recipe", "int8", "--out", small)[0] == 0
     code, _, _ = called(
         capsys, "explain", model, "--against", small / "int8.onnx", *data,

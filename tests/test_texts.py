@@ -333,14 +333,14 @@ def test_film_reviews_end_to_end(more_data, tmp_path):
         == 10_662
     )
     start = build("text", splits.fit.train)
-    model, _ = training.train(start, splits.fit, training.Settings(epochs=12))
+    model, _ = training.train(start, splits.fit, training.Settings(epochs=6))
     frontier = compress(model, splits, ["int8"], out=tmp_path)
     right = frontier.run.measured("base", "accuracy")
     assert right.low > 70  # a bag of words does 75 to 77 % on this set
     small = frontier.candidates[0]
     assert small.nbytes < frontier.base.nbytes / 3
     pair = [predictor(a.path, a.name) for a in (frontier.base, small)]
-    why = study(pair, splits, rows=3)
+    why = study(pair, splits, rows=3, sample=12)
     assert why.measured(small.name, "reason_cosine shapley").value > 0.95
 
 
