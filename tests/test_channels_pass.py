@@ -27,6 +27,18 @@ def test_more_than_can_go_is_said(mlp, digits):
     assert "all that can go" in step.facts["skipped"]["share"]
 
 
+def test_multiplications_are_those_of_the_whole_net(digits):
+    """Also those of layers without a rule, of which nothing goes."""
+    import keras
+
+    layers = keras.layers
+    read = [layers.Reshape((8, 8)), layers.LSTM(16), layers.Dense(24, "relu")]
+    net = keras.Sequential([keras.Input((8, 8, 1)), *read, layers.Dense(10, "softmax")])
+    step = Channels(share=0.5, steps=1, epochs=1)(net, digits.fit)
+    assert step.facts["macs"] == [macs(net), macs(step.model)]
+    assert "% of the multiplications" in step.facts["skipped"]["layers without a rule"]
+
+
 def gated():
     import keras
 

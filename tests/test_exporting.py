@@ -243,3 +243,25 @@ def test_keras_own_noise_is_let_through(digits, monkeypatch):
     noise = np.abs(alone - wanted(rows.x)).max()
     assert noise > 1e-5
     assert 0 < made.facts["largest_difference"] <= 4 * noise
+
+
+def test_answers_that_hang_on_the_last_bit_of_a_column_are_let_through(digits, monkeypatch):
+    """Scaling of columns of a million folded into the weights: they cancel each other."""
+    import keras
+    from keras import layers
+
+    from toolkit.glossary import Data
+
+    keras.utils.set_random_seed(0)
+    net = keras.Sequential([layers.Input((4,)), layers.Dense(8, "relu"), layers.Dense(3)])
+    rng = np.random.default_rng(0)
+    # columns near a million, of which what differs tells the classes apart
+    x = (1e6 + rng.normal(size=(70, 4))).astype(np.float32)
+    kernel, bias = net.layers[0].get_weights()
+    net.layers[0].set_weights([kernel, bias - 1e6 * kernel.sum(axis=0)])
+    wanted = predictor(net, "net")
+    moved = np.abs(wanted(np.nextafter(x, np.float32(np.inf))) - wanted(x)).max()
+    assert moved > 1e-3
+    monkeypatch.setattr(exporting, "TOLERANCE", 0.0)
+    made = export(net, Data(x, np.arange(70) % 3, ("a", "b", "c")))
+    assert made.facts["largest_difference"] <= 4 * moved

@@ -11,6 +11,7 @@ from toolkit.errors import RecipeError, near
 from toolkit.glossary import Doubles, Facts, Fit, Ints, Stage, Step
 from toolkit.models.channels import ChannelMap, Kept, cut, traced
 from toolkit.models.graph import flat
+from toolkit.models.macs import macs
 from toolkit.passes import teachers
 from toolkit.passes.base import Pass, countable, positive
 from toolkit.passes.ranking import LOSSES, RANKINGS
@@ -82,9 +83,14 @@ class Channels(Pass):
         skipped = dict(first.skipped)
         if left > whole * (1 - self.share):
             skipped["share"] = f"{1 - left / whole:.2f} is all that can go"
+        every = macs(start)
+        if whole < every:
+            skipped["layers without a rule"] = (
+                f"{1 - whole / every:.0%} of the multiplications; share is of the rest"
+            )
         facts = {
             **about,
-            "macs": [whole, left],
+            "macs": [every, macs(now)],
             "parameters": [int(start.count_params()), int(now.count_params())],
             "channels": {
                 name: [len(groups), len(before.makers[name])]

@@ -14,6 +14,7 @@ from toolkit.operators import LEARNT, Operator, operators
 from toolkit.passes import ranges
 from toolkit.passes.base import Pass, positive
 from toolkit.passes.dynamic_int8 import prepared, seven_or_eight
+from toolkit.passes.levelling import levelled
 from toolkit.progress import tell
 from toolkit.shapes import in_shape, shape_of
 from toolkit.windows import matrices, restored, rows
@@ -58,10 +59,11 @@ class RoundWeights(Pass):
         `error` is the squared error of a layer's output beside that of rounding to the nearest.
         """
         ready = prepared(model)
+        x = in_shape(fit.ranging(self.rows).x[:], shape_of(ready))
+        ready = levelled(ready, x)
         work = Graph(ready)
         layers = [o for o in operators(ready) if o.kind in LEARNT and o.kind != "ConvTranspose"]
         layers, skipped = of_floats(work, layers)
-        x = in_shape(fit.ranging(self.rows).x[:], shape_of(ready))
         squares, means = moments(ready, layers, x)
         held = {o.makes: _parameters(work, o) for o in layers}
         left: dict[str, float] = {}

@@ -17,6 +17,7 @@ from toolkit.keeping import keeping_floats
 from toolkit.passes import ranges
 from toolkit.passes.base import Pass, positive
 from toolkit.passes.dynamic_int8 import integers, prepared, seven_or_eight
+from toolkit.passes.levelling import levelled
 from toolkit.passes.mending import mended
 from toolkit.shapes import in_shape, shape_of
 
@@ -62,6 +63,7 @@ class StaticInt8(Pass):
         if self.calibration != "minmax":
             some = some.spread(ranges.even(len(some)))
         x = in_shape(np.asarray(some.x[:], np.float32), shape_of(ready))
+        ready = levelled(ready, x)
         kept = {n.name: n.op_type for n in ready.graph.node if n.op_type in _FLOAT}
         kept |= {n.name: n.op_type for n in ranges.scaling(ready) if n.op_type == "Add"}
         kept |= _of_probabilities(ready)

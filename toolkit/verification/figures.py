@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,8 +14,18 @@ from toolkit.explanation import players_of
 from toolkit.fidelity import reasons
 from toolkit.fidelity.comparison import groups_of
 from toolkit.fidelity.drift import drifted, drifts
+from toolkit.fidelity.gained import gained
 from toolkit.fidelity.scale import place, scale
-from toolkit.glossary import Floats, Measurement, Predictor, Splits
+from toolkit.glossary import (
+    Confusion,
+    Drift,
+    Finding,
+    Floats,
+    Ints,
+    Measurement,
+    Predictor,
+    Splits,
+)
 from toolkit.measurement import judge
 from toolkit.run import Run
 from toolkit.studying import again_of
@@ -23,10 +34,6 @@ from toolkit.verification.pages import Checked
 
 NEAR = 1e-3
 """A difference of a figure of reasons that another processor's sums may leave."""
-
-_KINDS = (
-    "reason_", "accuracy", "agreement", "calibration_error", "informedness", "mcnemar_p",
-)  # fmt: skip
 
 
 def figures(run: Run, predictors: Mapping[str, Predictor], splits: Splits) -> tuple[Checked, ...]:
@@ -39,22 +46,65 @@ def figures(run: Run, predictors: Mapping[str, Predictor], splits: Splits) -> tu
     if splits.sha256 != run.hashes.get("data"):
         return ()
     models = asked_as_there(run, predictors, splits)
-    judged, _, answers = judge({p.name: p for p in models}, splits.test)
-    made = [*judged, *_of_reasons(run, models, splits, answers)]
+    judged, counted, answers = judge({p.name: p for p in models}, splits.test)
+    again = _of_reasons(run, models, splits, answers)
+    made = [*judged, *again.figures]
     wanted = {(m.subject, m.name) for m in made}
-    mine = [m for m in run.measurements if m.subject in answers and m.name.startswith(_KINDS)]
+    mine = [m for m in run.measurements if m.subject in answers]
     kinds = {m.name.split(" ")[0] for m in made}
     left = [
         m.name if (kind := m.name.split(" ")[0]) in kinds else kind
         for m in mine
         if (m.subject, m.name) not in wanted
     ]
+    left += ["what would change an answer"] if run.flips else []
+    left += ["another cut"] if run.cuts else []
     wrong = [m for m in made if _other(m, run.measured(m.subject, m.name))]
-    told = [_told(made, wrong)]
+    told = [_told(made, wrong), *_counts(run, counted), *_drifts(run, again)]
     if left:
         said = f"taken as told, not made again: {', '.join(dict.fromkeys(left))}"
         told.append(Checked("figures left", None, said))
-    return (*told, _names(run, splits), _decisions(run, splits, answers), *_findings(run))
+    last = _findings(run, again)
+    return (*told, _names(run, splits), _decisions(run, splits, answers), *last)
+
+
+@dataclass(frozen=True)
+class _Again:
+    """What follows from the attributions that a page carries. whole: it carries all of them."""
+
+    figures: tuple[Measurement, ...] = ()
+    drifts: tuple[Drift, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    whole: bool = False
+
+
+def _counts(run: Run, counted: Iterable[Confusion]) -> Iterator[Checked]:
+    """Whether the rows of each class got the answers that the page tells."""
+    there = {c.subject: c.counts for c in run.confusions}
+    other = [c.subject for c in counted if _turned(c.counts, there.get(c.subject, c.counts))]
+    if other:
+        said = f"the page has other answers by class than {', '.join(other)} gives"
+        yield Checked("confusions", False, said)
+
+
+def _turned(made: Ints, told: Ints) -> bool:
+    """Whether more than one row got another answer."""
+    return made.shape != told.shape or int(np.abs(made - told).sum()) > 2
+
+
+def _drifts(run: Run, again: _Again) -> Iterator[Checked]:
+    """Whether the reasons of each row are as alike as the page tells."""
+    there = {(d.subject, d.method, d.row): d for d in run.drifts}
+    pairs = [(d, there.get((d.subject, d.method, d.row))) for d in again.drifts]
+    wrong = sum(
+        told is None
+        or not abs(made.cosine - told.cosine) <= NEAR
+        or (made.drifted != told.drifted and abs(made.p_value - told.p_value) > NEAR)
+        for made, told in pairs
+    )
+    if wrong:
+        said = f"the page tells {wrong} of {len(pairs)} rows' likeness of reasons otherwise"
+        yield Checked("drifts", False, said)
 
 
 def _names(run: Run, splits: Splits) -> Checked:
@@ -74,12 +124,12 @@ def _names(run: Run, splits: Splits) -> Checked:
 
 def _of_reasons(
     run: Run, models: Sequence[Predictor], splits: Splits, answers: Mapping[str, Floats]
-) -> list[Measurement]:
+) -> _Again:
     """Those that follow from attributions, where the page carries all that were compared."""
     over = [int(row) for row in run.settings.get("compared", ())]
     base, *others = models
     if not others or not set(over) <= {a.row for a in run.attributions}:
-        return []
+        return _Again()
     seed = run.seeds.get("seed", 0)
     choice = Choice.told(run.settings.get("choice", {}))
     players = players_of(splits.test, over, splits.fit.train, seed, choice)
@@ -90,6 +140,8 @@ def _of_reasons(
     ]
     groups = groups_of(splits.test, over)
     found = [*scale(run.attributions, second, base.name, rows=over, seed=seed)]
+    every_drift: list[Drift] = []
+    said_of: list[Finding] = []
     for other in others:
         names = base.name, other.name
         every = sorted({a.row for a in run.attributions})
@@ -101,7 +153,11 @@ def _of_reasons(
         found += place(run.attributions, second, *names, rows=over, seed=seed)
         found += reasons(run.attributions, *names, rows=over, groups=groups, seed=seed)
         found += drifted(drifting, over)
-    return found
+        every_drift += drifting
+        risen, its = gained(run.attributions, *names, players, rows=over)
+        found += risen
+        said_of += its
+    return _Again(tuple(found), tuple(every_drift), tuple(said_of), whole=True)
 
 
 def _other(made: Measurement, told: Measurement | None) -> bool:
@@ -148,10 +204,22 @@ def _decisions(run: Run, splits: Splits, answers: Mapping[str, Floats]) -> Check
     return Checked("decisions", not wrong, said_of)
 
 
-def _findings(run: Run) -> Iterable[Checked]:
-    """Whether what must be said of these figures is said."""
+def _findings(run: Run, again: _Again) -> Iterator[Checked]:
+    """Whether what must be said of these figures is said, and in these words."""
     said = {(f.code, f.subject) for f in run.findings}
-    due = [f for f in checked(run).findings if (f.code, f.subject) not in said]
-    if due:
+    follows = [*checked(replace(run, findings=())).findings, *again.findings]
+    if due := [f for f in follows if (f.code, f.subject) not in said]:
         text = ", ".join(f"{f.code} of {f.subject}" for f in due)
         yield Checked("findings", False, f"the page does not say what follows from it: {text}")
+    words: dict[tuple[str, str], set[str]] = {}
+    for f in follows:
+        words.setdefault((f.code, f.subject), set()).add(f.sentence)
+    other = [
+        f
+        for f in run.findings
+        if f.sentence not in words.get((f.code, f.subject), {f.sentence})
+        or (f.code == "G1" and again.whole and (f.code, f.subject) not in words)
+    ]
+    if other:
+        text = ", ".join(f"{f.code} of {f.subject}" for f in other)
+        yield Checked("findings", False, f"the page says otherwise than follows from it: {text}")

@@ -1,0 +1,85 @@
+"""Columns of a table brought to one range before the first dense layer, where they are far apart.
+
+One step for all columns leaves those of small range nothing: a column from 0 to 1 beside one from 0
+to 1,000 has no step of its own in 255. What levels them is taken out of the first weights again, so
+that the float model computes the same but for the order of rounding.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from toolkit.glossary import Doubles, Floats
+from toolkit.onnx_graph import Graph
+from toolkit.passes import ranges
+
+LOST = 0.01
+"""The share of the variance of what the first layer makes that rounding its input may take."""
+
+
+def levelled(ready: Any, x: Floats) -> Any:
+    """The onnx.ModelProto of `prepared`, with two nodes more where columns of rows x need them.
+
+    Only where every reader of the input, scaled or not, is a dense layer with weights of its own.
+    """
+    import onnx
+
+    work = Graph(ready)
+    scaled = ranges.scaling(ready)
+    tensor = scaled[-1].output[0] if scaled else ready.graph.input[0].name
+    readers = work.readers(tensor)
+    if tensor in work.ends or not readers or not all(_dense(work, n, tensor) for n in readers):
+        return ready
+    found = np.concatenate([part[tensor] for part in ranges.values(ready, [tensor], x)])
+    columns: Doubles = found.astype(np.float64)
+    if columns.ndim != 2:
+        return ready
+    low, high = columns.min(axis=0), columns.max(axis=0)
+    whole = max(high.max(), 0.0) - min(low.min(), 0.0)
+    read = sum((_by_column(work, n) ** 2).sum(axis=1) for n in readers)
+    if (whole / 255) ** 2 / 12 * np.sum(read) <= LOST * (columns.var(axis=0) * read).sum():
+        return ready
+    middle = (low + high) / 2
+    half = np.where(high > low, (high - low) / 2, whole)
+    shifted, even = (work.free(f"{tensor}/{end}") for end in ("shifted", "level"))
+    for node in readers:
+        _taken_in(work, node, even, middle, half)
+    work.add("Sub", [tensor, work.constant(np.float32(middle), "middle")], shifted, name=shifted)
+    work.add("Mul", [shifted, work.constant(np.float32(1 / half), "by")], even, name=even)
+    return onnx.shape_inference.infer_shapes(work.finished())
+
+
+def _dense(work: Graph, node: Any, tensor: str) -> bool:
+    """Whether a node multiplies the tensor by a matrix, and adds a constant at most."""
+    if node.op_type not in ("Gemm", "MatMul") or node.input[0] != tensor:
+        return False
+    weights = work.value(node.input[1])
+    usual = {"alpha": 1, "beta": 1, "transA": 0}
+    as_usual = all(usual.get(a.name, a.f or a.i) == (a.f or a.i) for a in node.attribute)
+    biased = len(node.input) > 2 and work.value(node.input[2]) is None
+    return weights is not None and weights.ndim == 2 and as_usual and not biased
+
+
+def _by_column(work: Graph, node: Any) -> Doubles:
+    """The weights of a dense layer, f64 (columns, units)."""
+    weights = np.asarray(work.value(node.input[1]), np.float64)
+    return weights.T if _turned(node) else weights
+
+
+def _turned(node: Any) -> bool:
+    return any(a.name == "transB" and a.i for a in node.attribute)
+
+
+def _taken_in(work: Graph, node: Any, tensor: str, middle: Doubles, half: Doubles) -> None:
+    """Let a dense layer read the columns as (x - middle) / half."""
+    weights = _by_column(work, node)
+    bias = middle @ weights
+    if len(node.input) > 2:
+        bias = bias + np.asarray(work.value(node.input[2]), np.float64)
+    weights = weights * half[:, None]
+    held = work.constant(np.float32(weights.T if _turned(node) else weights), "levelled")
+    node.op_type = "Gemm"
+    del node.input[:]
+    node.input.extend([tensor, held, work.constant(np.float32(bias), "levelled bias")])
