@@ -78,12 +78,22 @@ def resolved(predict: Predictor, x: Floats) -> tuple[Predictor, tuple[Finding, .
 
 
 def in_steps(p: Any) -> bool:
-    """Whether all probabilities are multiples of 1/256 or 1/255, and not only 0 and 1.
+    """Whether all probabilities are multiples of 1/256 or 1/255, and not of a larger part.
+
+    The votes of 16 trees are 16ths: these are the model's own answers, which nobody rounded.
 
     >>> in_steps(np.arange(64) / 256), in_steps(np.linspace(0, 1, 64)), in_steps(np.eye(4))
     (True, False, False)
+    >>> in_steps(np.arange(17) / 16)
+    False
     """
     p = np.asarray(p, np.float64).reshape(-1)
     if len(np.unique(p[(p > _NEAR) & (p < 1 - _NEAR)])) < _LEAST:
         return False
-    return any(bool(np.abs(p * n - np.round(p * n)).max() < _NEAR) for n in (LEVELS, LEVELS - 1))
+    rounded = any(_of(p, n) for n in (LEVELS, LEVELS - 1))
+    return rounded and not any(_of(p, n) for n in range(1, LEVELS // 2 + 1))
+
+
+def _of(p: Any, n: int) -> bool:
+    """Whether all are n-ths."""
+    return bool(np.abs(p * n - np.round(p * n)).max() < _NEAR)
