@@ -43,6 +43,7 @@ def test_a_good_run_has_nothing_to_say():
         (made(Measurement("s", "reason_drift lime", 0.125, "", 24, 0.03, 0.3)), "D2"),
         (made(Measurement("s", "reason_cosine lime", 0.9, "", 24, 0.8, 1.0)), "H1"),
         (made(Measurement("s", "latency_ratio", 1.4, "x", 9, 1.3, 1.5)), "S1"),
+        (made(Measurement("base", "bytes", 9, "B", 1), Measurement("s", "bytes", 9, "B", 1)), "S2"),
     ],
 )
 def test_each_check_speaks_when_it_must(run, code):

@@ -25,6 +25,7 @@ CHECKS: tuple[Check, ...] = (
     models.lost_class,
     models.overconfident,
     models.slower,
+    models.no_smaller,
     models.poor_calibration,
     models.layer_at_fault,
     explanations.not_converged,

@@ -217,6 +217,22 @@ def slower(run: Run) -> Iterator[Finding]:
         )
 
 
+def no_smaller(run: Run) -> Iterator[Finding]:
+    """S2: candidates that take as many bytes as the base."""
+    base = run.measured(run.base, "bytes")
+    for m in run.measurements:
+        if base and m.name == "bytes" and m.subject != run.base and m.value >= base.value:
+            yield Finding.of(
+                "S2",
+                "warning",
+                m.subject,
+                "No smaller than the base: {n:,.0f} bytes beside {most:,.0f}.",
+                "Take another candidate; its facts name the layers that were left as they are.",
+                n=m.value,
+                most=base.value,
+            )
+
+
 def poor_calibration(run: Run) -> Iterator[Finding]:
     """Q2: ranges that were set by few rows, or by rows of one class alone."""
     for made in run.artifacts:
