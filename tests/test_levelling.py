@@ -7,7 +7,7 @@ from toolkit import Settings, build, load, train
 from toolkit.exporting import export
 from toolkit.passes import PASSES
 from toolkit.passes.dynamic_int8 import prepared
-from toolkit.passes.levelling import levelled
+from toolkit.passes.levelling import levelled, levelled_net
 from toolkit.predict import predictor
 
 
@@ -32,23 +32,28 @@ def folded(tissue):
         layer.set_weights(old.get_weights())
     kernel, bias = dense[0].get_weights()
     made[0].set_weights([kernel / spread[:, None], bias - (mean / spread) @ kernel])
-    return export(raw, tissue.fit.validation).model
+    return raw
+
+
+@pytest.fixture(scope="module")
+def floats(folded, tissue):
+    return export(folded, tissue.fit.validation).model
 
 
 @pytest.mark.parametrize("passes", [["static_int8"], ["round_weights", "static_int8"],
                                     ["dynamic_int8"]])  # fmt: skip
-def test_rounding_keeps_a_net_that_reads_raw_columns(passes, folded, tissue):
-    small = folded
+def test_rounding_keeps_a_net_that_reads_raw_columns(passes, floats, tissue):
+    small = floats
     for name in passes:
         small = PASSES[name]()(small, tissue.fit).model
     x, y = tissue.test.x, tissue.test.y
-    was, now = (predictor(m.SerializeToString())(x).argmax(axis=1) == y for m in (folded, small))
+    was, now = (predictor(m.SerializeToString())(x).argmax(axis=1) == y for m in (floats, small))
     assert was.mean() > 0.9
     assert now.mean() > was.mean() - 0.02
 
 
-def test_the_float_net_computes_the_same(folded, tissue):
-    ready = prepared(folded)
+def test_the_float_net_computes_the_same(floats, tissue):
+    ready = prepared(floats)
     level = levelled(ready, tissue.fit.calibration.x)
     assert [n.op_type for n in level.graph.node][:2] == ["Sub", "Mul"]
     was, now = (predictor(m.SerializeToString())(tissue.test.x) for m in (ready, level))
@@ -61,3 +66,16 @@ def test_what_is_scaled_already_stays(tabular, wine, mlp, digits):
         x = np.asarray(splits.fit.calibration.x, np.float32)
         x = x[..., None] if x.ndim == 3 else x
         assert levelled(ready, x) is ready
+
+
+def test_trained_rounding_keeps_it_too(folded, tissue):
+    x, y = tissue.test.x, tissue.test.y
+    before = [np.array(w) for w in folded.get_weights()]
+    net = levelled_net(folded, tissue.fit.train.x)
+    assert np.abs(np.asarray(net(x)) - np.asarray(folded(x))).max() < 1e-3
+    made = PASSES["quantise_aware"](epochs=3)(folded, tissue.fit).model
+    was, now = (np.asarray(m(x)).argmax(axis=1) == y for m in (folded, made))
+    assert now.mean() > was.mean() - 0.02
+    small = predictor(export(made, tissue.fit.validation).model.SerializeToString())
+    assert (small(x).argmax(axis=1) == y).mean() > was.mean() - 0.02
+    assert all((a == b).all() for a, b in zip(before, folded.get_weights(), strict=True))

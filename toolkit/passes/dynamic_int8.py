@@ -1,4 +1,4 @@
-"""Int8 weights, activations quantised on the fly: no calibration data needed."""
+"""Int8 weights, activations quantised on the fly: no ranges have to be measured."""
 
 from __future__ import annotations
 

@@ -12,11 +12,16 @@ from typing import Any
 import numpy as np
 
 from toolkit.glossary import Doubles, Floats
+from toolkit.models.graph import flat, graph_of, nodes_of
 from toolkit.onnx_graph import Graph
 from toolkit.passes import ranges
 
 LOST = 0.01
 """The share of the variance of what the first layer makes that rounding its input may take."""
+
+
+_LEAST = 1e-6
+"""Keras divides by no less than a tenth of this."""
 
 
 def levelled(ready: Any, x: Floats) -> Any:
@@ -36,19 +41,56 @@ def levelled(ready: Any, x: Floats) -> Any:
     columns: Doubles = found.astype(np.float64)
     if columns.ndim != 2:
         return ready
-    low, high = columns.min(axis=0), columns.max(axis=0)
-    whole = max(high.max(), 0.0) - min(low.min(), 0.0)
-    read = sum((_by_column(work, n) ** 2).sum(axis=1) for n in readers)
-    if (whole / 255) ** 2 / 12 * np.sum(read) <= LOST * (columns.var(axis=0) * read).sum():
+    found_apart = _apart(columns, [_by_column(work, n) for n in readers])
+    if found_apart is None:
         return ready
-    middle = (low + high) / 2
-    half = np.where(high > low, (high - low) / 2, whole)
+    middle, half = found_apart
     shifted, even = (work.free(f"{tensor}/{end}") for end in ("shifted", "level"))
     for node in readers:
         _taken_in(work, node, even, middle, half)
     work.add("Sub", [tensor, work.constant(np.float32(middle), "middle")], shifted, name=shifted)
     work.add("Mul", [shifted, work.constant(np.float32(1 / half), "by")], even, name=even)
     return onnx.shape_inference.infer_shapes(work.finished())
+
+
+def levelled_net(model: Any, x: Floats) -> Any:
+    """The same of a Keras model, before its rounding is trained: a Normalization in front.
+
+    Not where the first kernel has few values, as a clustered one, which would no longer be shared.
+    """
+    import keras
+
+    net = flat(model)
+    first = net.inputs[0]
+    nodes = nodes_of(graph_of(net))
+    readers = [n.operation for n in nodes if any(t is first for t in n.input_tensors)]
+    plain = all(type(layer) is keras.layers.Dense and layer.use_bias for layer in readers)
+    # a layer that is called twice has one kernel for both
+    once = all(sum(n.operation is layer for n in nodes) == 1 for layer in readers)
+    if not readers or len(first.shape) != 2 or not (plain and once):
+        return model
+    kernels = [np.asarray(la.kernel, np.float64) for la in readers]
+    shared = any(2 * len(np.unique(k)) < np.count_nonzero(k) for k in kernels)
+    apart = None if shared else _apart(np.asarray(x, np.float64), kernels)
+    if apart is None or apart[1].min() < _LEAST:
+        return model
+    middle, half = apart
+    for layer, kernel in zip(readers, kernels, strict=True):
+        bias = np.asarray(layer.bias, np.float64) + middle @ kernel
+        layer.set_weights([np.float32(kernel * half[:, None]), np.float32(bias)])
+    scaled = keras.layers.Normalization(mean=np.float32(middle), variance=np.float32(half**2))
+    raw = keras.Input(first.shape[1:])
+    return flat(keras.Model(raw, net(scaled(raw))))
+
+
+def _apart(columns: Doubles, kernels: list[Doubles]) -> tuple[Doubles, Doubles] | None:
+    """The middle and half the range of each column, where one step for all would lose too much."""
+    low, high = columns.min(axis=0), columns.max(axis=0)
+    whole = max(high.max(), 0.0) - min(low.min(), 0.0)
+    read = np.sum([(k**2).sum(axis=1) for k in kernels], axis=0)
+    if (whole / 255) ** 2 / 12 * read.sum() <= LOST * (columns.var(axis=0) * read).sum():
+        return None
+    return (low + high) / 2, np.where(high > low, (high - low) / 2, whole)
 
 
 def _dense(work: Graph, node: Any, tensor: str) -> bool:

@@ -15,6 +15,7 @@ from toolkit.glossary import Fit, Stage, Step
 from toolkit.models.quantised import folded, prepared
 from toolkit.passes import teachers
 from toolkit.passes.base import Pass, countable, positive
+from toolkit.passes.levelling import levelled_net
 from toolkit.passes.tuning import tune, usual_settings
 from toolkit.shapes import in_shape
 
@@ -57,7 +58,7 @@ class QuantiseAware(Pass):
         facts: skipped lists the layers that stay float, and why.
         """
         rows = in_shape(fit.ranging(self.rows).x[:], tuple(model.inputs[0].shape[1:]))
-        ready = prepared(model, rows)
+        ready = prepared(levelled_net(model, rows), rows)
         teacher, about = teachers.teacher_of(self.teacher, model, fit, seed=seed)
         settings = usual_settings(self.epochs, len(fit.train), many=3, few=20, rate=self.rate)
         steps = settings.epochs * math.ceil(len(fit.train) / settings.batch)
