@@ -60,14 +60,46 @@ def test_integrated_gradients_of_a_quadratic_are_those_by_hand():
 
 
 def test_points_are_shared_out_evenly():
-    line, far = points(10, 47, np.random.default_rng(0))
+    line, far, weight = points(10, 47, np.random.default_rng(0))
+    assert np.allclose(weight, 1 / 40)
     assert np.bincount(line).tolist() == [4] * 10
     # one in each of forty parts of the way, and of each line one in each of four
     assert np.sort((40 * far).astype(int)).tolist() == list(range(40))
     for one in range(10):
         assert sorted((4 * far[line == one]).astype(int)) == [0, 1, 2, 3]
-    few, there = points(10, 3, np.random.default_rng(0))
+    few, there, _ = points(10, 3, np.random.default_rng(0))
     assert len(set(few.tolist())) == len(there) == 3
+
+
+class Bent:
+    """p(1) = 0.5 + max(x - c, 0) / 4: the slope jumps, as that of every ReLU net does."""
+
+    name, classes, shape = "bent", 2, (1,)
+
+    def __init__(self, at):
+        self.at = at
+
+    def __call__(self, x):
+        p = 0.5 + np.maximum(x[:, 0].astype(np.float64) - self.at, 0) / 4
+        return np.stack([1 - p, p], axis=1)
+
+    def gradients(self, x, target):
+        return (2 * target - 1) * np.where(x.astype(np.float64) > self.at, 0.25, 0.0)
+
+
+@pytest.mark.parametrize("inside", [0.001, 0.02, 0.3])
+def test_intervals_hold_wherever_in_a_part_the_slope_jumps(inside):
+    """At the edge of a part that all groups share, none would see the jump, and all miss it."""
+    parts = 256
+    net = Bent((100 + inside) / parts)
+    unit = Data(np.float32([[0]]), np.zeros(1, int), ("a", "b"), ("x",))
+    players = players_for(np.float32([1]), unit)
+    truth, held = (1 - net.at) / 4, []
+    for seed in range(200):
+        low, high = Integrated(samples=4 * parts)(net, players, 1, seed=seed).interval()
+        held.append(low[0] <= truth <= high[0])
+    # within three standard deviations of a share of 200 draws
+    assert np.mean(held) > 0.95 - 3 * (0.95 * 0.05 / 200) ** 0.5
 
 
 def test_intervals_of_expected_gradients_hold_the_values_by_hand():
