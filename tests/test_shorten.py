@@ -5,6 +5,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from toolkit.exporting import export
+from toolkit.glossary import Data, Fit
 from toolkit.passes.shorten import Shorten
 from toolkit.passes.static_int8 import StaticInt8
 from toolkit.predict import predictor
@@ -109,3 +110,30 @@ def test_small_whole_numbers_take_as_many_bytes_as_they_have_digits():
     assert sizes[tuple(places.tolist())].ByteSize() < 8 * len(places)
     assert not sizes[tuple(places.tolist())].raw_data
     assert sizes[tuple(rows.tolist())].raw_data  # ten bytes each as numbers
+
+
+@pytest.mark.parametrize("written_out", [False, True])
+def test_loops_are_shortened_with_what_they_read(written_out):
+    """Bodies of loops read weights and values of the graph around them by name."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    words, read = layers.Embedding(20, 5, mask_zero=True), layers.LSTM(3)
+    net = keras.Sequential([keras.Input((6,)), words, read, layers.Dense(3, "softmax")])
+    x = np.random.default_rng(0).integers(0, 20, (60, 6)).astype(np.float32)
+    rows = Data(x, np.arange(60) % 3, ("a", "b", "c"))
+    fit = Fit(rows, rows, rows)
+    model = export(net, rows).model
+    if written_out:
+        model = StaticInt8()(model, fit).model
+    step = Shorten()(model, fit)
+    assert "Loop" in [n.op_type for n in step.model.graph.node]
+    one, two = (predictor(m.SerializeToString())(x) for m in (model, step.model))
+    assert np.array_equal(one, two)
+    bodies = [a.g for n in step.model.graph.node for a in n.attribute if a.HasField("g")]
+    assert len(bodies) == 1
+    for body in bodies:
+        assert not body.value_info
+        # some hundred names in all, of one letter or two
+        assert max(len(t) for n in body.node for t in (n.name, *n.input, *n.output)) <= 2

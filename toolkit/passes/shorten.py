@@ -22,8 +22,8 @@ _LETTERS = string.ascii_letters + string.digits + "!#$%&()*+-./:;<=>?@[]^_{|}~"
 class Shorten(Pass):
     """Drop names, documentation, inferred shapes and defaults, share equal weights, shorten names.
 
-    Outputs stay bit-identical. Input, output and metadata keep their names. Graphs with inner
-    graphs (loops, branches) keep their tensor names, which the inner graphs may use.
+    Outputs stay bit-identical. Input, output and metadata keep their names. Where there are inner
+    graphs (loops, branches) a name means the same in all of them, and no weights are joined.
     """
 
     stage: ClassVar[Stage] = "onnx"
@@ -36,10 +36,7 @@ class Shorten(Pass):
         short = ModelProto()
         short.CopyFrom(model)
         graph = short.graph
-        del graph.value_info[:]
-        for told in (short, graph, *graph.node, *graph.initializer):
-            told.ClearField("doc_string")
-        graph.name = "g"
+        short.ClearField("doc_string")
         # what made the file stands in the manifest
         for made in ("producer_name", "producer_version", "model_version"):
             short.ClearField(made)
@@ -49,15 +46,21 @@ class Shorten(Pass):
         short.metadata_props.extend(said)
         versions = {o.domain: o.version for o in short.opset_import}
         _only_used_opsets(short)
-        inner = any(a.HasField("g") or a.graphs for n in graph.node for a in n.attribute)
-        for node in graph.node:
-            node.ClearField("name")
-            if not node.domain:
-                node.ClearField("domain")
-            _say_less(node, versions)
-        if not inner:
-            _share(graph)
-            _rename(graph, _short_names(graph))
+        # the innermost first: what is said of a node is copied with the graphs that it holds
+        every = list(_graphs(graph))
+        for one in reversed(every):
+            del one.value_info[:]
+            one.name = "g"
+            for told in (one, *one.node, *one.initializer):
+                told.ClearField("doc_string")
+            for node in one.node:
+                node.ClearField("name")
+                if not node.domain:
+                    node.ClearField("domain")
+                _say_less(node, versions)
+        _share(graph)
+        _rename(graph, _short_names(graph))
+        if len(every) == 1:
             join(graph, versions.get("", versions.get("ai.onnx", 0)), _more_names(graph))
             _narrow(graph)
             _compacted(graph)
@@ -72,6 +75,15 @@ def _idle(said: Any) -> bool:
     names = said.value.split("\n")
     numbers = said.key == "classes" and names == [str(i) for i in range(len(names))]
     return bool(numbers or said.key == "producer" or said.value == "onnxruntime.quant")
+
+
+def _graphs(graph: Any) -> Iterator[Any]:
+    """The graph and those that its nodes hold, each before its own."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+                yield from _graphs(inner)
 
 
 def _only_used_opsets(model: Any) -> None:
@@ -157,8 +169,10 @@ def _share(graph: Any) -> None:
 def _short_names(graph: Any) -> dict[str, str]:
     """Of inner tensors, the more often one is named the shorter."""
     ends = {v.name for v in (*graph.input, *graph.output)}
-    named = Counter(t.name for t in graph.initializer)
-    named.update(name for node in graph.node for name in (*node.output, *node.input))
+    named: Counter[str] = Counter()
+    for one in _graphs(graph):
+        named.update(t.name for t in (*one.initializer, *one.input, *one.output))
+        named.update(name for node in one.node for name in (*node.output, *node.input))
     long = [name for name, _ in named.most_common() if name and name not in ends]
     fresh = (name for name in map(_letters, itertools.count()) if name not in ends)
     return dict(zip(long, fresh, strict=False))
@@ -172,12 +186,15 @@ def _more_names(graph: Any) -> Iterator[str]:
 
 
 def _rename(graph: Any, names: dict[str, str]) -> None:
-    for tensor in graph.initializer:
-        tensor.name = names.get(tensor.name, tensor.name)
-    for node in graph.node:
-        for tensors in (node.input, node.output):
-            for i, tensor in enumerate(tensors):
-                tensors[i] = names.get(tensor, tensor)
+    """Also in inner graphs, which may read what the outer ones make; ends of the outer one stay."""
+    for one in _graphs(graph):
+        ends = () if one is graph else (*one.input, *one.output)
+        for tensor in (*one.initializer, *ends):
+            tensor.name = names.get(tensor.name, tensor.name)
+        for node in one.node:
+            for tensors in (node.input, node.output):
+                for i, tensor in enumerate(tensors):
+                    tensors[i] = names.get(tensor, tensor)
 
 
 def _letters(number: int) -> str:
