@@ -118,12 +118,18 @@ class Graph:
         return order
 
 
+def inner_graphs(node: Any) -> list[Any]:
+    """The graphs that a node holds: bodies of loops and branches."""
+    return [
+        graph for a in node.attribute for graph in (*([a.g] if a.HasField("g") else []), *a.graphs)
+    ]
+
+
 def _reads(node: Any) -> list[str]:
     """The tensors that a node reads, those of graphs inside it among them."""
     found = [i for i in node.input if i]
-    for attribute in node.attribute:
-        for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-            found += [i for n in inner.node for i in _reads(n)] + [o.name for o in inner.output]
+    for inner in inner_graphs(node):
+        found += [i for n in inner.node for i in _reads(n)] + [o.name for o in inner.output]
     return found
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from toolkit.errors import ModelError
 from toolkit.glossary import Fit, Stage, Step
-from toolkit.onnx_graph import plain
+from toolkit.onnx_graph import inner_graphs, plain
 from toolkit.passes.base import Pass
 from toolkit.passes.levelling import levelled
 from toolkit.shapes import in_shape, shape_of
@@ -47,7 +47,7 @@ class DynamicInt8(Pass):
         ready = levelled(ready, x)
         # onnxruntime's own has an integer form; the one of ONNX has another order of inputs
         others = [n for n in ready.graph.node if n.op_type == "Attention" and not n.domain]
-        if any(a.HasField("g") or a.graphs for n in ready.graph.node for a in n.attribute):
+        if any(map(inner_graphs, ready.graph.node)):
             # onnxruntime's optimiser ends the process over a rounded table beside a loop
             others += [n for n in ready.graph.node if n.op_type == "Gather"]
         with tempfile.TemporaryDirectory() as folder:

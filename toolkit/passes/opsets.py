@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from toolkit.onnx_graph import inner_graphs
+
 OPSET, IR = 21, 10
 
 _WIDER = {
@@ -36,7 +38,7 @@ def raised(model: Any) -> tuple[Any, str]:
         if opset.version < 13 or copy.functions:
             return None, "functions" if copy.functions else f"opset {opset.version} is too old"
         for node in copy.graph.node:
-            if any(a.HasField("g") or a.graphs for a in node.attribute):
+            if inner_graphs(node):
                 return None, f"{node.op_type} holds a graph of its own"
             if node.domain not in ("", "ai.onnx"):
                 continue

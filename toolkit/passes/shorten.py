@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from toolkit.glossary import Fit, Stage, Step
+from toolkit.onnx_graph import inner_graphs
 from toolkit.passes.base import Pass
 from toolkit.passes.joining import CAST, compact, halved, join
 
@@ -81,14 +82,13 @@ def _graphs(graph: Any) -> Iterator[Any]:
     """The graph and those that its nodes hold, each before its own."""
     yield graph
     for node in graph.node:
-        for attribute in node.attribute:
-            for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-                yield from _graphs(inner)
+        for inner in inner_graphs(node):
+            yield from _graphs(inner)
 
 
 def _only_used_opsets(model: Any) -> None:
     """Drop the operator sets that no node is of; quantisers and exporters name many."""
-    if any(a.HasField("g") or a.graphs for n in model.graph.node for a in n.attribute):
+    if any(map(inner_graphs, model.graph.node)):
         return
     used = {n.domain for n in model.graph.node} | {"", "ai.onnx"}
     used |= {n.domain for f in model.functions for n in f.node}
