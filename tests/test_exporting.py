@@ -246,7 +246,7 @@ def test_keras_own_noise_is_let_through(digits, monkeypatch):
 
 
 def test_answers_that_hang_on_the_last_bit_of_a_column_are_let_through(digits, monkeypatch):
-    """Scaling of columns of a million folded into the weights: they cancel each other."""
+    """Scaling of columns of 30,000 folded into the weights: they cancel each other."""
     import keras
     from keras import layers
 
@@ -255,13 +255,13 @@ def test_answers_that_hang_on_the_last_bit_of_a_column_are_let_through(digits, m
     keras.utils.set_random_seed(0)
     net = keras.Sequential([layers.Input((4,)), layers.Dense(8, "relu"), layers.Dense(3)])
     rng = np.random.default_rng(0)
-    # columns near a million, of which what differs tells the classes apart
-    x = (1e6 + rng.normal(size=(70, 4))).astype(np.float32)
+    # columns near 30,000, of which what differs tells the classes apart
+    x = (3e4 + rng.normal(size=(70, 4))).astype(np.float32)
     kernel, bias = net.layers[0].get_weights()
-    net.layers[0].set_weights([kernel, bias - 1e6 * kernel.sum(axis=0)])
+    net.layers[0].set_weights([kernel, bias - 3e4 * kernel.sum(axis=0)])
     wanted = predictor(net, "net")
     moved = np.abs(wanted(np.nextafter(x, np.float32(np.inf))) - wanted(x)).max()
-    assert moved > 1e-3
+    assert 1e-4 < moved < exporting.MOST_APART
     monkeypatch.setattr(exporting, "TOLERANCE", 0.0)
     made = export(net, Data(x, np.arange(70) % 3, ("a", "b", "c")))
-    assert made.facts["largest_difference"] <= 4 * moved
+    assert made.facts["largest_difference"] <= 4 * min(moved, exporting.MOST_APART)
