@@ -68,6 +68,11 @@ def test_what_is_scaled_already_stays(tabular, wine, mlp, digits):
         assert levelled(ready, x) is ready
 
 
+def test_rows_that_are_all_alike_level_nothing(floats, tissue):
+    ready = prepared(floats)
+    assert levelled(ready, tissue.fit.train.x[:1]) is ready
+
+
 def test_trained_rounding_keeps_it_too(folded, tissue):
     x, y = tissue.test.x, tissue.test.y
     before = [np.array(w) for w in folded.get_weights()]

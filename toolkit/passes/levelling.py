@@ -19,7 +19,6 @@ from toolkit.passes import ranges
 LOST = 0.01
 """The share of the variance of what the first layer makes that rounding its input may take."""
 
-
 _LEAST = 1e-6
 """Keras divides by no less than a tenth of this."""
 
@@ -88,7 +87,9 @@ def _apart(columns: Doubles, kernels: list[Doubles]) -> tuple[Doubles, Doubles] 
     low, high = columns.min(axis=0), columns.max(axis=0)
     whole = max(high.max(), 0.0) - min(low.min(), 0.0)
     read = np.sum([(k**2).sum(axis=1) for k in kernels], axis=0)
-    if (whole / 255) ** 2 / 12 * read.sum() <= LOST * (columns.var(axis=0) * read).sum():
+    varies = (columns.var(axis=0) * read).sum()
+    # of rows that are all alike nothing is known
+    if varies == 0 or (whole / 255) ** 2 / 12 * read.sum() <= LOST * varies:
         return None
     return (low + high) / 2, np.where(high > low, (high - low) / 2, whole)
 
