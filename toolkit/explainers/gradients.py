@@ -123,7 +123,7 @@ def points(b: int, size: int, rng: np.random.Generator) -> tuple[Ints, Doubles, 
     inside = [(rng.permutation(many) + rng.random(many)) / many for _ in range(parts)]
     wide = np.diff(edges)
     far = np.concatenate(
-        [begin + w * one for begin, w, one in zip(edges, wide, inside, strict=False)]
+        [begin + w * one for begin, w, one in zip(edges[:-1], wide, inside, strict=True)]
     )
     return np.tile(lines, parts), far, np.repeat(wide / many, many)
 

@@ -4,13 +4,12 @@ Least squares is KernelSHAP over pairs (Covert and Lee 2021). Kriging takes the 
 from a Gaussian process, a sum of products of 1, 3, ... 9 players' signs (the odd part): where
 coalitions are scarce, what three players do together is no longer mistaken for what one does. Where
 it is known beforehand that some players can do little, as patches of a picture that hardly differ
-from what hides them, products vary with the weights of their players. What
-it expects is wrong in the same direction in every game of a model, so its mistakes do not average
-out over a background. They are taken off by the difference estimator of survey sampling (Saerndal,
-Swensson and Wretman 1992): asked pairs stand for those of their size that were not asked with how
-far they lie from what is expected of them without their own shuffle. Both give the values of a
-linear game without error and sum to prediction less base. Standard errors are those of leaving out
-one shuffle after another.
+from what hides them, products vary with the weights of their players. What it expects is wrong in
+the same direction in every game of a model, so its mistakes do not average out over a background.
+They are taken off by the difference estimator of survey sampling (Saerndal, Swensson and Wretman
+1992): asked pairs stand for those of their size that were not asked with how far they lie from what
+is expected of them without their own shuffle. All give the values of a linear game without error
+and sum to prediction less base. Standard errors are those of leaving out one shuffle after another.
 """
 
 from __future__ import annotations
