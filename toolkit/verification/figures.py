@@ -53,7 +53,7 @@ def figures(run: Run, predictors: Mapping[str, Predictor], splits: Splits) -> tu
     mine = [m for m in run.measurements if m.subject in answers]
     kinds = {m.name.split(" ")[0] for m in made}
     left = [
-        m.name if (kind := m.name.split(" ")[0]) in kinds else kind
+        m.name.split(":")[0] if (kind := m.name.split(" ")[0]) in kinds else kind
         for m in mine
         if (m.subject, m.name) not in wanted
     ]
