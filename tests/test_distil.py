@@ -224,5 +224,5 @@ def test_students_with_any_head_learn(head, digits):
     }[head]
     start = [layers.Input((8, 8, 1)), layers.Rescaling(1 / 16), layers.Flatten()]
     base = keras.Sequential([*start, layers.Dense(16, "relu"), last])
-    model = Distil(teacher="cnn-large", student="base", epochs=8)(base, fit).model
+    model = Distil(teacher="cnn-large", student="base", epochs=24)(base, fit).model
     assert (predictor(model)(digits.test.x).argmax(axis=1) == (digits.test.y > 4)).mean() > 0.8
