@@ -12,7 +12,7 @@ gallery: .venv/.installed  ## the sample pages in reports/; TOOLKIT_DATA names a
 	$(BIN)/python benchmarks/gallery.py
 
 test: .venv/.dev  ## all tests; TOOLKIT_DATA names a folder with more data
-	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/.dev  ## style, format and types
 	$(BIN)/ruff check .

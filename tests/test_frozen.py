@@ -19,7 +19,8 @@ PASSES_OF_IT = {
 }
 
 
-def net(wine):
+@pytest.fixture(scope="module")
+def trained(wine):
     keras.utils.set_random_seed(3)
     scale = layers.Normalization()
     scale.adapt(wine.fit.train.x)
@@ -30,9 +31,15 @@ def net(wine):
     return train(made, wine.fit, Settings(epochs=5))[0]
 
 
+def copied(net):
+    made = keras.models.clone_model(net)
+    made.set_weights(net.get_weights())
+    return made
+
+
 @pytest.mark.parametrize("name", PASSES_OF_IT)
-def test_a_pass_does_to_a_frozen_net_what_it_does_to_another(name, wine):
-    free, frozen = net(wine), net(wine)
+def test_a_pass_does_to_a_frozen_net_what_it_does_to_another(name, trained, wine):
+    free, frozen = copied(trained), copied(trained)
     for layer in frozen.layers[:-1]:
         layer.trainable = False
     found = [PASSES[name](**PASSES_OF_IT[name])(m, wine.fit) for m in (free, frozen)]
@@ -50,9 +57,9 @@ def test_a_pass_does_to_a_frozen_net_what_it_does_to_another(name, wine):
     assert [layer.trainable for layer in frozen.layers] == [False] * 3 + [True]
 
 
-def test_training_leaves_frozen_what_was_frozen(wine):
+def test_training_leaves_frozen_what_was_frozen(trained, wine):
     """A backbone that somebody froze stays as it is in the training of the base."""
-    frozen = net(wine)
+    frozen = copied(trained)
     frozen.layers[1].trainable = False
     after = train(frozen, wine.fit, Settings(epochs=1))[0]
     assert np.array_equal(after.layers[1].kernel, frozen.layers[1].kernel)
