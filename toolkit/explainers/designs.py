@@ -10,9 +10,10 @@ of a size, so that every player is there about as often as any other.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import combinations
 from math import comb
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,24 @@ class Design:
     bunches: Ints
     strata: Ints
     rest: Doubles
+
+    @cached_property
+    def by_shuffle(self) -> Any:
+        """Sums what is said of each coalition over those of a shuffle: sparse (bunches, m)."""
+        return _summing(self.bunches, len(self.shown))
+
+    @cached_property
+    def by_size(self) -> Any:
+        """Sums what is said of each shuffle over those of a size: sparse (strata, bunches)."""
+        first = np.searchsorted(self.strata, np.arange(len(self.rest)))
+        return _summing(first, len(self.strata))
+
+
+def _summing(begins: Ints, end: int) -> Any:
+    from scipy.sparse import csr_array
+
+    ends = np.append(begins, end)
+    return csr_array((np.ones(end), np.arange(end), ends), shape=(len(begins), end))
 
 
 @lru_cache(maxsize=24)

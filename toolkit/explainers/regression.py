@@ -74,42 +74,33 @@ class Smoother:
         """Shapley values and their variances, f64 (r, k) each, of r games.
 
         pairs: f64 (r, m), v(S) - v(not S). total: f64 (r,), v(all) - v(none).
-        No sum is left to a library that adds in another order for another number of games.
+        Each game is summed by itself, so that its values do not depend on its company.
         """
-        k = len(self.share)
-        found = np.empty((len(pairs), k))
-        for j in range(k):
-            found[:, j] = (self.gain[j] * pairs).sum(axis=1) + self.share[j] * total
-        left = self._left_out(pairs, total, found)
-        return found, _variance(self.design, self.influence, left)
+        found, variance = np.empty((2, len(pairs), len(self.share)))
+        for i, (one, whole) in enumerate(zip(pairs, total, strict=True)):
+            found[i] = np.einsum("ij,j->i", self.gain, one) + self.share * whole
+            left = self._left_out(one, whole, found[i])
+            variance[i] = _variance(self.design, self.influence, left)
+        return found, variance
 
-    def _left_out(self, pairs: Doubles, total: Doubles, found: Doubles) -> Doubles:
-        """How far each answer lies from what the others say of it: f64 (r, m)."""
+    def _left_out(self, pairs: Doubles, total: float, found: Doubles) -> Doubles:
+        """How far each answer of a game lies from what the others say of it: f64 (m,)."""
         if self.others is not None:
-            both = np.concatenate([pairs, total[:, None]], axis=1)
-            return np.stack([np.einsum("ij,j->i", self.others, one) for one in both])
-        fit = np.zeros_like(pairs)
-        for j in range(found.shape[1]):
-            fit += found[:, j, None] * self.signs[:, j]
-        return pairs - fit
+            return np.asarray(np.einsum("ij,j->i", self.others, np.append(pairs, total)))
+        return np.asarray(pairs - np.einsum("ij,j->i", self.signs, found))
 
 
 def _variance(design: Design, influence: Doubles, left: Doubles) -> Doubles:
-    """Variances, f64 (r, k), of values that move by `influence`, f64 (k, m), times what is `left`,
-    f64 (r, m).
+    """Variances, f64 (k,), of values that move by `influence`, f64 (k, m), times what is `left`,
+    f64 (m,).
     """
-    count = np.bincount(design.strata)
-    finite = design.rest * count / np.maximum(count - 1, 1)
+    count = np.bincount(design.strata)[:, None]
+    finite = design.rest[:, None] * count / np.maximum(count - 1, 1)
+    sums = design.by_shuffle @ (influence * left).T
+    squares, mean = design.by_size @ sums**2, (design.by_size @ sums) ** 2 / count
     # a size of which one shuffle was drawn has no spread of its own: it counts in full
-    alone = count == 1
-    first = np.searchsorted(design.strata, np.arange(len(count)))
-    variance = np.empty((len(left), len(influence)))
-    for j, its in enumerate(influence):
-        sums = np.add.reduceat(its * left, design.bunches, axis=1)
-        squares = np.add.reduceat(sums**2, first, axis=1)
-        mean = np.add.reduceat(sums, first, axis=1) ** 2 / count
-        variance[:, j] = (finite * (squares - np.where(alone, 0.0, mean))).sum(axis=1)
-    return np.maximum(variance, 0.0)
+    variance = (finite * (squares - np.where(count == 1, 0.0, mean))).sum(axis=0)
+    return np.asarray(np.maximum(variance, 0.0))
 
 
 _kept: dict[tuple[int, int, int, bool], Smoother] = {}
@@ -195,9 +186,9 @@ def weighed(
         found = _corrected(design, single, _by_weight(single, weights), MORE_NOISE)
         # what single players do leaves nothing, in whatever precision
         rest = told - ends @ (_squares(ends) @ told)
-        left = _alone(((found.root @ rest) @ found.root)[None, :-1], found.blocks)
+        left = _alone(((found.root @ rest) @ found.root)[None, :-1], found.blocks)[0]
         values = found.weights @ told
-    return values, _variance(design, found.influence, left)[0]
+    return values, _variance(design, found.influence, left)
 
 
 def _with_all(signs: NDArray[Any]) -> NDArray[Any]:
