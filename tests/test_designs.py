@@ -3,7 +3,7 @@ from math import comb
 import numpy as np
 import pytest
 
-from toolkit.explainers.designs import drawn, every, sizes
+from toolkit.explainers.designs import drawn, sizes
 
 
 def pair_names(shown):
@@ -12,14 +12,6 @@ def pair_names(shown):
     numbers = [int((row * bits).sum()) for row in shown]
     full = (1 << shown.shape[1]) - 1
     return [min(n, full - n) for n in numbers]
-
-
-@pytest.mark.parametrize("k", [1, 2, 3, 6])
-def test_every_coalition_once_but_nobody_and_everybody(k):
-    shown = every(k)
-    assert len({tuple(row) for row in shown.tolist()}) == len(shown) == 2**k - 2
-    assert not shown.all(axis=1).any()
-    assert shown.any(axis=1).all()
 
 
 def test_pairs_of_each_size_are_half_of_its_coalitions_and_those_of_its_complement():

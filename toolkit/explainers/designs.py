@@ -1,4 +1,4 @@
-"""Which coalitions of k players are asked: all of them, or pairs of a coalition and its complement.
+"""Which coalitions of k players are asked where not all are: pairs of one and its complement.
 
 Shapley values depend on the odd part of a game alone, v(S) - v(not S), so coalitions are always
 asked in such pairs (Covert and Lee 2021). Pairs are shared out evenly among the sizes, which are
@@ -10,7 +10,7 @@ of a size, so that every player is there about as often as any other.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import combinations
 from math import comb
 from typing import Any
@@ -55,19 +55,6 @@ def _summing(begins: Ints, end: int) -> Any:
 
     ends = np.append(begins, end)
     return csr_array((np.ones(end), np.arange(end), ends), shape=(len(begins), end))
-
-
-@lru_cache(maxsize=24)
-def every(k: int) -> Coalitions:
-    """All coalitions of k players but nobody and everybody: bool (2^k - 2, k).
-
-    Player j is bit j of the number of the coalition.
-
-    >>> every(2).tolist()
-    [[True, False], [False, True]]
-    """
-    numbers = np.arange(1, 2**k - 1)
-    return (numbers[:, None] >> np.arange(k) & 1).astype(bool)
 
 
 def sizes(k: int) -> Doubles:

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.explainers.designs import every
 from toolkit.explainers.players import Coalitions
 from toolkit.explainers.regression import Smoother, smoother, weighed, worth
 from toolkit.glossary import Doubles, Floats, Ints
@@ -102,7 +102,7 @@ def solve(ask: Ask, table: Table, evaluations: Ints, seed: int) -> Solved:
         row, rival = np.nonzero(kinds == kind)
         who = np.nonzero(differ[row, rival])[1].reshape(-1, k)
         if count == whole(k):
-            method, shown = None, every(k)
+            method, made = None, _every
         else:
             # every game draws on the same design under other names
             names = np.random.default_rng([seed, k]).permuted(
@@ -110,15 +110,12 @@ def solve(ask: Ask, table: Table, evaluations: Ints, seed: int) -> Solved:
             )
             who = np.take_along_axis(who, names[rival], axis=1)
             method = smoother(k, count, seed, kriging=kriging)
-            shown = np.concatenate([method.shown, ~method.shown])
-        step = max(_VALUES // (max(len(shown), 1) * table.x.shape[1]), 1)
+            made = partial(_some, masks=_masks(method.shown))
+        step = max(_VALUES // (max(2 * count, 1) * table.x.shape[1]), 1)
         for i in range(0, len(row), step):
             part = slice(i, i + step)
             a, b, them = row[part], rival[part], who[part]
-            rows = (
-                _every(table, (a, b), them) if method is None else _some(table, (a, b), them, shown)
-            )
-            said = _answers(ask, rows, table.targets[a], len(shown))
+            said = _answers(ask, made(table, (a, b), them), table.targets[a], 2 * count)
             share = table.shares[b, None]
             if method is None:
                 both = nobody[a, b][:, None], said, prediction[a][:, None]
@@ -251,16 +248,24 @@ def _every(table: Table, pair: tuple[Ints, Ints], who: Ints) -> Iterator[Bits]:
             yield rows[first : len(rows) - last]
 
 
-def _some(table: Table, pair: tuple[Ints, Ints], who: Ints, shown: Coalitions) -> Iterator[Bits]:
-    """The rows of the coalitions `shown`, bool (m, k): u32 (some, games, values)."""
+def _masks(shown: Coalitions) -> Bits:
+    """All bits of those who are there, then of their complements: u32 (2 m, k + 1).
+
+    shown: bool (m, k). One more player never is there.
+    """
+    there = np.zeros((2 * len(shown), shown.shape[1] + 1), bool)
+    there[:, :-1] = np.concatenate([shown, ~shown])
+    return np.where(there, np.uint32(2**32 - 1), np.uint32(0))
+
+
+def _some(table: Table, pair: tuple[Ints, Ints], who: Ints, masks: Bits) -> Iterator[Bits]:
+    """The rows of the coalitions of `masks`: u32 (some, games, values)."""
     place, apart, other = _players(table, pair, who)
-    # chosen bit by bit, which is exact and takes half the time of a choice of floats
-    there = np.concatenate([shown, np.zeros((len(shown), 1), bool)], axis=1)
-    bits = np.where(there, np.uint32(2**32 - 1), np.uint32(0))
     step = max(_VALUES // other.size, 1)
-    for i in range(0, len(shown), step):
-        # taken, and not picked by an index, which would lay them out so that they are copied again
-        rows = np.take(bits[i : i + step], place, axis=1)
+    for i in range(0, len(masks), step):
+        # chosen bit by bit, which is exact and takes half the time of a choice of floats; taken,
+        # and not picked by an index, which would lay them out so that they are copied again
+        rows = np.take(masks[i : i + step], place, axis=1)
         rows &= apart
         rows ^= other
         yield rows
