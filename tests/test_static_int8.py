@@ -295,3 +295,32 @@ def test_what_scales_the_input_is_taken_into_its_steps(floats, digits):
     assert float(step.reshape(())) == pytest.approx(digits.test.x.max() / 255, rel=1e-5)
     p, q = (predictor(m.SerializeToString())(digits.test.x) for m in (floats, small))
     assert np.abs(p - q).mean() < 0.01
+
+
+def test_variances_of_a_normalised_layer_are_not_rounded_to_nothing(monkeypatch):
+    """Rows whose values spread 1 and 100: a step of the variance is wider than the lesser ones."""
+    import keras
+    from keras import layers
+
+    from toolkit.glossary import Data, Fit
+    from toolkit.passes import static_int8
+
+    keras.utils.set_random_seed(0)
+    net = keras.Sequential(
+        [
+            layers.Input((8,)),
+            layers.Dense(16, "relu"),
+            layers.LayerNormalization(epsilon=1e-6),
+            layers.Dense(3, "softmax"),
+        ]
+    )
+    rng = np.random.default_rng(0)
+    x = (rng.normal(size=(64, 8)) * np.where(np.arange(64) % 2, 1, 100)[:, None]).astype(np.float32)
+    rows = Data(x, np.arange(64) % 3, ("a", "b", "c"))
+    model, fit = export(net, rows).model, Fit(rows, rows, rows)
+    small = StaticInt8()(model, fit).model
+    p, q = (predictor(m.SerializeToString())(x[::2]) for m in (model, small))
+    assert np.abs(p - q).max() < 0.1
+    monkeypatch.setattr(static_int8, "_beside_no_layer", lambda *_: {})
+    with pytest.raises(RecipeError, match="no longer finite"):
+        StaticInt8()(model, fit)

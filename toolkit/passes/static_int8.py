@@ -24,6 +24,8 @@ from toolkit.shapes import in_shape, shape_of
 _FLOAT = ("Softmax", "Sigmoid", "Sub", "Mul", "Div")
 """Kept float: probabilities need fine steps, and what scales raw input is taken into its steps."""
 _MADE = ("Softmax", "Sigmoid")
+_TRIED = 32
+"""Rows of which every value that a rounded net makes is looked at."""
 _LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
@@ -74,8 +76,7 @@ class StaticInt8(Pass):
             and any(a.name == "group" and a.i > 1 for a in n.attribute)
         }
         kept |= _asked_for(ready, self.keep_float)
-        if self.keep_float:
-            kept |= _beside_no_layer(ready, kept)
+        kept |= _beside_no_layer(ready, kept)
         seen = len(np.unique(some.y))
         facts: Facts = {"skipped": kept, "calibration_rows": len(x), "calibration_classes": seen}
         if self.calibration == "minmax":
@@ -91,6 +92,7 @@ class StaticInt8(Pass):
             given |= {t: of_input[t] for t in given if t in of_input}
             small = self._rounded(ready, x, kept, "MinMax", given)
             facts["ranges"] = chosen
+        _still_finite(ready, small, x)
         return Step(small, {"changed": integers(small), **facts})
 
     def _rounded(
@@ -138,6 +140,25 @@ class StaticInt8(Pass):
             return keeping_floats(mended(onnx.load(path), ready, _FLOAT))
 
 
+def _still_finite(ready: Any, small: Any, x: Floats) -> None:
+    """Raise RecipeError where rounding has made infinite, or no number, what was finite."""
+    made = {o for n in small.graph.node for o in n.output if o}
+    both = [o for n in ready.graph.node for o in n.output if o in made]
+    floats, rounded = (ranges.values(m, both, x[:_TRIED]) for m in (ready, small))
+    for before, after in zip(floats, rounded, strict=True):
+        for tensor in both:
+            if _finite(before[tensor]) and not _finite(after[tensor]):
+                raise RecipeError(
+                    f"rounded to 8 bits, '{tensor}' is no longer finite",
+                    "nets that divide by nothing that 8 bits round to 0",
+                    "keep what it is made of float (keep_float), or take float16",
+                )
+
+
+def _finite(values: Any) -> bool:
+    return values.dtype.kind != "f" or bool(np.isfinite(values).all())
+
+
 def _measured(ready: Any, rounded: Any) -> list[str]:
     """The tensors of the float graph whose values a rounded file rounds."""
     there = {i.name for i in ready.graph.input} | {o for n in ready.graph.node for o in n.output}
@@ -167,7 +188,8 @@ def _of_probabilities(ready: Any) -> dict[str, str]:
 def _beside_no_layer(ready: Any, kept: dict[str, str]) -> dict[str, str]:
     """Nodes that round for the sake of no layer, since all around them stay float: name -> why.
 
-    Joined columns would be rounded, and turned back into floats for the float layer behind them.
+    Joined columns would be rounded, and turned back into floats for the float layer behind them;
+    the small variances of a layer normalisation would be rounded to 0, and divided by.
     """
     wide = {i.name for i in ready.graph.initializer if len(i.dims) > 1}
     rest = [n for n in ready.graph.node if n.name not in kept]
