@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from toolkit.errors import MatchError, ModelError
 from toolkit.exporting import export
+from toolkit.glossary import Data
+from toolkit.models.heads import softmax
 from toolkit.predict import KerasPredictor, OnnxPredictor, predictor
 
 
@@ -144,3 +147,81 @@ def test_what_is_joined_is_asked_whether_it_is_probabilities(shares):
     z = np.concatenate([x @ weights[0], x @ weights[1]], axis=1).astype(np.float64)
     wanted = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
     assert np.abs(predict(x) - wanted).max() < 1e-6
+
+
+def linear_classifier(columns, before=(), name="x"):
+    """The bytes of an ai.onnx.ml classifier of 4 columns and its weights, f64 (3, 4)."""
+    w = np.random.default_rng(0).normal(size=(3, 4))
+    last = helper.make_node(
+        "LinearClassifier",
+        [name],
+        ["label", "p"],
+        domain="ai.onnx.ml",
+        classlabels_ints=[0, 1, 2],
+        coefficients=w.ravel().tolist(),
+        intercepts=[0.0] * 3,
+        post_transform="SOFTMAX",
+    )
+    ends = [
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", columns]),
+        helper.make_tensor_value_info("label", TensorProto.INT64, ["n"]),
+        helper.make_tensor_value_info("p", TensorProto.FLOAT, ["n", 3]),
+    ]
+    graph = helper.make_graph([*before, last], "g", ends[:1], ends[1:])
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
+    made = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    return made.SerializeToString(), w
+
+
+@pytest.mark.parametrize("columns", ["m", 4])
+def test_a_file_of_one_length_that_does_not_say_which_gives_probabilities(columns):
+    """As scikit-learn's are written: no softmax to be seen, and no number of columns."""
+    content, w = linear_classifier(columns)
+    x = np.random.default_rng(1).normal(size=(5, 4)).astype(np.float32)
+    assert np.allclose(OnnxPredictor(content, "net")(x), softmax(x @ w.T), atol=1e-6)
+
+
+def test_rows_without_an_answer_do_not_tell_what_a_file_gives():
+    """Rows scaled by their own spread, of which zeros and ones have none."""
+    scaled = [
+        helper.make_node("ReduceMean", ["x"], ["mean"], axes=[1]),
+        helper.make_node("Sub", ["x", "mean"], ["off"]),
+        helper.make_node("ReduceL2", ["off"], ["spread"], axes=[1]),
+        helper.make_node("Div", ["off", "spread"], ["scaled"]),
+    ]
+    content, w = linear_classifier(4, scaled, "scaled")
+    x = np.random.default_rng(1).normal(size=(5, 4)).astype(np.float32)
+    off = x - x.mean(axis=1, keepdims=True)
+    wanted = softmax(off / np.linalg.norm(off, axis=1, keepdims=True) @ w.T)
+    assert np.allclose(OnnxPredictor(content, "net")(x), wanted, atol=1e-6)
+
+
+def test_logits_that_sum_to_1_on_every_row_are_refused():
+    """A file without an answer for rows of zeros and ones alone, which are tried first."""
+    scaled = [
+        helper.make_node("Sub", ["x", "half"], ["off"]),
+        helper.make_node("Abs", ["off"], ["far"]),
+        helper.make_node("ReduceSum", ["far", "axes"], ["sum"]),
+        helper.make_node("Div", ["far", "sum"], ["p"]),
+    ]
+    held = [
+        numpy_helper.from_array(np.float32(0.5), "half"),
+        numpy_helper.from_array(np.array([1]), "axes"),
+    ]
+    trap = [
+        helper.make_node("Equal", ["x", "zero"], ["zeros"]),
+        helper.make_node("Equal", ["x", "one"], ["ones"]),
+        helper.make_node("Or", ["zeros", "ones"], ["told"]),
+        helper.make_node("Where", ["told", "none", "p"], ["y"]),
+    ]
+    held += [
+        numpy_helper.from_array(np.float32(v), n)
+        for n, v in (("zero", 0), ("one", 1), ("none", np.nan))
+    ]
+    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["n", 3]) for n in ("x", "y")]
+    graph = helper.make_graph([*scaled, *trap], "g", ends[:1], ends[1:], held)
+    opsets = [helper.make_opsetid("", 17)]
+    content = helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
+    x = np.random.default_rng(1).normal(size=(5, 3)).astype(np.float32)
+    with pytest.raises(ModelError, match="sum to 1 on these rows"):
+        predictor(content, data=Data(x, np.arange(5) % 3, ("a", "b", "c")))

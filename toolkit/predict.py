@@ -15,6 +15,7 @@ from toolkit.models.graph import copied
 from toolkit.models.heads import Head, head_of_graph, probabilities, summing, trials
 from toolkit.shapes import in_shape, matching
 
+_ASKED = 32
 _VALUES = 2**20
 """Input values in one batch: large enough to hide Python, small enough for any memory."""
 
@@ -126,10 +127,18 @@ class OnnxPredictor:
 
     def _sums(self) -> bool:
         """Whether what no softmax makes sums to 1 all the same, as a mean of softmaxes does."""
-        try:
-            return all(summing(self._run(x[None])) for x in trials(self.shape))
-        except ModelError:
-            return False  # a shape of any length, and not of this one: nothing is known
+        for rows in trials(self.shape):
+            try:
+                return summing(np.concatenate([self._run(x[None]) for x in rows]))
+            except ModelError:
+                continue  # a shape of any length, and not of this one
+        return False
+
+    def sums_after_all(self, x: Floats) -> bool:
+        """Whether what is taken for logits gives probabilities of all rows `x` as it is."""
+        if self._head != "logits":
+            return False
+        return summing(_batched(self._run, x, self.shape, self.classes))
 
     def _run(self, x: Floats, opened: Any = None, output: str = "") -> Floats:
         step = self.step
@@ -293,8 +302,13 @@ def predictor(model: Any, name: str = "", *, data: Data | None = None) -> Predic
 
 
 def fitting(found: Predictor, data: Data) -> None:
-    """Raise MatchError when the rows, the number of classes or their order do not fit the model."""
+    """Raise MatchError when the rows, the number of classes or their order do not fit the model.
+
+    Raises ModelError for an `.onnx` of which it cannot be told whether it gives probabilities.
+    """
     matching(found.shape, found.classes, data, found.name)
+    if isinstance(found, OnnxPredictor) and found.sums_after_all(np.asarray(data.x[:_ASKED])):
+        raise _refused(found.name, "its answers sum to 1 on these rows but no Softmax makes them")
     told = getattr(found, "class_names", ())
     if told and tuple(told) != data.classes:
         at = next(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -109,21 +109,30 @@ def softmax(logits: Floats | Doubles) -> Doubles:
     return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), np.float64)
 
 
-def trials(row: Sequence[int | None]) -> Floats:
-    """Rows by which `summing` can tell what a model gives, valid as indices too: f32 (3, *row)."""
-    shape = tuple(d or _LENGTH for d in row)
-    mixed = np.arange(np.prod(shape, dtype=int)).reshape(shape) % 2
-    return np.stack([np.zeros(shape), np.ones(shape), mixed]).astype(np.float32)
+def trials(row: Sequence[int | None]) -> Iterator[Floats]:
+    """Rows by which `summing` can tell what a model gives, valid as indices too: f32 (3, *row).
+
+    Where a length is free one is tried after another, as a file may know but one all the same.
+    """
+    free = any(d is None for d in row)
+    for length in (_LENGTH, *range(1, _LONGEST)) if free else (_LENGTH,):
+        shape = tuple(d or length for d in row)
+        mixed = np.arange(np.prod(shape, dtype=int)).reshape(shape) % 2
+        yield np.stack([np.zeros(shape), np.ones(shape), mixed]).astype(np.float32)
 
 
 def summing(outputs: Floats) -> bool:
     """Whether outputs (n, k) are probabilities: none below 0, and each row sums to 1.
 
+    Rows without an answer, as one scaled by its own spread may be, say nothing.
+
     >>> summing(np.float32([[0.25, 0.75], [1, 0]])), summing(np.float32([[2, -1], [1, 0]]))
     (True, False)
     """
-    sums = np.asarray(outputs, np.float64).sum(axis=-1)
-    return bool((np.asarray(outputs) >= 0).all() and np.abs(sums - 1).max() < _NEAR)
+    outputs = np.asarray(outputs, np.float64)
+    outputs = outputs[np.isfinite(outputs).all(axis=-1)]
+    near = np.abs(outputs.sum(axis=-1) - 1) < _NEAR
+    return len(outputs) > 0 and bool((outputs >= 0).all() and near.all())
 
 
 def _last_activation(model: Any) -> str:
@@ -138,7 +147,7 @@ def _last_activation(model: Any) -> str:
     if "string" in str(model.inputs[0].dtype) or (model.outputs[0].shape[-1] or 1) == 1:
         return name or "none"
     try:
-        outputs = np.asarray(model(trials(model.inputs[0].shape[1:])))
+        outputs = np.asarray(model(next(trials(model.inputs[0].shape[1:]))))
     except Exception:  # rows of another size, or channels first: nothing can be told by asking
         return name or "none"
     return "softmax" if outputs.ndim > 1 and summing(outputs) else name or "none"
@@ -172,7 +181,7 @@ _SEEN_THROUGH = ("QuantizeLinear", "DequantizeLinear", "Identity", "Reshape", "C
 _KNOWN = ("linear", "sigmoid", "softmax")
 _SAME = ("Dropout", "Flatten", "Identity", "Reshape")
 _MEANS = ("Average", "GlobalAveragePooling1D", "GlobalAveragePooling2D")
-_LENGTH, _NEAR = 32, 0.01
+_LENGTH, _LONGEST, _NEAR = 32, 512, 0.01
 
 
 def _no_classifier(why: str) -> ModelError:
