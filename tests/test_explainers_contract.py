@@ -53,6 +53,18 @@ def test_a_row_that_is_not_finite_is_refused(explainer):
             explainer(Curved(np.ones(4)), features(row, data), 1)
 
 
+def test_a_row_without_an_answer_has_no_reasons(explainer):
+    """Also where it is all that stands for what is hidden, so that nothing plays."""
+
+    class Nothing(Curved):
+        def __call__(self, x):
+            return np.full((len(x), 2), np.nan, np.float32)
+
+    data = table(4).rows(slice(1))
+    with pytest.raises(DataError, match="NaN"):
+        explainer(Nothing(np.ones(4)), features(data.x[0], data), 1)
+
+
 @pytest.mark.parametrize("wrong", [3, 5])
 def test_a_row_of_another_shape_is_refused(explainer, wrong):
     data = table(4)

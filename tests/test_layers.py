@@ -37,6 +37,29 @@ def test_activations_are_those_of_keras(frontier, mlp, digits):
         assert np.allclose(one.values, theirs[0], atol=1e-5)
 
 
+@pytest.mark.parametrize("rows", ["n", 4])
+def test_a_file_that_takes_so_many_rows_is_given_them(rows, frontier, digits, tmp_path):
+    fixed = onnx.load(frontier.base.path)
+    for end in (*fixed.graph.input, *fixed.graph.output):
+        set_dims(end, rows)
+    path = tmp_path / "fixed.onnx"
+    onnx.save(fixed, path)
+    x = digits.test.x[11]
+    wanted = layers.activations(frontier.base.path, "base", x, 11)
+    for one, other in zip(layers.activations(path, "base", x, 11), wanted, strict=True):
+        assert np.allclose(one.values, other.values, atol=1e-6)
+
+
+def set_dims(end, rows):
+    """Let an input or output say how many rows it has: a number, or any by a name."""
+    first = end.type.tensor_type.shape.dim[0]
+    first.Clear()
+    if isinstance(rows, int):
+        first.dim_value = rows
+    else:
+        first.dim_param = rows
+
+
 FIRST = np.arange(24, dtype=np.float32).reshape(6, 4) / 24
 STORED = numpy_helper.from_array(FIRST, "first")
 TURNED = numpy_helper.from_array(np.ascontiguousarray(FIRST.T), "turned")

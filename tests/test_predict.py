@@ -1,4 +1,5 @@
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -225,3 +226,19 @@ def test_logits_that_sum_to_1_on_every_row_are_refused():
     x = np.random.default_rng(1).normal(size=(5, 3)).astype(np.float32)
     with pytest.raises(ModelError, match="sum to 1 on these rows"):
         predictor(content, data=Data(x, np.arange(5) % 3, ("a", "b", "c")))
+
+
+def test_ranges_that_are_taken_of_a_call_are_taken_of_one_row(dense_onnx, digits, tmp_path):
+    """A file that takes four rows a call and rounds by their range is filled up with one row."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    small = tmp_path / "small.onnx"
+    quantize_dynamic(dense_onnx, small, weight_type=QuantType.QUInt8)
+    model = onnx.load(small)
+    for end in (*model.graph.input, *model.graph.output):
+        end.type.tensor_type.shape.dim[0].Clear()
+        end.type.tensor_type.shape.dim[0].dim_value = 4
+    predict = predictor(model.SerializeToString())
+    x = digits.test.x[:9]
+    alone = np.concatenate([predict(row[None]) for row in x])
+    assert np.array_equal(predict(x), alone)

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto, helper
 
 from toolkit import explainer_net, quick_explainer
 from toolkit.cli import run
@@ -261,3 +262,24 @@ def test_few_players_and_rows_of_another_shape(digits):
     )
     assert made.judged.exact
     assert len(json.loads(made.facts["players"])) == 3
+
+
+def test_columns_that_a_file_does_not_count_are_those_of_the_data(dense_onnx, digits):
+    """Before the net is trained: what a file leaves open is no matrix of one column."""
+    free = onnx.load(dense_onnx)
+    del free.graph.node[0]  # what makes a row of the picture
+    free.graph.node[0].input[0] = "x"
+    free.graph.input[0].type.CopyFrom(helper.make_tensor_type_proto(TensorProto.FLOAT, ["n", "m"]))
+    rows = digits.test.x.reshape(-1, 64)
+    table = Data(rows, digits.test.y, digits.test.classes, tuple(f"x{i}" for i in range(64)))
+    fit = Fit(table, table.rows(slice(60)), table.rows(slice(60)))
+    groups = tuple((str(i), tuple(f"x{j}" for j in range(i, 64, 3))) for i in range(3))
+    made = distil_explainer(
+        free.SerializeToString(),
+        Splits("flat", fit, table.rows(slice(20)), "0" * 64),
+        rows=64,
+        choice=Choice(rows=2, players="groups", groups=groups),
+        settings=Settings(epochs=1),
+    )
+    told = onnx.load_from_string(made.content).graph.input[0].type.tensor_type.shape.dim
+    assert [d.dim_value for d in told] == [0, 64]

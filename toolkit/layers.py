@@ -54,8 +54,9 @@ def activations(path: Path, subject: str, x: Floats, row: int) -> tuple[Layer, .
         return ()
     opened = session(model.SerializeToString())
     source = opened.get_inputs()[0]
-    shape = tuple(d if isinstance(d, int) else None for d in source.shape[1:])
-    values = opened.run(names, {source.name: in_shape(x[None], shape)})
+    rows, *shape = (d if isinstance(d, int) else None for d in source.shape)
+    given = np.repeat(in_shape(x[None], tuple(shape)), rows or 1, axis=0)
+    values = opened.run(names, {source.name: given})
     return tuple(
         Layer(subject, _short(name), "activation", np.asarray(value[0], np.float32), row)
         for name, value in zip(names, values, strict=True)

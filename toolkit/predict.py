@@ -52,8 +52,8 @@ class OnnxPredictor:
         # ranges that are taken of a whole call: a device asks one row a call, and so is it here
         graph = _graph(model)
         dynamic = any(n.op_type.startswith("DynamicQuantize") for n in graph.node)
-        self.step = self._fixed or (1 if dynamic else None)
-        """How many rows are asked in a call; None for any number."""
+        self.step = 1 if dynamic else self._fixed
+        """How many rows are asked together in a call; None for any number."""
         self._head, self._before = head_of_graph(graph, self._output)
         self._inner: Any = None
         try:
@@ -141,12 +141,17 @@ class OnnxPredictor:
         return summing(_batched(self._run, x, self.shape, self.classes))
 
     def _run(self, x: Floats, opened: Any = None, output: str = "") -> Floats:
-        step = self.step
-        if step is not None and len(x) != step:
-            parts = [x[i : i + step] for i in range(0, len(x), step)]
-            short = step - len(parts[-1])
-            parts[-1] = np.concatenate([parts[-1], np.repeat(parts[-1][-1:], short, axis=0)])
-            return np.concatenate([self._run(part, opened, output) for part in parts])[: len(x)]
+        if self.step is None:
+            return self._call(x, opened, output)
+        found, size = [], self._fixed or self.step
+        for i in range(0, len(x), self.step):
+            part = x[i : i + self.step]
+            # a call that takes more rows is filled up with the last
+            full = np.concatenate([part, np.repeat(part[-1:], size - len(part), axis=0)])
+            found.append(self._call(full, opened, output)[: len(part)])
+        return np.concatenate(found)
+
+    def _call(self, x: Floats, opened: Any, output: str) -> Floats:
         try:
             answers = (opened or self.session).run([output or self._output], {self._input: x})
         except Exception as error:  # onnxruntime's errors share no public base

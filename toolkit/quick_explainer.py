@@ -116,6 +116,8 @@ def distil_explainer(
     predict, _ = resolved(whole, in_shape(test.x[:200], whole.shape))
     base = predict(players.background).mean(axis=0, dtype=np.float64)
     front = explainer_net.front_of(splits.fit.train, base, len(players))
+    # what the file leaves open is as long as it is in the data
+    shape = in_shape(test.x[:1], whole.shape).shape[1:]
     x = rows_of(splits.fit.train, rows, seed)
     held = np.asarray(splits.fit.validation.spread(_VALIDATION).x[:], np.float32)
     # a device has the answers of the file, which may be rounded where their reasons are not
@@ -140,7 +142,7 @@ def distil_explainer(
     picked = np.sort(np.random.default_rng([seed, 3]).permutation(len(test))[:HELD])
     tested = np.asarray(test.rows(picked).x, np.float32)
     p = whole(tested)
-    made = _short(explainer_net.written(net, front, whole.shape, about), splits.fit)
+    made = _short(explainer_net.written(net, front, shape, about), splits.fit)
     difference = explainer_net.proven(made, net, front, tested, p)
     truth, surely = exact(predict, players, tested, p.argmax(axis=1), seed)
     means = np.array(
@@ -160,7 +162,7 @@ def distil_explainer(
         _quicker((content, made), predict, players, tested),
     )
     told = {**about, "error": f"{error:.4f}, {low:.4f} to {high:.4f} on {len(tested)} rows"}
-    made = _short(explainer_net.written(net, front, whole.shape, told), splits.fit)
+    made = _short(explainer_net.written(net, front, shape, told), splits.fit)
     facts = {
         **told,
         **history.facts,

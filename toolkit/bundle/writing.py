@@ -122,7 +122,7 @@ def _preprocessing(run: Run, data: Data, ask: OnnxPredictor) -> Facts:
         "offset": float(run.data.get("offset", 0.0)),
         "head": ask.head,
         # ranges that are found on the fly are those of a call
-        **({"rows_at_once": ask.step} if ask.step else {}),
+        **({"rows_at_once": ask.at_once or ask.step} if ask.step else {}),
     }
     if data.features and data.kind == "tabular":
         told["columns"] = [

@@ -43,7 +43,8 @@ Evaluations = Annotated[
     int | None, typer.Option("--evaluations", help="Rows the model may be asked a row (shapley).")
 ]
 Tolerance = Annotated[
-    float | None, typer.Option("--tolerance", help="Stop at this standard error; one model.")
+    float | None,
+    typer.Option("--tolerance", help="Standard error that is enough; shapley stops there."),
 ]
 Stable = Annotated[
     bool, typer.Option("--stable", help="Sample until the top stays (lime); one model.")

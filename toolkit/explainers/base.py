@@ -126,7 +126,7 @@ class Explainer(ABC):
         spread = found.values.std(axis=0, ddof=1) / n**0.5 if n > 1 else 0 * found.values[0]
         error = spread if found.stderr is None else found.stderr
         values = found.values.mean(axis=0)
-        if not (np.isfinite(values).all() and np.isfinite(error).all()):
+        if not np.isfinite([*values, *error, found.base, found.prediction]).all():
             raise DataError(
                 f"{subject} answers row {row} and its background with NaN",
                 "probabilities",

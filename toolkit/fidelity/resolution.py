@@ -69,7 +69,7 @@ def resolved(predict: Predictor, x: Floats) -> tuple[Predictor, tuple[Finding, .
         predict.name,
         "The probabilities of {name} move in steps of 1/{levels}: attributions below {least:.3f} "
         "are not resolved.",
-        "Quantise the model with a float softmax.",
+        "If it was quantised, quantise it with a float softmax.",
         name=predict.name,
         levels=LEVELS,
         least=1 / LEVELS,
