@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 from onnx import numpy_helper
@@ -5,8 +7,11 @@ from onnx import numpy_helper
 from toolkit import recipe
 from toolkit.errors import RecipeError
 from toolkit.exporting import export
+from toolkit.measurement import measure
 from toolkit.passes import PASSES, apply
-from toolkit.targets import CPUS, TARGETS, spread, suited, target
+from toolkit.predict import OnnxPredictor
+from toolkit.saturation import IntegerPredictor
+from toolkit.targets import CPUS, TARGETS, answering, spread, suited, target
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +45,8 @@ def test_generic_answers_alike_on_every_cpu(floats, digits):
     assert {f"accuracy target:{cpu}" for cpu in CPUS} < found.keys()
 
 
-def test_a_net_that_clips_is_seen(floats, digits):
+@pytest.fixture(scope="module")
+def clipping(floats, digits):
     """With every weight three times as large, neighbours reach beyond 16 bits together."""
     small = apply(PASSES["static_int8"](bits=8), floats, digits.fit).model
     kernels = [t for t in small.graph.initializer if t.data_type == 3 and len(t.dims) > 1]
@@ -48,7 +54,28 @@ def test_a_net_that_clips_is_seen(floats, digits):
         values = numpy_helper.to_array(tensor)
         larger = np.clip(values.astype(int) * 3, -127, 127).astype(np.int8)
         tensor.CopyFrom(numpy_helper.from_array(larger, tensor.name))
-    found = {m.name: m for m in spread(small, digits.test, "s")}
+    return small
+
+
+def test_a_file_is_judged_and_timed_as_its_target_answers(clipping, digits, tmp_path):
+    """Wherever it is asked: the clipped sums of one CPU say nothing of another."""
+    test, path = digits.test, tmp_path / "s.onnx"
+    path.write_bytes(clipping.SerializeToString())
+    found = {m.name: m.value for m in spread(clipping, test, "s")}
+    for cpu, clips in CPUS.items():
+        if clips:
+            continue
+        ask = partial(answering, wanted=cpu)
+        exact = IntegerPredictor(clipping, clipping=False)
+        assert np.array_equal(ask(path, "s")(test.x), exact(test.x))
+        measured, _ = measure({"s": path}, test, rounds=1, ask=ask)
+        accuracy = next(m.value for m in measured if m.name == "accuracy")
+        assert accuracy == found[f"accuracy target:{cpu}"] != found["accuracy target:avx2"]
+    assert isinstance(answering(path, "s", "generic"), OnnxPredictor)
+
+
+def test_a_net_that_clips_is_seen(clipping, digits):
+    found = {m.name: m for m in spread(clipping, digits.test, "s")}
     values = [found[f"accuracy target:{cpu}"].value for cpu in CPUS]
     assert values[1] == values[2]
     assert found["target_spread"].value == pytest.approx(max(values) - min(values))

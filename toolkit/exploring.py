@@ -83,7 +83,7 @@ def explore(recipes: Sequence[Recipe], bench: Bench, budget: Budget) -> Explored
         made += came
         for one in came:
             if one.error is None:
-                answers = OnnxPredictor(one.content, one.recipe.name)(rows.x)
+                answers = bench.answers(one.content, one.recipe.name, rows.x)
                 drop = 100 * metrics.accuracy_drop(base, answers, rows.y).value
                 trials.append(Trial(one.recipe, len(one.content), drop, one.seconds))
         rest = [r for r in rest if r not in batch]

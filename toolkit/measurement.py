@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -33,18 +33,20 @@ def measure(
     seed: int = 0,
     slices: Sequence[str] = (),
     held: Sequence[str] = (),
+    ask: Callable[[Path, str], Any] = OnnxPredictor,
 ) -> tuple[tuple[Measurement, ...], tuple[Confusion, ...]]:
     """Measure every model on the same rows; the first is the base, the others stand beside it.
 
     slices: columns of a table, by whose values accuracy is told as well as by class. held: groups
-    that are told however small, as in `behaviour`.
+    that are told however small, as in `behaviour`. ask: opens a file by its name; what it answers
+    is judged, and the file is timed on this machine.
 
     Timings: one thread, one row a call, the models interleaved in a new order each round.
     Raises ModelError for what is no classifier, MatchError for what does not fit the data.
     """
     if not models:
         raise DataError("no model to measure", "at least one .onnx", "name one")
-    asked = {name: OnnxPredictor(path, name) for name, path in models.items()}
+    asked = {name: ask(path, name) for name, path in models.items()}
     for name, predict in asked.items():
         if predict.at_once > 1:
             raise ModelError(

@@ -26,6 +26,7 @@ from toolkit.predict import OnnxPredictor
 from toolkit.progress import tell
 from toolkit.recipe import Recipe
 from toolkit.shapes import in_shape
+from toolkit.targets import answering
 
 ROUNDING = "static_int8"
 """The pass that can leave layers in float."""
@@ -50,6 +51,11 @@ class Bench:
     source: Source
     cache: Cache
     checkpoints: Path
+    target: str = ""
+
+    def answers(self, content: bytes, name: str, x: Any) -> Floats:
+        """What a file answers on CPUs of the target."""
+        return answering(content, name, self.target)(x)
 
     def made(self, recipes: Sequence[Recipe]) -> list[Made]:
         """What comes of each recipe."""
@@ -117,7 +123,7 @@ def accurate(one: Made, bench: Bench, *, limit: float, n: int) -> Mix | None:
         (made,) = bench.made([mixed(one.recipe, layers, name)])
         if made.error is not None:
             return made, math.inf
-        other = OnnxPredictor(made.content, name)(rows.x)
+        other = bench.answers(made.content, name, rows.x)
         return made, expected_bound(base, other, rows, n)
 
     kept: list[str] = []
@@ -310,7 +316,7 @@ def mixes(
             continue
         try:
             if limit is not None and base is not None:
-                answers = OnnxPredictor(one.content, one.recipe.name)(test.x)
+                answers = bench.answers(one.content, one.recipe.name, test.x)
                 if 100 * metrics.accuracy_drop(base, answers, test.y).upper >= limit:
                     found.append(accurate(one, bench, limit=limit, n=len(test)))
             if quick:

@@ -114,6 +114,11 @@ class IntegerPredictor:
         """Operators that may clip inside the runtime, which is not computed here."""
 
     @property
+    def at_once(self) -> int:
+        """How many rows the file takes in a call; 0 for any number."""
+        return self._outer.at_once
+
+    @property
     def clips(self) -> bool:
         """Whether any sum can clip at all, by the weights alone."""
         return bool(self._plan.summing)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ from toolkit.run import Run, from_json, to_json
 from toolkit.shapes import matching
 from toolkit.space import useful
 from toolkit.studying import SAMPLE, joined, study
-from toolkit.targets import spread, suited
+from toolkit.targets import answering, spread, suited
 
 _SIMULATED = 2000
 """Test rows, at most, for which other CPUs' sums are computed."""
@@ -95,8 +96,8 @@ def compress(
     manifest.json; trainings that an earlier run into `out` left behind when it was killed go on
     from there. cache: a folder where results are kept by their content and found again; None is
     `out`/.cache. target: the CPU that widths of integers are chosen for, one of
-    `targets.TARGETS`; what other CPUs would answer is then told too. Inside `working(jobs=...)`
-    recipes run side by side.
+    `targets.TARGETS`: what it answers is judged, and what others would is told too. Inside
+    `working(jobs=...)` recipes run side by side.
     Raises BadInput before anything is trained, ExportError for what ONNX cannot hold.
     """
     budget = budget or Budget()
@@ -144,7 +145,7 @@ def compress(
     with resuming(folder / ".checkpoints"):
         source = begun(model, splits.fit, known, seed=seed)
         base = artifact.save(source.base.content, "base", folder, facts=(source.base.about,))
-        bench = Bench(source, known, folder / ".checkpoints")
+        bench = Bench(source, known, folder / ".checkpoints", target)
         tried: Facts = {}
         if budget.seconds:
             explored = explore(chosen, bench, budget)
@@ -211,7 +212,9 @@ def _judged(
     every = (base, *artifacts)
     artifact.write_manifest(every, folder, splits.test)
     held = [group for r in budget.require if (group := r.group())]
-    measured, confusions = _measured(every, splits.test, known, seed, slices=slices, held=held)
+    measured, confusions = _measured(
+        every, splits.test, known, seed, slices=slices, held=held, target=target
+    )
     if target:
         measured = (*measured, *_elsewhere(artifacts, splits.test, known))
     reasons: Run | None = None
@@ -239,7 +242,7 @@ def _judged(
         histories=(*((history,) if history else ()), *_histories(artifacts)),
         confusions=confusions,
         findings=(*noted, *(_failure(name, why) for name, why in failed.items())),
-        budget=budget.told() | tried,
+        budget=budget.told() | ({"target": target} if target else {}) | tried,
         versions=provenance.versions(),
         seeds={"seed": seed},
         hashes={"data": splits.sha256, **{a.path.name: a.sha256 for a in every}},
@@ -257,16 +260,20 @@ def _measured(
     *,
     slices: Sequence[str],
     held: Sequence[str],
+    target: str,
 ) -> tuple[tuple[Measurement, ...], tuple[Confusion, ...]]:
     """All figures of these files on these rows; taken once on one machine."""
     known_by = [(a.name, a.sha256) for a in every]
-    key = key_of(known_by, data_key(test), provenance.machine(), seed, list(slices), list(held))
+    here = provenance.machine()
+    key = key_of(known_by, data_key(test), here, seed, list(slices), list(held), target)
     entry = known.find(key)
     if entry is not None:
         kept = from_json(entry.content.decode())
         return kept.measurements, kept.confusions
     files = {a.name: a.path for a in every}
-    found, confusions = measure(files, test, seed=seed, slices=slices, held=held)
+    found, confusions = measure(
+        files, test, seed=seed, slices=slices, held=held, ask=partial(answering, wanted=target)
+    )
     taken = Run("", "", "measure", every[0].name, None, {}, measurements=found)
     known.keep(key, to_json(replace(taken, confusions=confusions)).encode(), {})
     return found, confusions

@@ -7,6 +7,7 @@ and ARM add in 32. Weights of 7 bits never clip, so a `generic` file answers the
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from toolkit import metrics
 from toolkit.errors import RecipeError, near
 from toolkit.glossary import Data, Measurement
 from toolkit.passes import Pass
+from toolkit.predict import OnnxPredictor
 from toolkit.recipe import Recipe
 from toolkit.saturation import IntegerPredictor
 
@@ -75,6 +77,20 @@ def _fitted(step: Pass, wanted: Target) -> Pass:
     if step.name == "static_int8":
         settings["signed"] = wanted.signed
     return replace(step, **settings)
+
+
+def answering(model: Path | bytes, name: str, wanted: str) -> OnnxPredictor | IntegerPredictor:
+    """An `.onnx` as CPUs of the target `wanted` answer it, whichever this machine has.
+
+    Here or there sums of products may clip; a file that is for this very kind of CPU, for any, or
+    that never clips is asked of onnxruntime.
+    """
+    import onnx
+
+    if CPUS.get(wanted, True):
+        return OnnxPredictor(model, name)
+    content = model if isinstance(model, bytes) else model.read_bytes()
+    return IntegerPredictor(onnx.load_from_string(content), name, clipping=False)
 
 
 def spread(model: Any, test: Data, subject: str) -> tuple[Measurement, ...]:

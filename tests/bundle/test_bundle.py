@@ -17,6 +17,9 @@ from toolkit.bundle import archive
 from toolkit.bundle.tolerance import LEAST, tolerance
 from toolkit.bundle.writing import SAMPLES, contents
 from toolkit.errors import DataError, ModelError, OutputError, RecipeError
+from toolkit.exporting import export
+from toolkit.glossary import Data, Fit
+from toolkit.passes import PASSES
 from toolkit.predict import predictor
 
 NAMES = {
@@ -352,6 +355,30 @@ def test_rounding_is_what_other_orders_of_adding_do(frontier, digits):
     ask = predictor(frontier.base.path)
     one_by_one = np.concatenate([ask(x[i : i + 1]) for i in range(len(x))])
     assert np.abs(at_once - one_by_one).max() <= found.rounding
+
+
+def test_what_shapes_a_tensor_is_not_moved():
+    """A Resize reads how far it enlarges as floats: moved, the next layer had other columns."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(0)
+    net = keras.Sequential(
+        [
+            layers.Input((8, 8, 1)),
+            layers.Conv2D(4, 3, activation="relu"),
+            layers.UpSampling2D(2, interpolation="nearest"),
+            layers.Flatten(),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+    x = np.random.default_rng(0).uniform(0, 1, (40, 8, 8, 1)).astype(np.float32)
+    rows = Data(x, np.arange(40) % 3, ("a", "b", "c"))
+    fit = Fit(rows, rows, rows)
+    small = PASSES["static_int8"]()(export(net, rows).model, fit).model
+    assert any(n.op_type == "Resize" for n in small.graph.node)
+    found = tolerance(small.SerializeToString(), x[:16])
+    assert LEAST <= found.rounding <= found.step < 1
 
 
 # the script of the bundle, on a Python that has nothing but numpy and onnxruntime

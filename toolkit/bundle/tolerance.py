@@ -35,6 +35,8 @@ LEAST = 1e-6
 
 _UNIT = 2.0**-24
 _FURTHER = tuple(2.0**-power for power in range(21, 7, -1))
+_SHAPING = ("Resize", "Upsample", "Range")
+"""What floats they read says how large a tensor becomes: moved, it would be another net."""
 _INTEGER = ("QLinear", "Integer", "Quantize")
 
 
@@ -105,8 +107,9 @@ def _moved(model: Any, rng: np.random.Generator, most: float, *, alone: bool) ->
 
     other = type(model)()
     other.CopyFrom(model)
+    shaping = {i for n in other.graph.node if n.op_type in _SHAPING for i in n.input}
     for held in other.graph.initializer:
-        if held.data_type != TensorProto.FLOAT:
+        if held.data_type != TensorProto.FLOAT or held.name in shaping:
             continue
         values = numpy_helper.to_array(held)
         summed = values.size / min((d for d in values.shape if d > 1), default=1)

@@ -24,6 +24,7 @@ from toolkit.predict import OnnxPredictor
 from toolkit.progress import tell
 from toolkit.run import Run
 from toolkit.shapes import in_shape
+from toolkit.targets import answering
 
 SAMPLES, _VALUES = 32, 2**18
 """Rows that travel, and their values at most: 1 MiB."""
@@ -62,7 +63,8 @@ def contents(run: Run, data: Data, *, name: str = "", seed: int = 0) -> dict[str
     rows = samples(data, ask, seed)
     x = in_shape(np.asarray(data.x[rows], np.float32), ask.shape)
     tell("bundle", 0, 2)
-    p = np.concatenate([ask(x[i : i + 1]) for i in range(len(x))])
+    there = answering(model, small.name, str(run.budget.get("target", "")))
+    p = np.concatenate([there(x[i : i + 1]) for i in range(len(x))])
     allowed = tolerance(model, x, seed=seed)
     tell("bundle", 1, 2)
     files = {

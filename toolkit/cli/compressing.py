@@ -145,16 +145,16 @@ def compress(
     found = noted(checked(frontier.run))
     run.save(found, out / "run.json")
     pages = report.write(found, out, lang=lang)
+    if not as_json:
+        _say(found, frontier, out)
+        screen.say(f"page: {pages[0]}")
     if parcel and frontier.chosen:
         with screen.progress():
             write_bundle(found, splits.test, parcel, seed=seed)
+        if not as_json:
+            screen.say(f"bundle: {parcel}")
     if as_json:
         screen.say_json(figures.plain(found))
-    else:
-        _say(found, frontier, out)
-        screen.say(f"page: {pages[0]}")
-        if parcel and frontier.chosen:
-            screen.say(f"bundle: {parcel}")
     return 0 if frontier.chosen else 1
 
 
