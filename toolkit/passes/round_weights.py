@@ -65,7 +65,7 @@ class RoundWeights(Pass):
         layers = [o for o in operators(ready) if o.kind in LEARNT and o.kind != "ConvTranspose"]
         layers, skipped = of_floats(work, layers)
         squares, means = moments(ready, layers, x)
-        held = {o.makes: _parameters(work, o) for o in layers}
+        held = {o.makes: parameters(work, o) for o in layers}
         left: dict[str, float] = {}
         for done, layer in enumerate(layers):
             tell("round weights", done, len(layers))
@@ -100,9 +100,11 @@ class RoundWeights(Pass):
         return Step(made, {"changed": len(left), "skipped": skipped, "error": left})
 
 
-def _parameters(work: Graph, layer: Operator) -> tuple[str, ...]:
+def parameters(work: Graph, layer: Operator) -> tuple[Any, ...]:
+    """What a layer has learnt, by its numbers: the same for each call of one layer."""
     node = work.maker(layer.makes)
-    return (str(node.op_type), *node.input[1:])
+    held = [work.value(name) for name in node.input[1:]]
+    return (str(node.op_type), *(None if v is None else v.tobytes() for v in held))
 
 
 def of_floats(work: Graph, layers: list[Operator]) -> tuple[list[Operator], dict[str, str]]:

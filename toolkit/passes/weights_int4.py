@@ -11,14 +11,15 @@ import numpy as np
 from toolkit.errors import RecipeError
 from toolkit.glossary import Doubles, Fit, Floats, Stage, Step
 from toolkit.onnx_graph import Graph
-from toolkit.operators import Operator, operators
+from toolkit.operators import LEARNT, Operator, operators
 from toolkit.passes.base import Pass, positive
 from toolkit.passes.dynamic_int8 import prepared
-from toolkit.passes.round_weights import moments, of_floats, rounded
+from toolkit.passes.round_weights import moments, of_floats, parameters, rounded
 from toolkit.progress import tell
 from toolkit.shapes import in_shape, shape_of
 from toolkit.windows import matrices, restored, settings
 
+_DENSE = ("Gemm", "MatMul")
 _ENDS = (-8.0, 7.0)
 _SHRUNK = (0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0)
 """Steps as shares of that which holds every weight: a smaller one cuts the largest off, and is
@@ -55,23 +56,47 @@ class WeightsInt4(Pass):
         """Give the model with integers; `lost` is the share of each layer's variance."""
         ready = prepared(model)
         work = Graph(ready)
-        layers = [o for o in operators(ready) if o.kind in ("Gemm", "MatMul")]
-        layers = [o for o in layers if o.weights is not None and self._large(o.weights)]
-        layers, skipped = of_floats(work, layers)
+        every = [o for o in operators(ready) if o.kind in LEARNT and o.weights is not None]
+        layers, skipped = of_floats(work, [o for o in every if self._dense_and_large(o)])
+        skipped |= {
+            o.makes: f"fewer than {self.smallest} weights" if o.kind in _DENSE else "a convolution"
+            for o in every
+            if not self._dense_and_large(o)
+        }
         x = in_shape(fit.ranging(self.rows).x[:], shape_of(ready))
         squares, means = moments(ready, layers, x)
+        held = {o.makes: parameters(work, o) for o in layers}
         lost: dict[str, float] = {}
+        told: set[str] = set()
         for done, layer in enumerate(layers):
             tell("weights of 4 bits", done, len(layers))
-            name = layer.makes
-            share = self._dense(work, layer, squares[name], means[name])
-            self._say(name, share, lost, skipped)
+            if layer.makes in told:
+                continue
+            # a layer that is called several times has one kernel, for all that goes in
+            calls = [o.makes for o in layers if held[o.makes] == held[layer.makes]]
+            one = tuple(np.mean([of[c] for c in calls], axis=0) for of in (squares, means))
+            share = self._dense(work, layer, *one)
+            node = work.maker(layer.makes)
+            for name in calls:
+                work.maker(name).input[1:] = node.input[1:]
+                self._say(name, share, lost, skipped)
+                told.add(name)
         for node in [n for n in work.nodes if n.op_type == "Gather"]:
             table = work.value(node.input[0])
             if table is not None and table.dtype == np.float32 and self._large(table):
                 self._say(node.output[0], self._table(work, node, table), lost, skipped)
         tell("weights of 4 bits", len(layers), len(layers))
+        if not lost:
+            raise RecipeError(
+                f"{self.name} finds no layer that 4 bits would do for",
+                f"dense layers or embeddings of {self.smallest} weights and more that lose at most "
+                f"{100 * self.loss:g} % of their variance",
+                "take float16, or int4-qat, which trains",
+            )
         return Step(work.finished(), {"changed": len(lost), "skipped": skipped, "lost": lost})
+
+    def _dense_and_large(self, layer: Operator) -> bool:
+        return layer.kind in _DENSE and self._large(layer.weights)
 
     def _large(self, weights: Any) -> bool:
         return bool(weights.ndim == 2 and weights.size >= self.smallest)
