@@ -147,6 +147,23 @@ def test_layers_that_people_use_come_out_right():
         assert np.isfinite(np.asarray(model(x))).all(), "the model still runs as it did"
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # keras: a mask that ONNX cannot carry
+def test_constants_are_called_and_ordered_by_what_reads_them():
+    """Names that tf2onnx takes out of sets and addresses made other bytes of the same model."""
+    from toolkit.glossary import Data
+
+    for model in (attention(), residual()):
+        x = np.zeros((6, *model.input_shape[1:]), np.float32)
+        graph = export(model, Data(x, np.arange(6) % 3, ("a", "b", "c"))).model.graph
+        held = {tensor.name for tensor in graph.initializer}
+        readers = {}
+        for node in graph.node:
+            for i, name in enumerate(node.input):
+                if name in held:
+                    readers.setdefault(name, f"{node.output[0].partition(':')[0]}/{i}")
+        assert [t.name for t in graph.initializer] == list(readers.values()) == list(readers)
+
+
 @pytest.mark.parametrize("kind", ["GRU", "LSTM"])
 def test_recurrent_layers_become_one_node(kind):
     """tf2onnx makes a loop of a GRU of Keras 3; of its twin it makes an operator."""

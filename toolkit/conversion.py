@@ -12,7 +12,7 @@ import numpy as np
 
 from toolkit.errors import ExportError
 from toolkit.models.heads import Head
-from toolkit.onnx_graph import Graph
+from toolkit.onnx_graph import Graph, inner_graphs
 from toolkit.shapes import Shape
 
 OPSET = 17
@@ -170,7 +170,37 @@ def _finished(
     del graph.value_info[:]  # some of what tf2onnx notes there is wrong after its own changes
     proto = onnx.shape_inference.infer_shapes(proto, data_prop=True)
     _with_fixed_shapes(proto.graph)
-    return Graph(proto).finished()
+    made = Graph(proto).finished()
+    _named_by_readers(made.graph)
+    return made
+
+
+def _named_by_readers(graph: Any) -> None:
+    """Call each constant after the node that reads it first, and keep them in that order.
+
+    Of equal constants tf2onnx keeps one by the order of a set, and some names hold an address in
+    memory: both are others in each run, and so were the bytes of the file.
+    """
+    held = {tensor.name: tensor for tensor in graph.initializer}
+    names: dict[str, str] = {}
+
+    def visit(nodes: Any) -> None:
+        for node in nodes:
+            for i, tensor in enumerate(node.input):
+                if tensor in held:
+                    own = f"{node.output[0].partition(':')[0]}/{i}"
+                    node.input[i] = names.setdefault(tensor, own)
+            for inner in inner_graphs(node):
+                visit(inner.node)
+
+    visit(graph.node)
+    kept = []
+    for name, own in names.items():
+        kept.append(type(held[name])())
+        kept[-1].CopyFrom(held[name])
+        kept[-1].name = own
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
 
 
 def _with_fixed_shapes(graph: Any) -> None:
