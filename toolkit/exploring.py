@@ -93,9 +93,9 @@ def explore(recipes: Sequence[Recipe], bench: Bench, budget: Budget) -> Explored
     return Explored(tuple(made), tuple(trials), len(recipes), spent, ratios)
 
 
-def told(found: Explored) -> Facts:
-    """How much was tried, and what of it others beat in bytes and accuracy, for the Run."""
-    kept = {one.recipe.name for one in found.frontier()}
+def told(found: Explored, made: Sequence[Made]) -> Facts:
+    """How much was tried, and what of it is not among `made`, since others beat it; for the Run."""
+    kept = {one.recipe.name for one in made}
     beaten = [one.recipe.name for one in found.made if one.recipe.name not in kept]
     more = f"; beaten by others: {', '.join(beaten)}" if beaten else ""
     tried = f"{len(found.made)} of {found.recipes} recipes in {found.seconds:.0f} s"

@@ -150,7 +150,7 @@ def compress(
         if budget.seconds:
             explored = explore(chosen, bench, budget)
             made = list(explored.made) if budget.of_measured() else explored.frontier()
-            tried = told(explored)
+            tried = told(explored, made)
         else:
             made = make(chosen, source, known, bench.checkpoints, task="compress")
         failed = {one.recipe.name: one.error for one in made if one.error is not None}

@@ -45,10 +45,12 @@ def candidates(run: Run) -> str:
     lines = [table(head, rows)]
     exported = [m for m in run.measurements if m.name == "export_difference"]
     if exported:
+        # integers beside trained rounding may lie further apart than floats beside Keras
         worst = max(exported, key=lambda m: m.value)
+        shown = dict.fromkeys(m for m in (exported[0], worst) if m.value > 0)
         lines.append(
-            f"ONNX beside Keras on {worst.n:,} rows: "
-            f"largest difference of a probability {worst.value:.1e}"
+            f"ONNX beside Keras on {worst.n:,} rows: largest difference of a probability "
+            + ", ".join(f"{m.value:.1e} ({m.subject})" for m in shown or [worst])
         )
     return "\n".join(lines)
 

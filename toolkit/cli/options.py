@@ -44,7 +44,7 @@ Evaluations = Annotated[
 ]
 Tolerance = Annotated[
     float | None,
-    typer.Option("--tolerance", help="Standard error that is enough; shapley stops there."),
+    typer.Option("--tolerance", help="Shapley stops at this standard error."),
 ]
 Stable = Annotated[
     bool, typer.Option("--stable", help="Sample until the top stays (lime); one model.")
