@@ -1,11 +1,14 @@
+import keras
 import numpy as np
+import onnx
 import pytest
+from keras import layers
 
 from toolkit import metrics
 from toolkit.cache import Cache
 from toolkit.choice import Budget
 from toolkit.making import begun
-from toolkit.mixing import Bench, accurate, expected_bound
+from toolkit.mixing import ROUNDING, Bench, accurate, expected_bound
 from toolkit.predict import predictor
 from toolkit.recipe import load
 from toolkit.search import compress
@@ -17,8 +20,6 @@ def lopsided(mlp):
 
     A unit behind a ReLU is a thousand times larger, and what reads it a thousand times smaller.
     """
-    import keras
-
     made = keras.models.clone_model(mlp)
     made.set_weights(mlp.get_weights())
     dense = [layer for layer in made.layers if layer.weights]
@@ -103,3 +104,20 @@ def test_where_integers_are_slower_a_quicker_mix_is_found_or_it_is_said(mlp, dig
         assert [a.name for a in found.candidates] == ["int8"]
     if ratio.low > 1.02:
         assert "times the base's time" in found.misses["int8"]
+
+
+def test_what_is_float_already_is_not_put_back(digits, tmp_path):
+    """Products of a GELU and a normalised layer: they look like operators that integers have."""
+    keras.utils.set_random_seed(0)
+    start = [layers.Input((8, 8, 1)), layers.Rescaling(1 / 16), layers.Flatten()]
+    inner = [layers.Dense(16), layers.LayerNormalization(), layers.Dense(16, "gelu")]
+    net = keras.Sequential([*start, *inner, layers.Dense(10, "softmax")])
+    cache = Cache(tmp_path / "cache")
+    bench = Bench(begun(net, digits.fit, cache), cache, tmp_path / "checkpoints")
+    (one,) = bench.made([load("int8")])
+    floats = {n for f in one.facts if f["pass"] == ROUNDING for n in f["skipped"]}
+    nodes = onnx.load_from_string(bench.source.base.content).graph.node
+    makers = {o: n for n in nodes for o in n.output}
+    errors = bench.errors(one)
+    assert any(e.kind == "MatMul" for e in errors)
+    assert not floats & {makers[e.layer].name for e in errors if e.layer in makers}

@@ -71,8 +71,9 @@ class Bench:
 
         key = key_of("layer errors", graph.SerializeToString(), one.content, np.asarray(rows))
         found = [LayerError(**e) for e in self.cache.recalled(key, work)["errors"]]
-        held = {name for node in graph.graph.node for name in node.output}
-        return sorted((e for e in found if e.layer in held), key=lambda e: -e.effect)
+        floats = {n for f in one.facts if f.get("pass") == ROUNDING for n in f["skipped"]}
+        rounded = {o for node in graph.graph.node if node.name not in floats for o in node.output}
+        return sorted((e for e in found if e.layer in rounded), key=lambda e: -e.effect)
 
 
 def mixable(recipe: Recipe) -> bool:
@@ -168,13 +169,22 @@ def _put_back(
     }
     facts = {"pass": "layers back to float", "chosen_on_rows": rows, "skipped": told}
     more = len(best.content) - len(one.content)
+    said = (
+        "{n} of the layers of {name} stay float for the sake of accuracy, {layers}: "
+        "{more:,} bytes more.",
+        "Allow a larger drop for a smaller file.",
+    )
+    if more <= 0:
+        said = (
+            "{n} of the layers of {name} stay float for the sake of accuracy, {layers}: "
+            "not a byte more.",
+            "",
+        )
     finding = Finding.of(
         "K1",
         "info",
         best.recipe.name,
-        "{n} of the layers of {name} stay float for the sake of accuracy, {layers}: "
-        "{more:,} bytes more.",
-        "Allow a larger drop for a smaller file.",
+        *said,
         n=len(layers),
         name=one.recipe.name,
         layers=some_of(list(layers)),
