@@ -237,6 +237,23 @@ def test_zeros_and_shared_values_are_kept(digits, cnn):
             assert (values == 0).mean() >= 0.49
 
 
+def test_zeros_and_shared_values_of_a_layer_that_stays_float_are_kept(digits):
+    """No rule rounds a transposed convolution in training: it trained on, and was dense again."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(0)
+    up = layers.Conv2DTranspose(8, 3, strides=2, name="up")
+    start = [layers.Input((8, 8, 1)), layers.Rescaling(1 / 16), layers.Conv2D(8, 3)]
+    net = keras.Sequential([*start, up, layers.Flatten(), layers.Dense(10, "softmax")])
+    kernel = up.kernel.numpy()
+    values = np.where(np.abs(kernel) < np.median(np.abs(kernel)), 0.0, 0.1 * np.sign(kernel))
+    up.kernel.assign(values)
+    step = QuantiseAware(epochs=1)(net, digits.fit)
+    assert "up" in step.facts["skipped"]
+    assert np.array_equal(step.model.get_layer("up").kernel.numpy(), values.astype(np.float32))
+
+
 def odd(layers, name):
     """Nets on which rounding could go wrong unseen."""
     import keras

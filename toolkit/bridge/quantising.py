@@ -46,7 +46,17 @@ def to_training(model: Any, bits: int, *, frozen: bool = False) -> Twin:
             twin.model.get_layer(name).trainable = False
         if type(layer).__name__ in COMPUTING:
             _begin(twin.model.get_layer(name), layer, bits)
+        elif _shaped(layer):
+            # nothing holds zeros and shared values of a layer that trains as floats
+            twin.model.get_layer(name).trainable = False
     return twin
+
+
+def _shaped(layer: Any) -> bool:
+    """Whether pruning or clustering gave a layer its kernel."""
+    names = ("kernel", "depthwise_kernel", "pointwise_kernel")
+    held = [np.asarray(k) for name in names if (k := getattr(layer, name, None)) is not None]
+    return any(zeros(kernel) >= SPARSE or clusters(kernel) > 0 for kernel in held)
 
 
 def from_training(twin: Twin, model: Any) -> tuple[Any, dict[str, Floats]]:
