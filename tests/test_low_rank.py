@@ -158,3 +158,13 @@ def test_nothing_to_factor_is_not_trained(mlp, digits):
 def test_wrong_settings(wrong):
     with pytest.raises(RecipeError):
         LowRank(**wrong)
+
+
+def test_other_layers_with_kernels_are_named(digits):
+    import keras
+    from keras import layers
+
+    last = layers.Dense(10, "softmax", name="classes")
+    net = keras.Sequential([layers.Input((8, 8)), layers.LSTM(4, name="lstm"), last])
+    facts = LowRank(epochs=1)(net, digits.fit).facts
+    assert facts["skipped"]["lstm"] == "LSTM is not factored"

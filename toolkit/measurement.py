@@ -128,12 +128,8 @@ def latency(
     ratio is the median over rounds of the ratio of medians, its 95 % interval the sign test's.
     """
     runs = {name: _call(session(path, threads=1), rows[name]) for name, path in models.items()}
-    calls = {}
-    for name, run in runs.items():
-        start = time.perf_counter()
-        for _ in range(20):
-            run()
-        calls[name] = max(int(_BURST_SECONDS * 20 / (time.perf_counter() - start)), 3)
+    # by the median: a probe that is interrupted would leave a model few calls in every round
+    calls = {n: max(int(_BURST_SECONDS / median(_burst(run, 20))), 3) for n, run in runs.items()}
     times: dict[str, list[list[float]]] = {name: [] for name in models}
     order, rng = list(models), np.random.default_rng(seed)
     for done in range(rounds):

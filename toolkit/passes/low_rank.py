@@ -95,6 +95,8 @@ def factored(model: Any, energy: float) -> tuple[Any, dict[str, Facts], dict[str
     def call(node: Any, args: Any, kwargs: Any) -> Any:
         layer, kind = node.operation, type(node.operation).__name__
         if kind not in KERNELS:
+            if any(len(w.shape) > 1 for w in getattr(layer, "weights", ())):
+                skipped[layer.name] = f"{kind} is not factored"
             return building.again(node, args, kwargs)
         if id(layer) not in found:
             why, best = _best(layer, node, energy)
