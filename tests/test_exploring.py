@@ -88,6 +88,9 @@ def test_what_more_would_cost():
     assert [f.code for f in dearer(made[0], made, right)] == ["A1"]
     assert [f.code for f in dearer(made[2], made, right)] == ["A2"]
     assert dearer(None, made, right) == ()
+    # who wants more has it in fewer bytes
+    right[0] = Measurement("s", "accuracy", 96, "%", 500)
+    assert [f.code for f in dearer(made[1], made, right)] == ["A2"]
 
 
 @pytest.mark.parametrize("text", ["10", "m", "-5m", "0s", "ten m", "5d"])

@@ -74,7 +74,14 @@ def dearer(
     right = {m.subject: m for m in measured if m.name == "accuracy"}
     mine = right[chosen.name].value
     found = []
+
+    def beaten(one: Artifact) -> bool:
+        """Whether a smaller file is as right."""
+        its = right[one.name].value
+        return any(a.nbytes < one.nbytes and right[a.name].value >= its for a in candidates)
+
     better = [a for a in candidates if right[a.name].value > mine and a.nbytes > chosen.nbytes]
+    better = [a for a in better if not beaten(a)]
     if better:
         next_ = min(better, key=lambda a: (a.nbytes - chosen.nbytes) / (right[a.name].value - mine))
         points, more = right[next_.name].value - mine, next_.nbytes - chosen.nbytes

@@ -114,7 +114,13 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _texts(raw: dict[str, Any]) -> dict[str, Any]:
-    return {str(k)[:80]: v if isinstance(v, int) else str(v)[:200] for k, v in raw.items()}
+    return {str(k)[:80]: _text(v) for k, v in raw.items()}
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, list):
+        return [str(one)[:80] for one in value[:20]]
+    return value if isinstance(value, int) else str(value)[:200]
 
 
 def _figure(raw: dict[str, Any]) -> dict[str, Any]:
