@@ -160,7 +160,7 @@ def test_constants_are_called_and_ordered_by_what_reads_them():
         for node in graph.node:
             for i, name in enumerate(node.input):
                 if name in held:
-                    readers.setdefault(name, f"{node.output[0].partition(':')[0]}/{i}")
+                    readers.setdefault(name, f"{node.output[0]}#{i}")
         assert [t.name for t in graph.initializer] == list(readers.values()) == list(readers)
 
 

@@ -20,7 +20,7 @@ FLOORS = [
     },
     {
         "behaviour", "checkpoints", "data", "explainers.base", "explainers.hidings", "lattice",
-        "models", "parquet", "report.quantities", "run", "sparsity",
+        "models", "parquet", "report.quantities", "run", "sparsity", "squeezing",
     },
     {
         "artifact", "cache", "checks", "contract", "explainers", "faithfulness",

@@ -14,6 +14,7 @@ from toolkit.errors import ExportError
 from toolkit.models.heads import Head
 from toolkit.onnx_graph import Graph, inner_graphs
 from toolkit.shapes import Shape
+from toolkit.squeezing import moved_ahead
 
 OPSET = 17
 
@@ -170,7 +171,7 @@ def _finished(
     del graph.value_info[:]  # some of what tf2onnx notes there is wrong after its own changes
     proto = onnx.shape_inference.infer_shapes(proto, data_prop=True)
     _with_fixed_shapes(proto.graph)
-    made = Graph(proto).finished()
+    made = moved_ahead(Graph(proto).finished())
     _named_by_readers(made.graph)
     return made
 
@@ -188,8 +189,7 @@ def _named_by_readers(graph: Any) -> None:
         for node in nodes:
             for i, tensor in enumerate(node.input):
                 if tensor in held:
-                    own = f"{node.output[0].partition(':')[0]}/{i}"
-                    node.input[i] = names.setdefault(tensor, own)
+                    node.input[i] = names.setdefault(tensor, f"{node.output[0]}#{i}")
             for inner in inner_graphs(node):
                 visit(inner.node)
 

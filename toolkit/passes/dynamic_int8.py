@@ -15,6 +15,7 @@ from toolkit.onnx_graph import inner_graphs, plain
 from toolkit.passes.base import Pass
 from toolkit.passes.levelling import levelled
 from toolkit.shapes import in_shape, shape_of
+from toolkit.squeezing import moved_ahead
 
 _ROWS = 200
 _KINDS = ["MatMul", "Gemm", "LSTM", "Attention", "Gather"]
@@ -96,7 +97,7 @@ def prepared(model: Any) -> Any:
 
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "in.onnx", Path(folder) / "out.onnx"
-        onnx.save(model, source)
+        onnx.save(moved_ahead(model), source)
         quant_pre_process(source, target, skip_symbolic_shape=True)
         ready = onnx.load(target)
     # what was a sum becomes a bias of whatever shape it had
