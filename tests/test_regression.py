@@ -161,7 +161,7 @@ def test_what_is_left_out_is_told_by_the_others():
     k, pairs = 7, 20
     method = smoother(k, pairs, 6, kriging=True)
     y, total = RNG.normal(size=pairs), 0.3
-    left = method._left_out(y, total, np.zeros(k))
+    left = method._left_out(y[None], np.array([total]), np.zeros((1, k)))[0]
     for bunch in np.split(np.arange(pairs), method.design.bunches[1:]):
         kept = np.setdiff1d(np.arange(pairs), bunch)
         said = expected_of(method.shown[kept], y[kept], total, method.shown[bunch])

@@ -313,7 +313,12 @@ def fitting(found: Predictor, data: Data) -> None:
     """
     matching(found.shape, found.classes, data, found.name)
     if isinstance(found, OnnxPredictor) and found.sums_after_all(np.asarray(data.x[:_ASKED])):
-        raise _refused(found.name, "its answers sum to 1 on these rows but no Softmax makes them")
+        raise ModelError(
+            f"{found.name} gives answers that sum to 1 on these rows, and nothing else tells that "
+            "they are probabilities",
+            "a file that ends in a Softmax, or that tells the sizes of its rows",
+            "export it so",
+        )
     told = getattr(found, "class_names", ())
     if told and tuple(told) != data.classes:
         at = next(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from toolkit import metrics
-from toolkit.errors import RecipeError, near
+from toolkit.errors import ModelError, RecipeError, near
 from toolkit.glossary import Data, Measurement
 from toolkit.passes import Pass
 from toolkit.predict import OnnxPredictor
@@ -82,15 +82,18 @@ def _fitted(step: Pass, wanted: Target) -> Pass:
 def answering(model: Path | bytes, name: str, wanted: str) -> OnnxPredictor | IntegerPredictor:
     """An `.onnx` as CPUs of the target `wanted` answer it, whichever this machine has.
 
-    Here or there sums of products may clip; a file that is for this very kind of CPU, for any, or
-    that never clips is asked of onnxruntime.
+    Files for CPUs that clip have weights that do not. For others onnxruntime sums exactly where it
+    can; a file whose layers share weights it cannot load so, which is computed here.
     """
     import onnx
 
     if CPUS.get(wanted, True):
         return OnnxPredictor(model, name)
-    content = model if isinstance(model, bytes) else model.read_bytes()
-    return IntegerPredictor(onnx.load_from_string(content), name, clipping=False)
+    try:
+        return OnnxPredictor(model, name, exact=True)
+    except ModelError:
+        content = model if isinstance(model, bytes) else model.read_bytes()
+        return IntegerPredictor(onnx.load_from_string(content), name, clipping=False)
 
 
 def spread(model: Any, test: Data, subject: str) -> tuple[Measurement, ...]:

@@ -38,6 +38,9 @@ TOGETHER, EQUALLY, MORE_NOISE = 2.5, 0.2, 0.1
 """The sum of all players' weights, the part of it that is shared out equally, and what products
 that the weights are wrong about add."""
 
+_CACHED = 2**15
+"""Numbers that stay in the cache of a core."""
+
 Blocks = list[tuple[Ints, NDArray[Any]]]
 
 KEPT = 2**28
@@ -74,33 +77,35 @@ class Smoother:
         """Shapley values and their variances, f64 (r, k) each, of r games.
 
         pairs: f64 (r, m), v(S) - v(not S). total: f64 (r,), v(all) - v(none).
-        Each game is summed by itself, so that its values do not depend on its company.
+        Each sum runs along the pairs of its own game, so that no value depends on its company.
         """
-        found, variance = np.empty((2, len(pairs), len(self.share)))
-        for i, (one, whole) in enumerate(zip(pairs, total, strict=True)):
-            found[i] = np.einsum("ij,j->i", self.gain, one) + self.share * whole
-            left = self._left_out(one, whole, found[i])
-            variance[i] = _variance(self.design, self.influence, left)
-        return found, variance
+        found = np.einsum("jm,rm->rj", self.gain, pairs) + self.share * total[:, None]
+        left = self._left_out(pairs, total, found)
+        return found, _variance(self.design, self.influence, left)
 
-    def _left_out(self, pairs: Doubles, total: float, found: Doubles) -> Doubles:
-        """How far each answer of a game lies from what the others say of it: f64 (m,)."""
-        if self.others is not None:
-            return np.asarray(np.einsum("ij,j->i", self.others, np.append(pairs, total)))
-        return np.asarray(pairs - np.einsum("ij,j->i", self.signs, found))
+    def _left_out(self, pairs: Doubles, total: Doubles, found: Doubles) -> Doubles:
+        """How far each answer lies from what the others say of it: f64 (r, m)."""
+        if self.others is None:
+            return np.asarray(pairs - np.einsum("mj,rj->rm", self.signs, found))
+        both = np.concatenate([pairs, total[:, None]], axis=1)
+        return np.asarray(np.einsum("mn,rn->rm", self.others, both))
 
 
 def _variance(design: Design, influence: Doubles, left: Doubles) -> Doubles:
-    """Variances, f64 (k,), of values that move by `influence`, f64 (k, m), times what is `left`,
-    f64 (m,).
+    """Variances, f64 (r, k), of values that move by `influence`, f64 (k, m), times what is `left`,
+    f64 (r, m).
     """
     count = np.bincount(design.strata)[:, None]
     finite = design.rest[:, None] * count / np.maximum(count - 1, 1)
-    sums = design.by_shuffle @ (influence * left).T
-    squares, mean = design.by_size @ sums**2, (design.by_size @ sums) ** 2 / count
-    # a size of which one shuffle was drawn has no spread of its own: it counts in full
-    variance = (finite * (squares - np.where(count == 1, 0.0, mean))).sum(axis=0)
-    return np.asarray(np.maximum(variance, 0.0))
+    variance, step = np.empty((len(left), len(influence))), max(_CACHED // influence.size, 1)
+    for i in range(0, len(left), step):
+        apart = (left[i : i + step, None] * influence).reshape(-1, left.shape[1])
+        sums = design.by_shuffle @ apart.T
+        squares, mean = design.by_size @ sums**2, (design.by_size @ sums) ** 2 / count
+        # a size of which one shuffle was drawn has no spread of its own: it counts in full
+        its = (finite * (squares - np.where(count == 1, 0.0, mean))).sum(axis=0)
+        variance[i : i + step] = its.reshape(-1, len(influence))
+    return np.maximum(variance, 0.0)
 
 
 _kept: dict[tuple[int, int, int, bool], Smoother] = {}
@@ -186,9 +191,9 @@ def weighed(
         found = _corrected(design, single, _by_weight(single, weights), MORE_NOISE)
         # what single players do leaves nothing, in whatever precision
         rest = told - ends @ (_squares(ends) @ told)
-        left = _alone(((found.root @ rest) @ found.root)[None, :-1], found.blocks)[0]
+        left = _alone(((found.root @ rest) @ found.root)[None, :-1], found.blocks)
         values = found.weights @ told
-    return values, _variance(design, found.influence, left)
+    return values, _variance(design, found.influence, left)[0]
 
 
 def _with_all(signs: NDArray[Any]) -> NDArray[Any]:

@@ -112,10 +112,10 @@ def softmax(logits: Floats | Doubles) -> Doubles:
 def trials(row: Sequence[int | None]) -> Iterator[Floats]:
     """Rows by which `summing` can tell what a model gives, valid as indices too: f32 (3, *row).
 
-    Where a length is free one is tried after another, as a file may know but one all the same.
+    Where the number of columns is free one is tried after another, as a file may know but one all
+    the same.
     """
-    free = any(d is None for d in row)
-    for length in (_LENGTH, *range(1, _LONGEST)) if free else (_LENGTH,):
+    for length in (_LENGTH, *range(1, _LONGEST)) if tuple(row) == (None,) else (_LENGTH,):
         shape = tuple(d or length for d in row)
         mixed = np.arange(np.prod(shape, dtype=int)).reshape(shape) % 2
         yield np.stack([np.zeros(shape), np.ones(shape), mixed]).astype(np.float32)

@@ -191,13 +191,14 @@ def _beside_no_layer(ready: Any, kept: dict[str, str]) -> dict[str, str]:
     Joined columns would be rounded, and turned back into floats for the float layer behind them;
     the small variances of a layer normalisation would be rounded to 0, and divided by.
     """
-    wide = {i.name for i in ready.graph.initializer if len(i.dims) > 1}
+    fixed = {i.name: len(i.dims) for i in ready.graph.initializer}
+    wide = {name for name, axes in fixed.items() if axes > 1}
     rest = [n for n in ready.graph.node if n.name not in kept]
-    ahead = [n for n in rest if wide & {*n.input}]
+    ahead = [n for n in rest if n.op_type in (*_LAYERS, "Gather") and wide & {*n.input}]
     reached = {id(n) for n in ahead}
     while ahead:
         node = ahead.pop()
-        near = {*node.input, *node.output} - {""}
+        near = {*node.input, *node.output} - {"", *fixed}
         found = [n for n in rest if id(n) not in reached and near & {*n.input, *n.output}]
         reached |= {id(n) for n in found}
         ahead += found
