@@ -324,3 +324,22 @@ def test_variances_of_a_normalised_layer_are_not_rounded_to_nothing(monkeypatch)
     monkeypatch.setattr(static_int8, "_beside_no_layer", lambda *_: {})
     with pytest.raises(RecipeError, match="no longer finite"):
         StaticInt8()(model, fit)
+
+
+def test_logits_stay_fine_in_whatever_form_a_softmax_reads_them(floats, digits):
+    """As PyTorch's heads over pictures: a Reshape between the last layer and the softmax."""
+    from onnx import helper
+
+    turned = type(floats)()
+    turned.CopyFrom(floats)
+    last = next(n for n in turned.graph.node if n.op_type == "Softmax")
+    forms = helper.make_node("Unsqueeze", [last.input[0], "axis"], ["wide"])
+    back = helper.make_node("Squeeze", ["wide", "axis"], ["narrow"])
+    turned.graph.initializer.append(numpy_helper.from_array(np.array([2]), "axis"))
+    last.input[0] = "narrow"
+    at = list(turned.graph.node).index(last)
+    turned.graph.node.insert(at, forms)
+    turned.graph.node.insert(at + 1, back)
+    small, other = (StaticInt8()(m, digits.fit).model for m in (floats, turned))
+    p, q = (predictor(m.SerializeToString())(digits.test.x) for m in (small, other))
+    assert np.allclose(p, q, atol=1e-6)

@@ -31,8 +31,8 @@ class Graph:
         return next((n for n in self.nodes if tensor in n.output), None)
 
     def readers(self, tensor: str) -> list[Any]:
-        """The nodes that read a tensor."""
-        return [n for n in self.nodes if tensor in n.input]
+        """The nodes that read a tensor, also from graphs inside them, as bodies of loops do."""
+        return [n for n in self.nodes if tensor in n.input or tensor in _reads_inside(n)]
 
     def only_reader(self, tensor: str) -> Any:
         """The single node that reads a tensor which is no output of the graph, or None."""
@@ -79,9 +79,7 @@ class Graph:
     def swap(self, old: str, new: str) -> None:
         """Let whoever reads `old` read `new`."""
         for node in self.readers(old):
-            for i, tensor in enumerate(node.input):
-                if tensor == old:
-                    node.input[i] = new
+            _swapped(node, old, new)
 
     def finished(self) -> Any:
         """The changed model: nodes in order, nothing that is not read."""
@@ -127,10 +125,23 @@ def inner_graphs(node: Any) -> list[Any]:
 
 def _reads(node: Any) -> list[str]:
     """The tensors that a node reads, those of graphs inside it among them."""
-    found = [i for i in node.input if i]
+    return [i for i in node.input if i] + _reads_inside(node)
+
+
+def _reads_inside(node: Any) -> list[str]:
+    found = []
     for inner in inner_graphs(node):
         found += [i for n in inner.node for i in _reads(n)] + [o.name for o in inner.output]
     return found
+
+
+def _swapped(node: Any, old: str, new: str) -> None:
+    for i, tensor in enumerate(node.input):
+        if tensor == old:
+            node.input[i] = new
+    for inner in inner_graphs(node):
+        for one in inner.node:
+            _swapped(one, old, new)
 
 
 def plain(model: Any) -> Any:

@@ -16,6 +16,8 @@ from toolkit.models.heads import Head, head_of_graph, probabilities, summing, tr
 from toolkit.shapes import in_shape, matching
 
 _ASKED = 32
+_SHAPES = 7
+"""The type of an ONNX tensor of 64-bit integers."""
 _VALUES = 2**20
 """Input values in one batch: large enough to hide Python, small enough for any memory."""
 
@@ -96,8 +98,9 @@ class OnnxPredictor:
 
     @property
     def parameters(self) -> int:
-        """How many numbers the graph holds as weights."""
-        return sum(math.prod(w.dims) for w in _graph(self._model).initializer)
+        """How many numbers the graph holds as weights; whole numbers of 64 bits are shapes."""
+        held = _graph(self._model).initializer
+        return sum(math.prod(w.dims) for w in held if w.data_type != _SHAPES)
 
     def logits(self, x: Floats) -> Floats | None:
         """What the last softmax or sigmoid is given, f32 (n, k), or None where the graph has none.

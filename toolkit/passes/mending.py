@@ -12,6 +12,7 @@ from toolkit.onnx_graph import Graph
 _FINE = 2**20
 """Steps in a bias of a channel without weights: finer than a float is there, and far from 2**31."""
 _LEAST = 1e-12
+FORMS = ("Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
 
 
 def mended(rounded: Any, floats: Any, kept: tuple[str, ...]) -> Any:
@@ -38,8 +39,7 @@ def _end_in_float(work: Graph, kept: tuple[str, ...]) -> None:
         if back is None or (there.op_type, back.op_type) != ("QuantizeLinear", "DequantizeLinear"):
             continue
         made = back.output[0]
-        readers = work.readers(made)
-        if not all(r.op_type in kept for r in readers) or not (readers or made in work.ends):
+        if not only_floats(work, made, kept) or not (work.readers(made) or made in work.ends):
             continue
         work.drop(there)
         work.drop(back)
@@ -47,6 +47,14 @@ def _end_in_float(work: Graph, kept: tuple[str, ...]) -> None:
             node.output[0] = made
         else:
             work.swap(made, node.output[0])
+
+
+def only_floats(work: Graph, tensor: str, kept: tuple[str, ...]) -> bool:
+    """Whether operators that compute in float alone read a tensor, in whatever form."""
+    return all(
+        node.op_type in kept or (node.op_type in FORMS and only_floats(work, node.output[0], kept))
+        for node in work.readers(tensor)
+    )
 
 
 def _keep_biases(work: Graph, floats: Graph) -> None:

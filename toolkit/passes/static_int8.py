@@ -14,11 +14,12 @@ import numpy as np
 from toolkit.errors import RecipeError, near
 from toolkit.glossary import Facts, Fit, Floats, Stage, Step
 from toolkit.keeping import keeping_floats
+from toolkit.onnx_graph import Graph
 from toolkit.passes import ranges
 from toolkit.passes.base import Pass, positive
 from toolkit.passes.dynamic_int8 import integers, prepared, seven_or_eight
 from toolkit.passes.levelling import levelled
-from toolkit.passes.mending import mended
+from toolkit.passes.mending import FORMS, mended, only_floats
 from toolkit.shapes import in_shape, shape_of
 
 _FLOAT = ("Softmax", "Sigmoid", "Sub", "Mul", "Div")
@@ -75,6 +76,7 @@ class StaticInt8(Pass):
             if n.op_type == "ConvTranspose"
             and any(a.name == "group" and a.i > 1 for a in n.attribute)
         }
+        kept |= _forms_of_floats(ready)
         kept |= _asked_for(ready, self.keep_float)
         kept |= _beside_no_layer(ready, kept)
         seen = len(np.unique(some.y))
@@ -183,6 +185,18 @@ def _of_probabilities(ready: Any) -> dict[str, str]:
             made.update(node.output)
             found[node.name] = node.op_type
     return found
+
+
+def _forms_of_floats(ready: Any) -> dict[str, str]:
+    """Nodes that only change the form of logits, which would be rounded there: name -> kind."""
+    work = Graph(ready)
+    return {
+        n.name: n.op_type
+        for n in ready.graph.node
+        if n.op_type in FORMS
+        and work.readers(n.output[0])
+        and only_floats(work, n.output[0], _MADE)
+    }
 
 
 def _beside_no_layer(ready: Any, kept: dict[str, str]) -> dict[str, str]:
