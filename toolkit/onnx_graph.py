@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+_HOLDING = ("If", "Loop", "Scan", "SequenceMap")
+"""Operators of ONNX that hold graphs."""
+
 
 class Graph:
     """A copy of a model: who makes and who reads each tensor, its constants, and new nodes.
@@ -32,7 +35,11 @@ class Graph:
 
     def readers(self, tensor: str) -> list[Any]:
         """The nodes that read a tensor, also from graphs inside them, as bodies of loops do."""
-        return [n for n in self.nodes if tensor in n.input or tensor in _reads_inside(n)]
+        return [
+            n
+            for n in self.nodes
+            if tensor in n.input or (n.op_type in _HOLDING and tensor in _reads_inside(n))
+        ]
 
     def only_reader(self, tensor: str) -> Any:
         """The single node that reads a tensor which is no output of the graph, or None."""
