@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from toolkit.errors import ExportError
-from toolkit.lattice import is_rounded
 from toolkit.models.heads import Head
 from toolkit.onnx_graph import Graph, inner_graphs
 from toolkit.shapes import Shape
@@ -172,9 +171,7 @@ def _finished(
     del graph.value_info[:]  # some of what tf2onnx notes there is wrong after its own changes
     proto = onnx.shape_inference.infer_shapes(proto, data_prop=True)
     _with_fixed_shapes(proto.graph)
-    made = Graph(proto).finished()
-    # what was rounded in training has its steps where it was rounded
-    made = made if is_rounded(made) else moved_ahead(made)
+    made = moved_ahead(Graph(proto).finished())
     _named_by_readers(made.graph)
     return made
 

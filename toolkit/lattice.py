@@ -41,8 +41,8 @@ def compiled(model: Any) -> tuple[Any, dict[str, str]]:
     """
     work = Graph(model)
     scales_taken_in(work)
+    _rounded_ahead(work)
     _clips_taken_in(work)
-    _moved_after(work)
     _tables_rounded(work)
     left: dict[str, str] = {}
     for node in list(work.nodes):
@@ -317,27 +317,19 @@ def _tables_rounded(work: Graph) -> None:
         work.drop(node)
 
 
-def _moved_after(work: Graph) -> None:
-    """A convolution over time is one over pictures and a Squeeze: its bias and rounding go before.
+def _rounded_ahead(work: Graph) -> None:
+    """A convolution over time is one over pictures and a Squeeze: its rounding goes before.
 
     Its output is rounded at once, so that the kernel gives integers.
     """
-    for node in [n for n in work.nodes if n.op_type == "Conv"]:
-        moving = work.only_reader(node.output[0])
-        if moving is None or moving.op_type != "Squeeze":
+    for moving in [n for n in work.nodes if n.op_type == "Squeeze"]:
+        given, after = moving.input[0], work.only_reader(moving.output[0])
+        maker = work.maker(given)
+        if maker is None or maker.op_type not in ("Conv", "Relu", "Clip"):
             continue
-        after = work.only_reader(moving.output[0])
-        width = np.asarray(work.value(node.input[1])).shape[0]
-        if len(node.input) == 2 and _is_bias(work, after, moving.output[0], width):
-            bias = next(v for i in after.input if (v := work.value(i)) is not None)
-            node.input.append(work.constant(bias.reshape(-1), f"{node.output[0]}/bias"))
-            work.swap(after.output[0], moving.output[0])
-            work.drop(after)
-            _clips_taken_in(work)
-            after = work.only_reader(moving.output[0])
-        if after is None or after.op_type != "QuantizeLinear":
+        if after is None or after.op_type != "QuantizeLinear" or not _alone(work, moving):
             continue
-        ends, whole = list(after.input[1:]), work.free(f"{node.output[0]}/uint8")
-        moving.input[0] = work.free(f"{node.output[0]}/rounded")
-        work.add("QuantizeLinear", [node.output[0], *ends], whole)
+        ends, whole = list(after.input[1:]), work.free(f"{given}/uint8")
+        moving.input[0] = work.free(f"{given}/rounded")
+        work.add("QuantizeLinear", [given, *ends], whole)
         work.add("DequantizeLinear", [whole, *ends], moving.input[0])

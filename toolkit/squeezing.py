@@ -9,51 +9,59 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
+from toolkit.glossary import Floats
 from toolkit.onnx_graph import Graph
-
-_JOINED = ("Add", "Mul")
-_ALONE = ("Relu", "Clip")
 
 
 def moved_ahead(model: Any) -> Any:
-    """A copy of an onnx.ModelProto in which what acts on channels stands before a Squeeze."""
+    """A copy of an onnx.ModelProto in which what acts on channels stands before a Squeeze.
+
+    What is added first becomes the bias of a convolution that has none.
+    """
     work = Graph(model)
-    makers = {o: n for n in work.nodes for o in n.output}
     for squeeze in [n for n in work.nodes if n.op_type == "Squeeze" and len(n.input) == 2]:
-        conv, axes = makers.get(squeeze.input[0]), work.value(squeeze.input[1])
-        if (
-            conv is None
-            or conv.op_type != "Conv"
-            or axes is None
-            or axes.tolist() not in ([2], [3])
-        ):
+        conv, axes = work.maker(squeeze.input[0]), work.value(squeeze.input[1])
+        if conv is None or conv.op_type != "Conv" or work.only_reader(conv.output[0]) is None:
             continue
-        if work.only_reader(squeeze.input[0]) is None:
+        if axes is None or axes.tolist() not in ([2], [3]):
             continue
         while (node := work.only_reader(squeeze.output[0])) is not None:
-            if not _taken(work, node, squeeze.output[0], int(axes[0])):
+            given, end = squeeze.output[0], node.output[0]
+            others = [name for name in node.input if name and name != given]
+            numbers = _of_channels(work, others) if node.op_type in ("Add", "Mul") else None
+            if numbers is None and not (node.op_type in ("Relu", "Clip") and _held(work, others)):
                 break
-            inner, end = squeeze.output[0], node.output[0]
-            node.input[list(node.input).index(inner)] = squeeze.input[0]
-            node.output[0] = squeeze.input[0] = work.free(f"{end}/wide")
+            if node.op_type == "Add" and _without_bias(work, conv, squeeze, numbers):
+                conv.input.append(work.constant(numbers, f"{others[0]}/bias"))
+                work.drop(node)
+            else:
+                if numbers is not None:
+                    wide = work.constant(numbers[:, None, None], f"{others[0]}/wide")
+                    node.input[list(node.input).index(others[0])] = wide
+                node.input[list(node.input).index(given)] = squeeze.input[0]
+                node.output[0] = squeeze.input[0] = work.free(f"{end}/wide")
             squeeze.output[0] = end
     return work.finished()
 
 
-def _taken(work: Graph, node: Any, given: str, axis: int) -> bool:
-    """Whether a node acts on each channel alone; its constant is made to fit one axis more."""
-    others = [name for name in node.input if name and name != given]
-    values = [work.value(name) for name in others]
-    if node.op_type in _ALONE:
-        return node.input[0] == given and all(v is not None for v in values)
-    if node.op_type not in _JOINED or len(others) != 1 or values[0] is None:
-        return False
-    # (channels, 1) of (n, channels, length)
-    shape = (1,) * (3 - values[0].ndim) + values[0].shape
-    if len(shape) != 3 or shape[0] != 1 or shape[2] != 1:
-        return False
-    wide = np.expand_dims(values[0].reshape(shape), axis)
-    node.input[list(node.input).index(others[0])] = work.constant(wide, f"{others[0]}/wide")
-    return True
+def _of_channels(work: Graph, others: list[str]) -> Floats | None:
+    """The one constant beside what a node is given, f32 (channels,) or (1,), or None if it is more.
+
+    Behind the Squeeze it is (channels, 1) of (n, channels, length).
+    """
+    values = work.value(others[0]) if len(others) == 1 else None
+    if values is None or values.ndim > 3:
+        return None
+    one, channels, along = (1,) * (3 - values.ndim) + values.shape
+    return values.reshape(channels) if one == along == 1 else None
+
+
+def _held(work: Graph, names: list[str]) -> bool:
+    return all(work.value(name) is not None for name in names)
+
+
+def _without_bias(work: Graph, conv: Any, squeeze: Any, numbers: Any) -> bool:
+    """Whether numbers can be the bias of a convolution right before the Squeeze."""
+    kernel = work.value(conv.input[1])
+    first = squeeze.input[0] == conv.output[0] and len(conv.input) == 2
+    return first and kernel is not None and len(numbers) == len(kernel)
