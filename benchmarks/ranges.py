@@ -41,7 +41,8 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from toolkit import Budget, compress, recipe
 from toolkit.passes import PASSES, apply
-from toolkit.predict import predictor, session
+from toolkit.predict import predictor
+from toolkit.runtime import session
 from toolkit.targets import spread
 
 NETS = {f.__name__: f for f in (resnet8, mobilenet, depthwise, mnist, adult, lstm)}

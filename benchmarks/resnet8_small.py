@@ -25,8 +25,8 @@ from lite import RESNET8, peers
 from toolkit import compress, load, predictor
 from toolkit.metrics import accuracy
 from toolkit.passes import PASSES
-from toolkit.predict import session
 from toolkit.recipe import Recipe
+from toolkit.runtime import session
 
 asked = argparse.ArgumentParser()
 asked.add_argument("--quick", action="store_true")

@@ -16,7 +16,7 @@ FLOORS = [
     {
         "augmentation", "constants", "devices", "explainers.players", "files", "means",
         "metrics", "jobs", "models.heads", "onnx_graph", "pareto", "provenance", "report.pictures",
-        "report.strings", "replicas", "seeding", "shapes", "told", "windows",
+        "report.strings", "replicas", "runtime", "seeding", "shapes", "told", "windows",
     },
     {
         "behaviour", "checkpoints", "data", "explainers.base", "explainers.hidings", "lattice",

@@ -10,7 +10,8 @@ from onnx import TensorProto, helper, numpy_helper
 from toolkit.exporting import export
 from toolkit.passes import PASSES, joining, shorten
 from toolkit.passes.joining import halved
-from toolkit.predict import predictor, session
+from toolkit.predict import predictor
+from toolkit.runtime import session
 
 
 def loaded(model, path):

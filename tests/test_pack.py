@@ -18,7 +18,8 @@ from toolkit.passes.forms import forms, fresh_names, shared_codebook
 from toolkit.passes.opsets import raised
 from toolkit.passes.pack import TOLERANCE, Pack
 from toolkit.passes.shorten import Shorten
-from toolkit.predict import predictor, session
+from toolkit.predict import predictor
+from toolkit.runtime import session
 
 QUANTISERS = ("", "float16", "dynamic_int8", "static_int8")
 

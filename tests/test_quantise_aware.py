@@ -239,13 +239,12 @@ def test_zeros_and_shared_values_are_kept(digits, cnn):
 
 def test_zeros_and_shared_values_of_a_layer_that_stays_float_are_kept(digits):
     """No rule rounds a transposed convolution in training: it trained on, and was dense again."""
-    import keras
-    from keras import layers
+    from keras import Sequential, layers, utils
 
-    keras.utils.set_random_seed(0)
+    utils.set_random_seed(0)
     up = layers.Conv2DTranspose(8, 3, strides=2, name="up")
     start = [layers.Input((8, 8, 1)), layers.Rescaling(1 / 16), layers.Conv2D(8, 3)]
-    net = keras.Sequential([*start, up, layers.Flatten(), layers.Dense(10, "softmax")])
+    net = Sequential([*start, up, layers.Flatten(), layers.Dense(10, "softmax")])
     kernel = up.kernel.numpy()
     values = np.where(np.abs(kernel) < np.median(np.abs(kernel)), 0.0, 0.1 * np.sign(kernel))
     up.kernel.assign(values)

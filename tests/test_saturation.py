@@ -10,7 +10,8 @@ from onnx import TensorProto, helper, numpy_helper
 from toolkit import provenance
 from toolkit.exporting import export
 from toolkit.passes import PASSES, apply
-from toolkit.predict import predictor, session
+from toolkit.predict import predictor
+from toolkit.runtime import session
 from toolkit.saturation import IntegerPredictor, can_clip, sums
 
 CLIPS_HERE = {"avx2", "avx512_vnni", "avx_vnni"} & set(provenance.machine()["features"]) == {"avx2"}

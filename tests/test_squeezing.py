@@ -5,7 +5,8 @@ from onnx import TensorProto, helper, numpy_helper
 from toolkit.exporting import TOLERANCE, export
 from toolkit.glossary import Data, Fit
 from toolkit.passes.static_int8 import StaticInt8
-from toolkit.predict import predictor, session
+from toolkit.predict import predictor
+from toolkit.runtime import session
 from toolkit.squeezing import moved_ahead
 
 

@@ -13,8 +13,9 @@ from toolkit.glossary import Floats, LayerError
 from toolkit.onnx_graph import Graph
 from toolkit.operators import Operator, operators
 from toolkit.passes.dynamic_int8 import prepared
-from toolkit.predict import OnnxPredictor, session
+from toolkit.predict import OnnxPredictor
 from toolkit.progress import tell
+from toolkit.runtime import session
 from toolkit.shapes import in_shape
 
 LOUDEST = 200.0

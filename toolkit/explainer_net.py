@@ -238,7 +238,7 @@ def proven(content: bytes, net: Any, front: Front, x: Floats, p: Floats) -> floa
 
 def answers(content: Any, x: Floats, p: Floats) -> Floats:
     """What an explainer says of rows and their probabilities: f32 (n, p). content: or a session."""
-    from toolkit.predict import session
+    from toolkit.runtime import session
 
     opened = session(content, 1) if isinstance(content, bytes) else content
     shape = [d if isinstance(d, int) else -1 for d in opened.get_inputs()[0].shape[1:]]

@@ -42,7 +42,7 @@ def activations(path: Path, subject: str, x: Floats, row: int) -> tuple[Layer, .
     """
     import onnx
 
-    from toolkit.predict import session
+    from toolkit.runtime import session
 
     model = _model(path)
     names = [n.output[0] for n in model.graph.node if n.op_type in _SHOWN]

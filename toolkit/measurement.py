@@ -17,8 +17,9 @@ from toolkit import metrics
 from toolkit.behaviour import behaviour
 from toolkit.errors import DataError, ModelError
 from toolkit.glossary import Confusion, Data, Floats, Measurement, Predictor
-from toolkit.predict import OnnxPredictor, session
+from toolkit.predict import OnnxPredictor
 from toolkit.progress import tell
+from toolkit.runtime import session
 from toolkit.shapes import in_shape
 
 ROUNDS = 31

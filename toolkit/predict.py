@@ -13,6 +13,7 @@ from toolkit.errors import MatchError, ModelError
 from toolkit.glossary import Data, Doubles, Floats, Predictor
 from toolkit.models.graph import copied
 from toolkit.models.heads import Head, head_of_graph, probabilities, summing, trials
+from toolkit.runtime import session
 from toolkit.shapes import in_shape, matching
 
 _ASKED = 32
@@ -52,7 +53,7 @@ class OnnxPredictor:
         self._fixed = declared[0] or None
         self._model = model
         # ranges that are taken of a whole call: a device asks one row a call, and so is it here
-        graph = _graph(model)
+        graph = _read(model).graph
         dynamic = any(n.op_type.startswith("DynamicQuantize") for n in graph.node)
         self.step = 1 if dynamic else self._fixed
         """How many rows are asked together in a call; None for any number."""
@@ -99,7 +100,7 @@ class OnnxPredictor:
     @property
     def parameters(self) -> int:
         """How many numbers the graph holds as weights; whole numbers of 64 bits are shapes."""
-        held = _graph(self._model).initializer
+        held = _read(self._model).graph.initializer
         return sum(math.prod(w.dims) for w in held if w.data_type != _SHAPES)
 
     def logits(self, x: Floats) -> Floats | None:
@@ -334,27 +335,6 @@ def fitting(found: Predictor, data: Data) -> None:
         )
 
 
-def session(model: Path | bytes, threads: int = 0, *, exact: bool = False) -> Any:
-    """An onnxruntime CPU session. Raises ModelError in one line when it cannot be loaded."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what fails is raised; the log would say it a second time
-    options.intra_op_num_threads = threads
-    if exact:
-        options.add_session_config_entry("session.x64quantprecision", "1")
-    source = model if isinstance(model, bytes) else str(model)
-    try:
-        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's errors share no public base
-        shown = "the model" if isinstance(model, bytes) else str(model)
-        raise ModelError(
-            f"onnxruntime cannot load {shown} ({str(error)[:160]})",
-            "a complete .onnx of standard operators",
-            "export it again",
-        ) from error
-
-
 def _batched(
     ask: Callable[[Floats], Floats], x: Floats, shape: tuple[int | None, ...], classes: int
 ) -> Floats:
@@ -366,17 +346,17 @@ def _batched(
     return np.concatenate([ask(x[i : i + step]) for i in range(0, len(x), step)])
 
 
-def _graph(model: Path | bytes) -> Any:
+def _read(model: Path | bytes) -> Any:
     import onnx
 
-    return (onnx.load_from_string(model) if isinstance(model, bytes) else onnx.load(model)).graph
+    return onnx.load_from_string(model) if isinstance(model, bytes) else onnx.load(model)
 
 
 def _with_output(model: Path | bytes, name: str) -> Any:
     """A session of the same graph that also gives the tensor `name`."""
     import onnx
 
-    inside = onnx.load_from_string(model) if isinstance(model, bytes) else onnx.load(model)
+    inside = _read(model)
     inside.graph.output.append(onnx.ValueInfoProto(name=name))
     return session(inside.SerializeToString())
 
@@ -393,7 +373,7 @@ def _shuffled(model: Path | bytes, name: str, seed: int) -> bytes:
     import onnx
 
     rng = np.random.default_rng(seed)
-    inside = onnx.load_from_string(model) if isinstance(model, bytes) else onnx.load(model)
+    inside = _read(model)
     weights = [one for one in inside.graph.initializer if len(one.dims) > 1]
     if not weights:
         raise ModelError(f"{name} has no weights to shuffle", "weights of two axes or more", "")

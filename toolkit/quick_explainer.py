@@ -27,7 +27,8 @@ from toolkit.glossary import Doubles, Facts, Fit, Floats, History, Predictor, Sp
 from toolkit.many_rows import model_bytes
 from toolkit.metrics import median_ranks
 from toolkit.passes import PASSES
-from toolkit.predict import OnnxPredictor, fitting, session
+from toolkit.predict import OnnxPredictor, fitting
+from toolkit.runtime import session
 from toolkit.shapes import in_shape
 from toolkit.training import Settings, fitted
 

@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.lattice import scales_taken_in
+from toolkit.lattice import MOVING, scales_taken_in
 from toolkit.onnx_graph import Graph
 
 _FINE = 2**20
 """Steps in a bias of a channel without weights: finer than a float is there, and far from 2**31."""
 _LEAST = 1e-12
-FORMS = ("Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
 
 
 def mended(rounded: Any, floats: Any, kept: tuple[str, ...]) -> Any:
@@ -52,7 +51,7 @@ def _end_in_float(work: Graph, kept: tuple[str, ...]) -> None:
 def only_floats(work: Graph, tensor: str, kept: tuple[str, ...]) -> bool:
     """Whether operators that compute in float alone read a tensor, in whatever form."""
     return all(
-        node.op_type in kept or (node.op_type in FORMS and only_floats(work, node.output[0], kept))
+        node.op_type in kept or (node.op_type in MOVING and only_floats(work, node.output[0], kept))
         for node in work.readers(tensor)
     )
 

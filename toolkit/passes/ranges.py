@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from toolkit.glossary import Floats
 from toolkit.models.quantised import zero_on_a_step
 from toolkit.onnx_graph import Graph
-from toolkit.predict import OnnxPredictor, session
+from toolkit.predict import OnnxPredictor
 from toolkit.progress import tell
+from toolkit.runtime import session
 
 Ranges = dict[str, tuple[float, float]]
 """Tensor -> the smallest and the largest value that its integers stand for; 0 lies between."""

@@ -14,12 +14,13 @@ import numpy as np
 from toolkit.errors import RecipeError, near
 from toolkit.glossary import Facts, Fit, Floats, Stage, Step
 from toolkit.keeping import keeping_floats
+from toolkit.lattice import MOVING
 from toolkit.onnx_graph import Graph
 from toolkit.passes import ranges
 from toolkit.passes.base import Pass, positive
 from toolkit.passes.dynamic_int8 import integers, prepared, seven_or_eight
 from toolkit.passes.levelling import levelled
-from toolkit.passes.mending import FORMS, mended, only_floats
+from toolkit.passes.mending import mended, only_floats
 from toolkit.shapes import in_shape, shape_of
 
 _FLOAT = ("Softmax", "Sigmoid", "Sub", "Mul", "Div")
@@ -193,7 +194,7 @@ def _forms_of_floats(ready: Any) -> dict[str, str]:
     return {
         n.name: n.op_type
         for n in ready.graph.node
-        if n.op_type in FORMS
+        if n.op_type in MOVING
         and work.readers(n.output[0])
         and only_floats(work, n.output[0], _MADE)
     }
