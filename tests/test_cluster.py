@@ -1,5 +1,6 @@
 """Few values a kernel, in Keras and in the file, and the zeros of a pruned model kept."""
 
+import numpy as np
 import pytest
 
 from toolkit import sparsity
@@ -53,6 +54,24 @@ def test_a_dense_model_stays_dense_and_classifies(cnn, digits):
     assert set(step.facts["distinct"].values()) == {16}
     answers = predictor(step.model)(digits.test.x).argmax(axis=1)
     assert (answers == digits.test.y).mean() > 0.8
+
+
+def test_values_are_counted_by_outputs_once_a_batch_norm_is_folded_in():
+    """4 values in every output, each output a size of its own: 4, not 32."""
+    import keras
+    from keras import layers
+
+    before = keras.Sequential([layers.Input((64,)), layers.Dense(8, name="shared")])
+    after = keras.models.clone_model(before)
+    kernel = np.random.default_rng(0).choice([-2.0, -1.0, 1.0, 3.0], (64, 8))
+    before.layers[0].kernel.assign(kernel)
+    after.layers[0].kernel.assign(kernel * np.linspace(0.5, 1.5, 8))
+    assert list(sparsity.told(before, after)["distinct"].values()) == [4]
+    assert list(sparsity.told(after, before)["distinct"].values()) == [4]
+    before.layers[0].kernel.assign(kernel * (np.arange(512).reshape(64, 8) % 3 > 0))
+    assert list(sparsity.told(before, before)["distinct"].values()) == [5]
+    after.layers[0].kernel.assign(np.random.default_rng(0).normal(size=(64, 8)))
+    assert list(sparsity.told(before, after)["distinct"].values()) == [512]
 
 
 def test_a_kernel_with_few_weights_is_left(cnn, digits):

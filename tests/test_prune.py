@@ -129,3 +129,15 @@ def test_the_same_seed_gives_the_same_weights(tabular, wine):
 def test_wrong_settings(wrong):
     with pytest.raises(RecipeError):
         Prune(**wrong)
+
+
+def test_a_net_that_encodes_a_column(wine):
+    """The layer asks for the width of its rows, of which tf_keras forgets what it can."""
+    from keras import Input, Model, layers
+
+    rows = Input((13,))
+    codes = layers.CategoryEncoding(16, output_mode="one_hot")(rows[:, :1])
+    joined = layers.Concatenate()([layers.Rescaling(0.01)(rows[:, 1:]), codes])
+    net = Model(rows, layers.Dense(3, "softmax", name="classes")(joined))
+    step = Prune(epochs=1)(net, wine.fit)
+    assert sparsity.zeros(step.model.get_layer("classes").kernel.numpy()) >= 0.49

@@ -253,6 +253,23 @@ def test_zeros_and_shared_values_of_a_layer_that_stays_float_are_kept(digits):
     assert np.array_equal(step.model.get_layer("up").kernel.numpy(), values.astype(np.float32))
 
 
+def test_small_kernels_keep_their_shared_values(wine):
+    """13x8 weights of which half are zeros: some 50 that share 16 values, three to each."""
+    from keras import Sequential, layers, utils
+
+    utils.set_random_seed(0)
+    first = layers.Dense(8, "relu", name="first")
+    net = Sequential([layers.Input((13,)), first, layers.Dense(3, "softmax")])
+    kernel = first.kernel.numpy()
+    values = np.quantile(kernel, np.linspace(0.02, 0.98, 16))
+    nearest = values[np.abs(kernel[..., None] - values).argmin(-1)]
+    first.kernel.assign(np.where(np.arange(104).reshape(13, 8) % 2 == 0, 0.0, nearest))
+    step = QuantiseAware(epochs=3)(net, wine.fit)
+    after = step.model.get_layer("first").kernel.numpy()
+    assert len(np.unique(after)) <= 17
+    assert (after == 0).sum() >= 52
+
+
 def odd(layers, name):
     """Nets on which rounding could go wrong unseen."""
     import keras

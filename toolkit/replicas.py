@@ -7,8 +7,7 @@ the loss does not depend on the number of replicas. BatchNormalization sees its 
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -20,16 +19,15 @@ def fit(
     loss: Any,
     accuracy: Any,
     *,
-    batches: Iterator[tuple[Any, Any]],
+    batches: Callable[[int], Iterator[tuple[Any, Any]]],
     validation: Any,
-    steps: int,
     epochs: range,
     watch: Any,
 ) -> None:
     """Train a compiled Keras 3 model that was made in the strategy's scope.
 
-    batches: global ones, (x, y), the same on every worker. validation: batches, anew each time.
-    watch: a callback whose on_epoch_end hears the figures and may set model.stop_training.
+    batches: epoch -> global ones, (x, y), the same on every worker. validation: batches, anew each
+    time. watch: a callback whose on_epoch_end hears the figures and may set model.stop_training.
     """
     import tensorflow as tf
 
@@ -63,8 +61,8 @@ def fit(
     model.stop_training = False
     watch.set_model(model)
     for epoch in epochs:
-        drawn = itertools.islice(batches, steps)
-        logs = _epoch("", ((len(x), step(*_parted(strategy, x, y))) for x, y in drawn))
+        watch.on_epoch_begin(epoch)
+        logs = _epoch("", ((len(x), step(*_parted(strategy, x, y))) for x, y in batches(epoch)))
         _levelled(strategy, model)
         held = ((len(x), judge(x, y, tf.fill([len(x)], 1 / len(x)))) for x, y in validation)
         watch.on_epoch_end(epoch, {**logs, **_epoch("val_", held)})

@@ -19,7 +19,7 @@ SPARSE = 0.1
 """A kernel with at least this share of zeros counts as sparse."""
 
 CLUSTERED = 256
-"""A kernel with so few distinct values beside 0, each four times or more, counts as clustered."""
+"""A kernel with so few distinct values beside 0, each twice or more, counts as clustered."""
 
 _WEIGHTS = {
     "Conv": (1, None),
@@ -75,7 +75,7 @@ def clusters(kernel: Floats) -> int:
     """
     counted = kernel[kernel != 0]
     found = distinct(counted)
-    return found if 0 < found <= min(CLUSTERED, counted.size // 4) else 0
+    return found if 0 < found <= min(CLUSTERED, counted.size // 2) else 0
 
 
 def two_of_four(kernel: Floats) -> bool:
@@ -91,15 +91,22 @@ def two_of_four(kernel: Floats) -> bool:
 def told(before: Any, after: Any) -> Facts:
     """Facts on a Keras model after a pass, if it or the one before it was sparse or clustered.
 
-    sparsity: kernel -> share of zeros. distinct: kernel -> number of values.
+    sparsity: kernel -> share of zeros. distinct: kernel -> number of values; within one output
+    where a BatchNormalization that was folded in has drawn the outputs of a cluster apart.
     """
     old, new = kernels(before), kernels(after)
     facts: Facts = {}
     if any(zeros(k) >= SPARSE for k in (*old.values(), *new.values())):
         facts["sparsity"] = {name: round(zeros(k), 4) for name, k in new.items()}
     if any(clusters(k) for k in (*old.values(), *new.values())):
-        facts["distinct"] = {name: distinct(k) for name, k in new.items()}
+        facts["distinct"] = {name: _shared(k) for name, k in new.items()}
     return facts
+
+
+def _shared(kernel: Floats) -> int:
+    whole = distinct(kernel[kernel != 0])
+    apart = all(2 * clusters(row) <= whole and clusters(row) for row in kernel if row.any())
+    return distinct_an_output(kernel) if apart else distinct(kernel)
 
 
 def _of_keras(model: Any) -> dict[str, Floats]:

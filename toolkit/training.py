@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +28,9 @@ from toolkit.models.heads import head_of
 from toolkit.progress import tell
 from toolkit.seeding import seeded
 from toolkit.shapes import in_shape, matching
+
+AT_ONCE = 8
+"""Steps that TensorFlow takes before Python has its turn, which is a good part of small ones."""
 
 LOSSES = ("crossentropy", "mse")
 OPTIMIZERS = ("adam", "sgd")
@@ -165,6 +167,10 @@ def fitted(
     of = library or keras
 
     class Watch(of.callbacks.Callback):  # type: ignore[misc, name-defined]
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+            nonlocal turn
+            turn = epoch
+
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             nonlocal now
             logs = logs or {}
@@ -182,9 +188,9 @@ def fitted(
     place = replace(here(), strategy=None, mixed=False) if library else here()
     decisive = (loss, settings, subject, seed, decay, accuracy, prepare, place.name, place.mixed)
     mark, now = _mark(model, train_rows, validation_rows, *decisive), Saved()
-    steps = math.ceil(len(train_rows[0]) / settings.batch)
     rate: Any = settings.rate
     if decay:
+        steps = math.ceil(len(train_rows[0]) / settings.batch)
         rate = of.optimizers.schedules.CosineDecay(rate, settings.epochs * steps)
     with seeded(seed), place.scope():
         trained = model if library else copied(model)
@@ -193,36 +199,35 @@ def fitted(
             optimizer = of.optimizers.LossScaleOptimizer(optimizer)
             _mix(trained)
         metrics = accuracy if isinstance(accuracy, list) else [accuracy]
-        trained.compile(optimizer=optimizer, loss=loss, metrics=metrics)
+        # tf_keras takes seconds more to trace several, and pruning looks at every batch
+        at_once = 1 if library else AT_ONCE
+        trained.compile(optimizer, loss=loss, metrics=metrics, steps_per_execution=at_once)
         trained.optimizer.build(trained.trainable_variables)
         _seed_layers(trained, seed)
         if mark is not None:
             now = mark.restore(shared(mark.content()), variables_of(trained))
-        start = now.epochs
+        turn = start = now.epochs
         task = f"train {subject}" + (" (resumed)" if start else "")
         tell(task, settings.epochs if now.finished else start, settings.epochs)
-        batches = _batches(*train_rows, settings.batch, seed=seed, prepare=prepare, start=start)
-        held = _again(*validation_rows, settings.batch)
+        drawn = _Drawn(*train_rows, settings.batch, seed, prepare)
+        held = _dataset(_Drawn(*validation_rows, settings.batch), lambda: 0)
         if place.strategy is not None and not now.finished:
             replicas.fit(
                 place.strategy,
                 trained,
                 loss,
                 metrics[0],
-                batches=batches,
+                batches=drawn,
                 validation=held,
-                steps=steps,
                 epochs=range(start, settings.epochs),
                 watch=Watch(),
             )
         elif not now.finished:
             trained.fit(
-                batches,
-                steps_per_epoch=steps,
+                _dataset(drawn, lambda: turn),
                 initial_epoch=start,
                 epochs=settings.epochs,
                 validation_data=held,
-                validation_steps=math.ceil(len(validation_rows[0]) / settings.batch),
                 callbacks=[*callbacks, Watch()],
                 shuffle=False,
                 verbose=0,
@@ -282,38 +287,42 @@ def _mark(
     return checkpoint(outline(model), model.get_weights(), rows, *others)
 
 
-def _again(x: Any, y: NDArray[Any], batch: int) -> Any:
-    """The same batches in the same order each time that they are asked for, as a tf.data.Dataset.
+@dataclass(frozen=True, eq=False)
+class _Drawn:
+    """Batches of rows, in an order of its own each epoch if seeded; x may stay in its files."""
 
-    Keras 3.15 restarts a generator with its first two batches and goes on where it had stopped,
-    so that from the second epoch on a generator would validate on other rows than it holds.
+    x: Any
+    y: NDArray[Any]
+    size: int
+    seed: int | None = None
+    prepare: Prepare | None = None
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.x) / self.size)
+
+    def __call__(self, epoch: int) -> Iterator[tuple[Any, Any]]:
+        rng = np.random.default_rng((self.seed or 0, epoch))
+        order = np.arange(len(self.x)) if self.seed is None else rng.permutation(len(self.x))
+        for first in range(0, len(self.x), self.size):
+            rows = order[first : first + self.size]
+            given = self.x[rows], self.y[rows]
+            yield given if self.prepare is None else self.prepare(*given, Turn(rows, epoch, rng))
+
+
+def _dataset(drawn: _Drawn, epoch: Callable[[], int]) -> Any:
+    """A tf.data.Dataset that gives the batches of `epoch()` each time that it is begun.
+
+    Given a generator, Keras 3.15 restarts it with its first two batches and goes on where it had
+    stopped, and tf_keras forgets the widths of rows, which layers such as CategoryEncoding ask for.
     """
     import tensorflow as tf
 
-    forms = [tf.TensorSpec((None, *a.shape[1:]), a[:1].dtype) for a in (x, y)]
-    steps = math.ceil(len(x) / batch)
-    return tf.data.Dataset.from_generator(
-        lambda: itertools.islice(_batches(x, y, batch), steps), output_signature=tuple(forms)
+    forms = tf.nest.map_structure(
+        lambda a: tf.TensorSpec((None, *a.shape[1:]), a.dtype), next(drawn(epoch()))
     )
-
-
-def _batches(
-    x: Any,
-    y: NDArray[Any],
-    batch: int,
-    *,
-    seed: int | None = None,
-    prepare: Prepare | None = None,
-    start: int = 0,
-) -> Iterator[tuple[Any, Any]]:
-    """Batches without end, in an order of its own each epoch if seeded; x may stay in its files."""
-    for epoch in itertools.count(start):
-        rng = np.random.default_rng((seed or 0, epoch))
-        order = np.arange(len(x)) if seed is None else rng.permutation(len(x))
-        for first in range(0, len(x), batch):
-            rows = order[first : first + batch]
-            given = x[rows], y[rows]
-            yield given if prepare is None else prepare(*given, Turn(rows, epoch, rng))
+    batches = tf.data.Dataset.from_generator(lambda: drawn(epoch()), output_signature=forms)
+    known = tf.data.experimental.assert_cardinality(len(drawn))
+    return batches.apply(known).prefetch(tf.data.AUTOTUNE)
 
 
 def shaped(model: Any, data: Data) -> Floats:

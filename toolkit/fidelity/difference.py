@@ -7,7 +7,6 @@ sampling does to f and g alike cancels in it, and its standard errors say what i
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 from typing import Any
 
@@ -59,13 +58,14 @@ class Remembered:
         """Of any predictor; what is kept is bounded in memory."""
         self.predict = predict
         self.name, self.classes, self.shape = predict.name, predict.classes, predict.shape
-        self._known: OrderedDict[bytes, Floats] = OrderedDict()
+        self._known: OrderedDict[int, Floats] = OrderedDict()
         self._size = 0
 
     def __call__(self, x: Floats, /) -> Floats:
         """Class probabilities of the rows `x`."""
         x = np.ascontiguousarray(x, np.float32)
-        key = hashlib.blake2b(x.data, digest_size=16).digest()
+        # of 64 bits: five times as quick as a digest, enough to tell thousands of questions apart
+        key = hash(x.tobytes())
         if key not in self._known:
             answer = self._known[key] = self.predict(x)
             self._size += answer.nbytes
