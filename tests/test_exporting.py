@@ -232,6 +232,11 @@ def test_a_wrong_file_never_leaves(monkeypatch, mlp, digits):
         export(mlp, digits.fit.validation)
 
 
+def test_the_same_model_gives_the_same_bytes_again(residual, digits):
+    one, two = (export(residual, digits.fit.validation).model for _ in range(2))
+    assert one.SerializeToString() == two.SerializeToString()
+
+
 def test_keras_own_noise_is_let_through(digits, monkeypatch):
     """Logits of hundreds on raw pictures: asked row by row, Keras itself is that unsure."""
     import keras

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.errors import ExportError
+from toolkit.errors import ExportError, cause
 from toolkit.models.heads import Head
 from toolkit.onnx_graph import Graph, inner_graphs
 from toolkit.shapes import Shape
@@ -168,12 +168,35 @@ def _finished(
         onnx.helper.make_tensor_value_info("input", kind, ["n", *(d or "length" for d in shape)])
     )
     graph.output.append(onnx.helper.make_tensor_value_info("probabilities", kind, ["n", classes]))
+    graph.ClearField("doc_string")  # a number that counts the traces of the process
     del graph.value_info[:]  # some of what tf2onnx notes there is wrong after its own changes
     proto = onnx.shape_inference.infer_shapes(proto, data_prop=True)
     _with_fixed_shapes(proto.graph)
     made = moved_ahead(Graph(proto).finished())
+    _counted_anew(made.graph, {})
     _named_by_readers(made.graph)
     return made
+
+
+def _counted_anew(graph: Any, numbers: dict[str, str]) -> None:
+    """Number what tf2onnx made, as Conv__37, in the order of the nodes.
+
+    It counts on from model to model, and visits some nodes in the order of their addresses.
+    """
+
+    def anew(name: str) -> str:
+        return re.sub(
+            r"(?<=__)\d+", lambda found: numbers.setdefault(found[0], str(len(numbers) + 1)), name
+        )
+
+    for node in graph.node:
+        node.name = anew(node.name)
+        for names in (node.input, node.output):
+            names[:] = [anew(name) for name in names]
+        for inner in inner_graphs(node):
+            _counted_anew(inner, numbers)
+    for tensor in (*graph.initializer, *graph.input, *graph.output, *graph.value_info):
+        tensor.name = anew(tensor.name)
 
 
 def _named_by_readers(graph: Any) -> None:
@@ -245,8 +268,7 @@ def _told(error: Exception) -> str:
     if isinstance(error, KeyError) and "table_handle" in text:
         layer = text.strip("'").split("/None_Lookup")[0].rpartition("/")[2]
         return f"the layer {layer} looks values up in a table, which ONNX' numbers cannot"
-    reasons = re.findall(r"^ *\w+Error: (.+)", text, re.MULTILINE)
-    return " ".join((reasons[0] if reasons else text).split())
+    return cause(error)
 
 
 def failed(name: str, why: str) -> ExportError:

@@ -16,6 +16,7 @@ Anything else that escapes is a fault of the toolkit and keeps its traceback.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -58,6 +59,16 @@ class OutputError(BadInput):
 
 class ExportError(ToolkitError):
     """A conversion to ONNX that failed or does not compute the same."""
+
+
+def cause(error: Exception) -> str:
+    r"""What went wrong in a library, in one line, without the frames TensorFlow puts before it.
+
+    >>> cause(ValueError("in user code:\n\n  File a.py, line 1\n\n  ValueError: no such axis"))
+    'no such axis'
+    """
+    reasons = re.findall(r"^ *\w+Error: (.+)", str(error), re.MULTILINE)
+    return " ".join((reasons[0] if reasons else str(error)).split())
 
 
 def near(name: str, known: Iterable[str]) -> str:

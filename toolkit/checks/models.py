@@ -42,7 +42,7 @@ def weak_base(run: Run) -> Iterator[Finding]:
             "and over its {classes} classes not clearly more often than by guessing.",
             "Check the data, its scale and its labels, or train longer.",
             right=right.value,
-            classes=len(run.data.get("classes", ())),
+            classes=_tested(run),
         )
 
 
@@ -59,8 +59,13 @@ def guessing(run: Run) -> Iterator[Finding]:
                 "Take another candidate.",
                 name=m.subject,
                 right=m.value,
-                classes=len(run.data.get("classes", ())),
+                classes=_tested(run),
             )
+
+
+def _tested(run: Run) -> int:
+    """The classes that have test rows, over which guessing is judged."""
+    return len(run.data.get("classes", ())) - len(run.data.get("untested", ()))
 
 
 def few_rows(run: Run) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from toolkit.checkpoints import deciding
-from toolkit.errors import RecipeError, ToolkitError
+from toolkit.errors import RecipeError, ToolkitError, cause
 from toolkit.glossary import Facts, Fit, Stage, Step
 from toolkit.progress import HEARD, under
 from toolkit.sparsity import told
@@ -67,9 +67,8 @@ def _done(step: Pass, model: Any, fit: Fit, seed: int) -> Step:
     except Exception as error:  # of the libraries: what one cannot change, another recipe can
         if HEARD in getattr(error, "__notes__", ()):
             raise
-        told = " ".join(str(error).split())[:160]
         raise RecipeError(
-            f"{step.name} fails on this model ({type(error).__name__}: {told})",
+            f"{step.name} fails on this model ({type(error).__name__}: {cause(error)[:160]})",
             "a recipe without it",
             "leave it out",
         ) from error
