@@ -15,8 +15,8 @@ def session(model: Path | bytes, threads: int = 0, *, exact: bool = False) -> An
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what fails is raised; the log would say it a second time
     options.intra_op_num_threads = threads
-    # threads that wait busily take the time of whoever else works, and win nothing here
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # threads that wait busily between two questions take the time of whoever else works
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     if exact:
         options.add_session_config_entry("session.x64quantprecision", "1")
     source = model if isinstance(model, bytes) else str(model)
