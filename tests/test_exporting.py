@@ -78,8 +78,8 @@ def zoo():
     return {
         "exact gelu, twice": net((6,), layers.Dense(4, "gelu"), layers.Dense(4, "gelu")),
         "tanh gelu": net((6,), layers.Dense(4), layers.Activation("gelu")),
-        "swish, relu6, hard silu": net(
-            (6,), layers.Dense(4, "swish"), layers.Dense(4, "relu6"), layers.Dense(4, "hard_silu")
+        "swish, relu6, hard silu, celu": net(
+            (6,), *(layers.Dense(4, kind) for kind in ("swish", "relu6", "hard_silu", "celu"))
         ),
         "grouped convolution": net((8, 8, 4), layers.Conv2D(4, 3, groups=2), layers.Flatten()),
         "separable": net((8, 8, 3), layers.SeparableConv2D(4, 3), layers.PReLU(), layers.Flatten()),

@@ -43,7 +43,11 @@ def converted(net: Any, head: Head, shape: Shape, classes: int, *, name: str) ->
                 traced,
                 input_signature=[spec],
                 opset=OPSET,
-                custom_op_handlers={"Erfc": (_erfc, []), "Bucketize": (_bucketize, [])},
+                custom_op_handlers={
+                    "Bucketize": (_bucketize, []),
+                    "Erfc": (_erfc, []),
+                    "Expm1": (_expm1, []),
+                },
             )
         if any("supported" in one.lower() for one in said):
             raise ValueError(said[0])  # it goes on without the operation
@@ -116,6 +120,16 @@ def _erfc(ctx: Any, node: Any, name: str, _: list[Any]) -> None:
     one = ctx.make_const(f"{name}/one", np.ones((), np.float32))
     erf = ctx.make_node("Erf", [given], dtypes=[kind], shapes=[shape])
     ctx.make_node("Sub", [one.name, erf.output[0]], outputs=[result], dtypes=[kind], shapes=[shape])
+
+
+def _expm1(ctx: Any, node: Any, name: str, _: list[Any]) -> None:
+    """Write exp(x) - 1, which CELU is made of: near 0 it is right to the last bit of 1."""
+    kind, shape = ctx.get_dtype(node.output[0]), ctx.get_shape(node.output[0])
+    given, result = node.input[0], node.output[0]
+    ctx.remove_node(node.name)
+    one = ctx.make_const(f"{name}/one", np.ones((), np.float32))
+    exp = ctx.make_node("Exp", [given], dtypes=[kind], shapes=[shape])
+    ctx.make_node("Sub", [exp.output[0], one.name], outputs=[result], dtypes=[kind], shapes=[shape])
 
 
 def _bucketize(ctx: Any, node: Any, name: str, _: list[Any]) -> None:
