@@ -214,22 +214,45 @@ def test_a_table_of_values_is_named():
         export(model, rows)
 
 
-def test_a_wrong_file_never_leaves(monkeypatch, mlp, digits):
-    """Break the file on purpose: the comparison on real rows must catch it."""
+@pytest.fixture
+def breaking(monkeypatch):
+    """Files that differ from their model by a hundredth of the largest kernel."""
     import tf2onnx
 
     right = tf2onnx.convert.from_function
 
     def wrong(*args, **kwargs):
         proto, other = right(*args, **kwargs)
-        weight = next(t for t in proto.graph.initializer if len(t.dims) == 2)
+        weight = max((t for t in proto.graph.initializer if len(t.dims) == 2), key=_size)
         values = onnx.numpy_helper.to_array(weight) * np.float32(1.01)
         weight.CopyFrom(onnx.numpy_helper.from_array(values, weight.name))
         return proto, other
 
     monkeypatch.setattr(tf2onnx.convert, "from_function", wrong)
+
+
+def _size(tensor):
+    return np.prod(tensor.dims)
+
+
+def test_a_wrong_file_never_leaves(breaking, mlp, digits):
+    """Break the file on purpose: the comparison on real rows must catch it."""
     with pytest.raises(ExportError, match="differs from Keras"):
         export(mlp, digits.fit.validation)
+
+
+def test_a_row_on_a_threshold_excuses_no_other(breaking):
+    """Its answer hangs on the last bit of 2; those of all others are sure, and wrong."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(0)
+    step = [layers.Dense(1), layers.Rescaling(1e9), layers.Activation("hard_sigmoid")]
+    net = keras.Sequential([layers.Input((1,)), *step, layers.Dense(3, "softmax")])
+    net.layers[0].set_weights([np.ones((1, 1)), np.full(1, -2.0)])
+    x = np.float32([[2], *([1], [3]) * 40])
+    with pytest.raises(ExportError, match="differs from Keras"):
+        export(net, Data(x, np.arange(81) % 3, ("a", "b", "c")))
 
 
 def test_the_same_model_gives_the_same_bytes_again(residual, digits):

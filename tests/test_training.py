@@ -20,6 +20,30 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_numpy_alone(wine):
     assert (np.random.get_state()[1] == before).all()  # noqa: NPY002
 
 
+def test_steps_taken_together_are_the_same_steps(wine, monkeypatch, tmp_path):
+    """14 steps an epoch, eight or one at a time, with what draws lots and what counts."""
+    import keras
+    from keras import layers
+
+    from toolkit import training
+
+    keras.utils.set_random_seed(0)
+    hidden = [layers.Dense(16, "relu"), layers.BatchNormalization(), layers.Dropout(0.5)]
+    net = keras.Sequential([layers.Input((13,)), *hidden, layers.Dense(3, "softmax")])
+    runs = []
+    for at_once in (8, 1):
+        monkeypatch.setattr(training, "AT_ONCE", at_once)
+        runs.append(train(net, wine.fit, Settings(epochs=3, batch=8)))
+    assert len(wine.fit.train.x) > 8 * 8
+    assert all(
+        (a == b).all() for a, b in zip(*(model.get_weights() for model, _ in runs), strict=True)
+    )
+    assert runs[0][1].series == runs[1][1].series
+    # whoever trains on hears of every step
+    runs[0][0].save(tmp_path / "net.keras")
+    assert keras.models.load_model(tmp_path / "net.keras").steps_per_execution == 1
+
+
 def test_the_model_given_stays_as_it_is(wine):
     model = start(wine)
     before = [w.copy() for w in model.get_weights()]

@@ -193,14 +193,16 @@ def _finished(
 
 
 def _counted_anew(graph: Any, numbers: dict[str, str]) -> None:
-    """Number what tf2onnx made, as Conv__37, in the order of the nodes.
+    """Number what tf2onnx made, as Conv__37:0, in the order of the nodes; layers keep their names.
 
     It counts on from model to model, and visits some nodes in the order of their addresses.
     """
 
     def anew(name: str) -> str:
         return re.sub(
-            r"(?<=__)\d+", lambda found: numbers.setdefault(found[0], str(len(numbers) + 1)), name
+            r"(?<=__)\d+(?=(__\d+)*(:\d+)?$)",
+            lambda found: numbers.setdefault(found[0], str(len(numbers) + 1)),
+            name,
         )
 
     for node in graph.node:

@@ -67,7 +67,7 @@ def cause(error: Exception) -> str:
     >>> cause(ValueError("in user code:\n\n  File a.py, line 1\n\n  ValueError: no such axis"))
     'no such axis'
     """
-    reasons = re.findall(r"^ *\w+Error: (.+)", str(error), re.MULTILINE)
+    reasons = re.findall(r"^ *\w+Error: (?!Exception encountered)(.+)", str(error), re.MULTILINE)
     return " ".join((reasons[0] if reasons else str(error)).split())
 
 

@@ -232,6 +232,9 @@ def fitted(
                 shuffle=False,
                 verbose=0,
             )
+        if not library:
+            # whoever opens the model gets one that looks up after every step
+            trained.compile(optimizer, loss=loss, metrics=metrics)
     if place.mixed or place.strategy is not None:
         # float32 and on one device again
         values = trained.get_weights()
