@@ -19,7 +19,7 @@ SPARSE = 0.1
 """A kernel with at least this share of zeros counts as sparse."""
 
 CLUSTERED = 256
-"""A kernel with so few distinct values beside 0, each twice or more, counts as clustered."""
+"""A kernel of so few values beside 0, two weights or more to each, counts as clustered."""
 
 _WEIGHTS = {
     "Conv": (1, None),
