@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -45,8 +46,8 @@ def converted(net: Any, head: Head, shape: Shape, classes: int, *, name: str) ->
                 opset=OPSET,
                 custom_op_handlers={
                     "Bucketize": (_bucketize, []),
-                    "Erfc": (_erfc, []),
-                    "Expm1": (_expm1, []),
+                    "Erfc": (partial(_beside_one, "Erf", True), []),
+                    "Expm1": (partial(_beside_one, "Exp", False), []),
                 },
             )
         if any("supported" in one.lower() for one in said):
@@ -112,24 +113,19 @@ def _plain(layer: Any) -> Any:
     )
 
 
-def _erfc(ctx: Any, node: Any, name: str, _: list[Any]) -> None:
-    """Write erfc(x), which exact GELU is made of, as 1 - erf(x), which ONNX has."""
+def _beside_one(operator: str, taken: bool, ctx: Any, node: Any, name: str, _: list[Any]) -> None:
+    """Write what ONNX lacks as the difference of 1 and an operator that it has.
+
+    taken: whether the operator is taken from 1: erfc(x), which exact GELU is made of, is 1 -
+    erf(x); expm1(x), which CELU is made of, is exp(x) - 1, near 0 right to the last bit of 1.
+    """
     kind, shape = ctx.get_dtype(node.output[0]), ctx.get_shape(node.output[0])
     given, result = node.input[0], node.output[0]
     ctx.remove_node(node.name)
-    one = ctx.make_const(f"{name}/one", np.ones((), np.float32))
-    erf = ctx.make_node("Erf", [given], dtypes=[kind], shapes=[shape])
-    ctx.make_node("Sub", [one.name, erf.output[0]], outputs=[result], dtypes=[kind], shapes=[shape])
-
-
-def _expm1(ctx: Any, node: Any, name: str, _: list[Any]) -> None:
-    """Write exp(x) - 1, which CELU is made of: near 0 it is right to the last bit of 1."""
-    kind, shape = ctx.get_dtype(node.output[0]), ctx.get_shape(node.output[0])
-    given, result = node.input[0], node.output[0]
-    ctx.remove_node(node.name)
-    one = ctx.make_const(f"{name}/one", np.ones((), np.float32))
-    exp = ctx.make_node("Exp", [given], dtypes=[kind], shapes=[shape])
-    ctx.make_node("Sub", [exp.output[0], one.name], outputs=[result], dtypes=[kind], shapes=[shape])
+    one = ctx.make_const(f"{name}/one", np.ones((), np.float32)).name
+    had = ctx.make_node(operator, [given], dtypes=[kind], shapes=[shape]).output[0]
+    both = [one, had] if taken else [had, one]
+    ctx.make_node("Sub", both, outputs=[result], dtypes=[kind], shapes=[shape])
 
 
 def _bucketize(ctx: Any, node: Any, name: str, _: list[Any]) -> None:
