@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import pickle
+from collections.abc import Callable
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +24,31 @@ hypothesis.settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")
+def in_common(tmp_path_factory: Any) -> Path:
+    """A folder for all processes of the session."""
+    folder: Path = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
+def once(make: Callable[..., Any]) -> Any:
+    """A fixture of the session that one of its processes makes and the others read."""
+
+    def read(*, in_common: Path, **given: Any) -> Any:
+        path = in_common / f"{make.__name__}.pickle"
+        with path.with_suffix(".lock").open("w") as held:
+            flock(held, LOCK_EX)
+            if not path.exists():
+                path.write_bytes(pickle.dumps(make(**given)))
+        return pickle.loads(path.read_bytes())  # noqa: S301
+
+    own = inspect.signature(read).parameters["in_common"]
+    wanted = inspect.signature(make).parameters.values()
+    read.__name__, read.__doc__ = make.__name__, make.__doc__
+    read.__signature__ = inspect.Signature([*wanted, own])  # type: ignore[attr-defined]
+    return pytest.fixture(scope="session")(read)
+
+
+@pytest.fixture(scope="session")
 def digits() -> Any:
     from toolkit.data import load
 
@@ -33,7 +62,7 @@ def wine() -> Any:
     return load("wine")
 
 
-@pytest.fixture(scope="session")
+@once
 def mlp(digits: Any) -> Any:
     """A trained 64-10-10-10 classifier of digits."""
     from toolkit import models, training
@@ -42,7 +71,7 @@ def mlp(digits: Any) -> Any:
     return training.train(start, digits.fit, training.Settings(epochs=40, batch=32))[0]
 
 
-@pytest.fixture(scope="session")
+@once
 def cnn(digits: Any) -> Any:
     from toolkit import models, training
 
@@ -50,7 +79,7 @@ def cnn(digits: Any) -> Any:
     return training.train(start, digits.fit, training.Settings(epochs=15, batch=32))[0]
 
 
-@pytest.fixture(scope="session")
+@once
 def tabular(wine: Any) -> Any:
     from toolkit import models, training
 
@@ -58,7 +87,7 @@ def tabular(wine: Any) -> Any:
     return training.train(start, wine.fit, training.Settings(epochs=20, batch=32))[0]
 
 
-@pytest.fixture(scope="session")
+@once
 def residual(digits: Any) -> Any:
     """A trained net with what pruning and packing meet: batch norms, a sum, a depthwise layer."""
     import keras
@@ -81,7 +110,7 @@ def residual(digits: Any) -> Any:
     return training.train(keras.Model(first, last), digits.fit, settings)[0]
 
 
-@pytest.fixture(scope="session")
+@once
 def sparse(residual: Any, digits: Any) -> Any:
     """The step that pruned it to 60 %."""
     from toolkit.passes import PASSES, apply
@@ -89,7 +118,7 @@ def sparse(residual: Any, digits: Any) -> Any:
     return apply(PASSES["prune"](sparsity=0.6, epochs=2), residual, digits.fit)
 
 
-@pytest.fixture(scope="session")
+@once
 def dense_onnx(tmp_path_factory: Any, digits: Any) -> Path:
     """A classifier of digits with a hidden layer that no TensorFlow made."""
     import numpy as np
@@ -119,7 +148,7 @@ def dense_onnx(tmp_path_factory: Any, digits: Any) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
+@once
 def clustered(sparse: Any, digits: Any) -> Any:
     """The step that clustered what was pruned."""
     from toolkit.passes import PASSES, apply
@@ -127,7 +156,7 @@ def clustered(sparse: Any, digits: Any) -> Any:
     return apply(PASSES["cluster"](epochs=1), sparse.model, digits.fit)
 
 
-@pytest.fixture(scope="session")
+@once
 def saved(tmp_path_factory: Any, mlp: Any) -> Path:
     """The MLP as a .keras file."""
     path = tmp_path_factory.mktemp("saved") / "mlp.keras"
@@ -135,7 +164,7 @@ def saved(tmp_path_factory: Any, mlp: Any) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
+@once
 def frontier(tmp_path_factory: Any, mlp: Any, digits: Any) -> Any:
     """Two quick recipes from the MLP, measured."""
     from toolkit.search import compress
@@ -165,7 +194,7 @@ def more_data() -> Path:
     return Path(folder)
 
 
-@pytest.fixture(scope="session")
+@once
 def full_run(frontier: Any, digits: Any) -> Any:
     """Everything the two pages are made from: compressed, measured, explained, checked."""
     from toolkit.checks import checked

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
 from onnx import helper
@@ -16,7 +17,7 @@ QUICK = {
     "cluster": {"epochs": 1},
     "channels": {"steps": 1, "epochs": 1},
     "distil": {"epochs": 2, "teacher": "base"},
-    "distil_features": {"epochs": 2, "teacher": "base"},
+    "distil_features": {"epochs": 2, "teacher": "base", "student": "base"},
     "distil_reasons": {"epochs": 2},
     "low_rank": {"energy": 0.6, "epochs": 1},
     "prune": {"epochs": 1},
@@ -109,11 +110,29 @@ def test_metadata_stays(name, inputs, digits):
     assert {p.key: p.value for p in step.model.metadata_props}.items() >= said.items()
 
 
+@pytest.fixture(scope="module")
+def frozen(mlp):
+    """The same net, all of whose layers but the last were frozen when it was made."""
+    made = keras.models.clone_model(mlp)
+    made.set_weights(mlp.get_weights())
+    for layer in made.layers[:-1]:
+        layer.trainable = False
+    return made
+
+
 @pytest.mark.parametrize("name", sorted(PASSES))
-def test_the_same_seed_gives_the_same_model(name, steps, inputs, digits):
+def test_the_same_seed_gives_the_same_model(name, steps, inputs, frozen, digits):
+    """Of a net with frozen layers too: what a pass has changed it trains."""
     step = made(name)
-    again = apply(step, inputs[step.stage], digits.fit)
+    given = {"keras": frozen, "onnx": inputs["onnx"]}[step.stage]
+    again = apply(step, given, digits.fit)
     assert state(again.model) == state(steps[name][0].model)
+    if name in ("channels", "low_rank", "distil_features"):
+        assert "thawed" not in steps[name][0].facts["training"]
+        assert len(again.facts["training"]["thawed"]) >= 2
+    # what was given stays as it was
+    assert not any(layer.trainable for layer in frozen.layers[:-1])
+    assert frozen.layers[-1].trainable
 
 
 def test_a_pass_cannot_ask_for_test_data(digits):

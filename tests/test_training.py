@@ -91,6 +91,16 @@ def test_gradient_descent_is_the_textbook_step(wine):
     assert np.allclose(trained.get_weights()[1], b - 0.5 * error.sum(axis=0), atol=1e-6)
 
 
+def test_frozen_layers_stay_as_they_are(wine, tabular):
+    """A backbone that somebody froze, in the training of the base."""
+    given = copied(tabular)
+    first, *_, last = (layer for layer in given.layers if hasattr(layer, "kernel"))
+    first.trainable = False
+    after, _ = train(given, wine.fit, Settings(epochs=1))
+    assert np.array_equal(after.get_layer(first.name).kernel, first.kernel)
+    assert not np.array_equal(after.get_layer(last.name).kernel, last.kernel)
+
+
 def test_a_copy_normalises_as_its_model_does(wine):
     import keras
 
