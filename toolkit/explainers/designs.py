@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
 from math import comb
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,22 +38,33 @@ class Design:
     rest: Doubles
 
     @cached_property
-    def by_shuffle(self) -> Any:
-        """Sums what is said of each coalition over those of a shuffle: sparse (bunches, m)."""
-        return _summing(self.bunches, len(self.shown))
+    def together(self) -> tuple[Ints, Ints, Doubles]:
+        """Two coalitions of one shuffle, or one twice: i64 (t,), i64 (t,), and f64 (t,), how often
+        their product counts in the variance of a sum over shuffles drawn without replacement.
+        """
+        m, size = len(self.shown), np.diff(self.bunches, append=len(self.shown))
+        from_here = np.repeat(self.bunches + size, size) - np.arange(m)
+        first = np.repeat(np.arange(m), from_here)
+        second = first + np.arange(len(first)) - np.repeat(from_here.cumsum() - from_here, from_here)
+        counts = self._squares[np.repeat(self.strata, size)[first]]
+        return first, second, np.where(first == second, counts, 2 * counts)
 
     @cached_property
-    def by_size(self) -> Any:
-        """Sums what is said of each shuffle over those of a size: sparse (strata, bunches)."""
-        first = np.searchsorted(self.strata, np.arange(len(self.rest)))
-        return _summing(first, len(self.strata))
+    def means(self) -> list[tuple[slice, float]]:
+        """The coalitions of each size, and how often the square of their sum is taken off again.
 
+        A size of which one shuffle was drawn has no spread of its own: it counts in full.
+        """
+        first = np.searchsorted(self.strata, np.arange(len(self.rest) + 1))
+        ends = np.append(self.bunches, len(self.shown))[first].tolist()
+        each = zip(ends, ends[1:], np.diff(first), self._squares, strict=False)
+        return [(slice(i, j), float(counts / n)) for i, j, n, counts in each if n > 1]
 
-def _summing(begins: Ints, end: int) -> Any:
-    from scipy.sparse import csr_array
-
-    ends = np.append(begins, end)
-    return csr_array((np.ones(end), np.arange(end), ends), shape=(len(begins), end))
+    @cached_property
+    def _squares(self) -> Doubles:
+        """How often the square of a shuffle's sum counts: f64 (strata,)."""
+        drawn = np.bincount(self.strata)
+        return np.asarray(self.rest * drawn / np.maximum(drawn - 1, 1))
 
 
 def sizes(k: int) -> Doubles:

@@ -15,7 +15,7 @@ and sum to prediction less base. Standard errors are those of leaving out one sh
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import comb
 from threading import Lock
 from typing import Any
@@ -37,9 +37,6 @@ NOISE = 0.02
 TOGETHER, EQUALLY, MORE_NOISE = 2.5, 0.2, 0.1
 """The sum of all players' weights, the part of it that is shared out equally, and what products
 that the weights are wrong about add."""
-
-_CACHED = 2**15
-"""Numbers that stay in the cache of a core."""
 
 Blocks = list[tuple[Ints, NDArray[Any]]]
 
@@ -65,7 +62,7 @@ class Smoother:
     @property
     def nbytes(self) -> int:
         """The memory of its tables, of which the square one outweighs the rest."""
-        tables = self.signs, self.gain, self.influence, self.others
+        tables = self.signs, self.gain, self.influence, self._moved, self.others
         return sum(t.nbytes for t in tables if t is not None)
 
     @property
@@ -81,7 +78,11 @@ class Smoother:
         """
         found = np.einsum("jm,rm->rj", self.gain, pairs) + self.share * total[:, None]
         left = self._left_out(pairs, total, found)
-        return found, _variance(self.design, self.influence, left)
+        return found, _variance(self.design, self.influence, self._moved, left)
+
+    @cached_property
+    def _moved(self) -> Doubles:
+        return _moved(self.design, self.influence)
 
     def _left_out(self, pairs: Doubles, total: Doubles, found: Doubles) -> Doubles:
         """How far each answer lies from what the others say of it: f64 (r, m)."""
@@ -91,21 +92,22 @@ class Smoother:
         return np.asarray(np.einsum("mn,rn->rm", self.others, both))
 
 
-def _variance(design: Design, influence: Doubles, left: Doubles) -> Doubles:
+def _moved(design: Design, influence: Doubles) -> Doubles:
+    """How far two answers of one shuffle move the variances together: f64 (k, t)."""
+    first, second, counts = design.together
+    wide = influence.astype(np.float64, copy=False)
+    return np.asarray(wide[:, first] * wide[:, second] * counts)
+
+
+def _variance(design: Design, influence: Doubles, moved: Doubles, left: Doubles) -> Doubles:
     """Variances, f64 (r, k), of values that move by `influence`, f64 (k, m), times what is `left`,
-    f64 (r, m).
+    f64 (r, m): sums of squares of whole shuffles, multiplied out so that they are one product.
     """
-    count = np.bincount(design.strata)[:, None]
-    finite = design.rest[:, None] * count / np.maximum(count - 1, 1)
-    variance, step = np.empty((len(left), len(influence))), max(_CACHED // influence.size, 1)
-    for i in range(0, len(left), step):
-        apart = (left[i : i + step, None] * influence).reshape(-1, left.shape[1])
-        sums = design.by_shuffle @ apart.T
-        squares, mean = design.by_size @ sums**2, (design.by_size @ sums) ** 2 / count
-        # a size of which one shuffle was drawn has no spread of its own: it counts in full
-        its = (finite * (squares - np.where(count == 1, 0.0, mean))).sum(axis=0)
-        variance[i : i + step] = its.reshape(-1, len(influence))
-    return np.maximum(variance, 0.0)
+    first, second, _ = design.together
+    variance: Doubles = np.einsum("jt,rt->rj", moved, left[:, first] * left[:, second])
+    for its, counts in design.means:
+        variance -= counts * np.einsum("jm,rm->rj", influence[:, its], left[:, its]) ** 2
+    return np.asarray(np.maximum(variance, 0.0))
 
 
 _kept: dict[tuple[int, int, int, bool], Smoother] = {}
@@ -193,7 +195,8 @@ def weighed(
         rest = told - ends @ (_squares(ends) @ told)
         left = _alone(((found.root @ rest) @ found.root)[None, :-1], found.blocks)
         values = found.weights @ told
-    return values, _variance(design, found.influence, left)[0]
+    moved = _moved(design, found.influence)
+    return values, _variance(design, found.influence, moved, left)[0]
 
 
 def _with_all(signs: NDArray[Any]) -> NDArray[Any]:
