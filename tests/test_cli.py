@@ -14,6 +14,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from toolkit.cli import run, screen
@@ -327,14 +328,17 @@ def test_no_bar_in_a_pipe(saved, tmp_path):
     assert done.stderr == ""
 
 
-def test_the_demo_from_end_to_end(tmp_path, capsys):
+def test_the_demo_from_end_to_end(wine, tmp_path, capsys):
+    table = tmp_path / "wine.csv"
+    rows = pd.DataFrame(wine.fit.train.x[:, :5], columns=wine.test.features[:5])
+    rows.assign(kind=wine.fit.train.y).to_csv(table, index=False)
     code, out, _ = called(
-        capsys, "demo", "--data", "wine", "--epochs", 20, "--rows", 2, "--out", tmp_path
+        capsys, "demo", "--data", table, "--epochs", 20, "--rows", 2, "--out", tmp_path
     )
     assert code == 0
     assert "page: " in out
     assert (
-        f"toolkit demo --data wine --epochs 20 --rows 2 --out {tmp_path.name}<"
+        f"toolkit demo --data wine.csv --epochs 20 --rows 2 --out {tmp_path.name}<"
         in (tmp_path / "compression.html").read_text()
     )
     pages = {p.name for p in tmp_path.glob("*.html")}

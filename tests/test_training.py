@@ -4,7 +4,7 @@ import pytest
 from toolkit import models
 from toolkit.errors import MatchError, ModelError
 from toolkit.models.graph import copied
-from toolkit.training import Settings, train
+from toolkit.training import Settings, fitted, train
 
 
 def start(splits, **options):
@@ -31,6 +31,7 @@ def test_steps_taken_together_are_the_same_steps(wine, monkeypatch, tmp_path):
     hidden = [layers.Dense(16, "relu"), layers.BatchNormalization(), layers.Dropout(0.5)]
     net = keras.Sequential([layers.Input((13,)), *hidden, layers.Dense(3, "softmax")])
     runs = []
+    monkeypatch.setattr(training, "FEW", 0)
     for at_once in (8, 1):
         monkeypatch.setattr(training, "AT_ONCE", at_once)
         runs.append(train(net, wine.fit, Settings(epochs=3, batch=8)))
@@ -42,6 +43,28 @@ def test_steps_taken_together_are_the_same_steps(wine, monkeypatch, tmp_path):
     # whoever trains on hears of every step
     runs[0][0].save(tmp_path / "net.keras")
     assert keras.models.load_model(tmp_path / "net.keras").steps_per_execution == 1
+
+
+def test_a_step_is_traced_once(wine, tabular, monkeypatch):
+    """What is made in it the first time would have it traced again, which is most of the wait."""
+    import keras
+    import tf_keras
+
+    from toolkit.bridge import to_tf_keras
+
+    traced = []
+    for of in (keras, tf_keras):
+        step = of.Model.train_step
+        monkeypatch.setattr(
+            of.Model, "train_step", lambda *a, of=of, step=step: traced.append(of) or step(*a)
+        )
+    train(tabular, wine.fit, Settings(epochs=2))
+    twin = to_tf_keras(tabular).model
+    rows = [(part.x, part.y) for part in (wine.fit.train, wine.fit.validation)]
+    loss = tf_keras.losses.SparseCategoricalCrossentropy()
+    brief = Settings(epochs=2)
+    fitted(twin, *rows, loss, brief, subject="twin", seed=0, library=tf_keras)
+    assert traced == [keras, tf_keras]
 
 
 def test_the_model_given_stays_as_it_is(wine):

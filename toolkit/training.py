@@ -32,6 +32,9 @@ from toolkit.shapes import in_shape, matching
 AT_ONCE = 8
 """Steps that TensorFlow takes before Python has its turn, which is a good part of small ones."""
 
+FEW = 200
+"""Steps of a whole training that do not win back the longer tracing of several at once."""
+
 LOSSES = ("crossentropy", "mse")
 OPTIMIZERS = ("adam", "sgd")
 
@@ -163,6 +166,7 @@ def fitted(
     callbacks: more of them, of that Keras.
     """
     import keras
+    import tensorflow as tf
 
     of = library or keras
 
@@ -189,9 +193,9 @@ def fitted(
     decisive = (loss, settings, subject, seed, decay, accuracy, prepare, place.name, place.mixed)
     mark, now = _mark(model, train_rows, validation_rows, *decisive), Saved()
     rate: Any = settings.rate
+    steps = settings.epochs * math.ceil(len(train_rows[0]) / settings.batch)
     if decay:
-        steps = math.ceil(len(train_rows[0]) / settings.batch)
-        rate = of.optimizers.schedules.CosineDecay(rate, settings.epochs * steps)
+        rate = of.optimizers.schedules.CosineDecay(rate, steps)
     with seeded(seed), place.scope():
         trained = model if library else copied(model)
         optimizer = {"adam": of.optimizers.Adam, "sgd": of.optimizers.SGD}[settings.optimizer](rate)
@@ -200,9 +204,13 @@ def fitted(
             _mix(trained)
         metrics = accuracy if isinstance(accuracy, list) else [accuracy]
         # tf_keras takes seconds more to trace several, and pruning looks at every batch
-        at_once = 1 if library else AT_ONCE
+        at_once = 1 if library or steps <= FEW else AT_ONCE
         trained.compile(optimizer, loss=loss, metrics=metrics, steps_per_execution=at_once)
         trained.optimizer.build(trained.trainable_variables)
+        # a step whose metrics are made while it is traced is traced twice
+        first, units = validation_rows[1][:1], trained.outputs[0].shape[-1]
+        trained.compute_metrics(None, tf.constant(first), tf.zeros((1, units)), None)
+        trained.reset_metrics()
         _seed_layers(trained, seed)
         if mark is not None:
             now = mark.restore(shared(mark.content()), variables_of(trained))

@@ -43,9 +43,10 @@ class Design:
         their product counts in the variance of a sum over shuffles drawn without replacement.
         """
         m, size = len(self.shown), np.diff(self.bunches, append=len(self.shown))
-        from_here = np.repeat(self.bunches + size, size) - np.arange(m)
-        first = np.repeat(np.arange(m), from_here)
-        second = first + np.arange(len(first)) - np.repeat(from_here.cumsum() - from_here, from_here)
+        # how many of its shuffle there are from each on
+        after = np.repeat(self.bunches + size, size) - np.arange(m)
+        first = np.repeat(np.arange(m), after)
+        second = first + np.arange(len(first)) - np.repeat(after.cumsum() - after, after)
         counts = self._squares[np.repeat(self.strata, size)[first]]
         return first, second, np.where(first == second, counts, 2 * counts)
 
