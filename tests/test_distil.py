@@ -11,6 +11,7 @@ from toolkit.passes.distil import Distil
 from toolkit.passes.students import student_of
 from toolkit.passes.tuning import loss_of
 from toolkit.predict import KerasPredictor, predictor
+from toolkit.training import Settings, train
 
 
 def test_the_better_of_base_and_large_net_teaches(mlp, digits):
@@ -205,17 +206,24 @@ def test_a_student_that_does_not_fit_is_refused(tabular, mlp, wine, tmp_path):
         Distil(teacher="base", student="base in 10 bytes")(tabular, wine.fit)
 
 
+@pytest.fixture(scope="module")
+def halved(digits, tmp_path_factory):
+    """Below five or not, and the file of a net that has learnt it."""
+    parts = [
+        dataclasses.replace(data, y=(data.y > 4).astype(np.int64), classes=("low", "high"))
+        for data in (digits.fit.train, digits.fit.validation, digits.fit.calibration)
+    ]
+    teacher, _ = train(build("cnn", parts[0]), Fit(*parts), Settings(epochs=15))
+    path = tmp_path_factory.mktemp("teacher") / "teacher.keras"
+    teacher.save(path)
+    return Fit(*parts), path
+
+
 @pytest.mark.parametrize("head", ["logits", "sigmoid", "softmax in a model of its own"])
-def test_students_with_any_head_learn(head, digits):
-    """Two classes: below five or not."""
+def test_students_with_any_head_learn(head, halved, digits):
     import keras
 
-    def halved(data):
-        return dataclasses.replace(data, y=(data.y > 4).astype(np.int64), classes=("low", "high"))
-
-    fit = Fit(
-        *(halved(d) for d in (digits.fit.train, digits.fit.validation, digits.fit.calibration))
-    )
+    fit, teacher = halved
     layers = keras.layers
     last = {
         "logits": layers.Dense(2),
@@ -224,5 +232,5 @@ def test_students_with_any_head_learn(head, digits):
     }[head]
     start = [layers.Input((8, 8, 1)), layers.Rescaling(1 / 16), layers.Flatten()]
     base = keras.Sequential([*start, layers.Dense(16, "relu"), last])
-    model = Distil(teacher="cnn-large", student="base", epochs=24)(base, fit).model
+    model = Distil(teacher=str(teacher), student="base", epochs=24)(base, fit).model
     assert (predictor(model)(digits.test.x).argmax(axis=1) == (digits.test.y > 4)).mean() > 0.8

@@ -105,11 +105,9 @@ def zoo():
         "bins, several at once": net((6,), layers.Discretization([0.5], output_mode="multi_hot")),
         "categories": net((6,), layers.CategoryEncoding(20, output_mode="multi_hot")),
         "lstm": net((7, 4), layers.Bidirectional(layers.LSTM(5))),
-        "gru": net((7, 4), layers.GRU(5)),
         "embedding, any length": net(
             (None,), layers.Embedding(20, 5), layers.GlobalAveragePooling1D()
         ),
-        "masked embedding": net((7,), layers.Embedding(20, 5, mask_zero=True), layers.LSTM(4)),
         "masked embedding, both ways": net(
             (7,),
             layers.Embedding(20, 5, mask_zero=True),
