@@ -50,6 +50,21 @@ def test_each_check_speaks_when_it_must(run, code):
     assert codes(run) == [code]
 
 
+@pytest.mark.parametrize(
+    ("ratios", "said"),
+    [([1.4], "here: 1.40 times its time"), ([1.4, 2.25, 1.1], "here: 1.10 to 2.25 times its time")],
+)
+def test_how_much_slower_is_told_as_numbers(ratios, said):
+    """And not as a text of them, which a page in German would leave with their points."""
+    measured = [
+        Measurement(f"s{i}", "latency_ratio", r, "x", 9, r - 0.05, r + 0.1)
+        for i, r in enumerate(ratios)
+    ]
+    (found,) = checked(made(*measured)).findings
+    assert said in found.sentence
+    assert {type(value) for value in found.values.values()} == {float}
+
+
 def test_a_linear_model_that_does_not_fit_is_told():
     (said,) = checked(made(Measurement("s", "r2 lime", 0.08, "", 12, 0.03, 0.14))).findings
     assert said.code == "G3"

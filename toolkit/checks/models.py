@@ -210,15 +210,18 @@ def slower(run: Run) -> Iterator[Finding]:
         if m.name == "latency_ratio" and m.low is not None and m.low > NOTICEABLE
     ]
     if found:
-        times = ", ".join(f"{m.subject} {m.value:.2f}" for m in found)
+        times = [m.value for m in found]
         yield Finding.of(
             "S1",
             "info",
             ", ".join(m.subject for m in found),
-            "Slower than the base for one row here, times its time: {times}.",
+            "Slower than the base for one row here: {most:.2f} times its time."
+            if len(found) == 1
+            else "Slower than the base for one row here: {least:.2f} to {most:.2f} times its time.",
             "Integer kernels pay off on larger layers; where speed counts more than size, "
             "take a float candidate.",
-            times=times,
+            least=min(times),
+            most=max(times),
         )
 
 
