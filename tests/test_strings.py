@@ -33,8 +33,9 @@ def said():
 
 def tables():
     """Texts that are said by way of a table: headings, names of figures."""
-    from toolkit.report import _PAGES, explanation, index, naming, reasons, words
+    from toolkit.report import _PAGES, KINDS, explanation, index, naming, reasons, words
 
+    yield from KINDS
     yield from (heading for heading, _ in _PAGES.values())
     yield from (title for _, title, _ in index._HEADS)
     yield "Reasons kept ({method}), 0 to 1"

@@ -84,6 +84,10 @@ def write_page(
     return write_text(path, render(run, page, beside=beside, lang=lang))
 
 
+KINDS = ("base and compressed", "measured", "why")
+"""What titles end in that a Run is given; another title stays as it is."""
+
+
 def render(run: Run, page: Page, *, beside: Sequence[Page] = (), lang: str = "en") -> str:
     """One page as HTML text; the explanation page holds the reasons too where it stands alone."""
     heading, sections = _PAGES[page]
@@ -102,7 +106,7 @@ def render(run: Run, page: Page, *, beside: Sequence[Page] = (), lang: str = "en
             seed=run.seeds.get("seed", "–"),
         )
         data = embedded(to_json(slim(run)))
-        return framed(say(heading), run.title, meta, found, links=links, data=data)
+        return framed(say(heading), _titled(run.title), meta, found, links=links, data=data)
 
 
 def sections(run: Run, *, lang: str = "en") -> dict[str, dict[str, str]]:
@@ -178,6 +182,11 @@ def shown(run: Run, *, lang: str = "en") -> str:
         '<iframe sandbox="allow-scripts allow-downloads" style="width:100%;height:75vh;border:0" '
         f'title="{escape(run.title)}" srcdoc="{escape(render(run, page, lang=lang))}"></iframe>'
     )
+
+
+def _titled(title: str) -> str:
+    name, colon, kind = title.rpartition(": ")
+    return f"{name}{colon}{say(kind)}" if kind in KINDS else title
 
 
 def _with_reasons(sections: tuple[Section, ...]) -> tuple[Section, ...]:
