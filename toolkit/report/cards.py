@@ -89,7 +89,7 @@ def turn(run: Run, decision: Decision, f: Flip) -> str:
             n=f.tried,
         )
     names = named(run, decision)
-    shown = listed(f"“{names[i]}”" for i in f.players)
+    shown = listed(say("“{name}”", name=names[i]) for i in f.players)
     answer = str(run.data["classes"][f.answer])
     told = {"name": f.subject, "players": shown, "answer": answer}
     if len(f.players) == 1:
