@@ -149,6 +149,31 @@ def dense_onnx(tmp_path_factory: Any, digits: Any) -> Path:
 
 
 @once
+def looped() -> Any:
+    """A graph with loops, and 60 rows: recurrent layers over words, of which zeros are hidden.
+
+    A layer over one in both directions: the body of its loop reads a sum outside of it.
+    """
+    import keras
+    import numpy as np
+    from keras import layers
+
+    from toolkit.exporting import export
+    from toolkit.glossary import Data
+
+    keras.utils.set_random_seed(0)
+    both = layers.Bidirectional(layers.GRU(3, return_sequences=True))
+    words = layers.Embedding(20, 5, mask_zero=True)
+    last = [layers.GRU(3), layers.Dense(3, "softmax")]
+    net = keras.Sequential([keras.Input((6,)), words, both, *last])
+    x = np.random.default_rng(0).integers(0, 20, (60, 6)).astype(np.float32)
+    rows = Data(x, np.arange(60) % 3, ("a", "b", "c"))
+    model = export(net, rows).model
+    assert "Loop" in [n.op_type for n in model.graph.node]
+    return model, rows
+
+
+@once
 def clustered(sparse: Any, digits: Any) -> Any:
     """The step that clustered what was pruned."""
     from toolkit.passes import PASSES, apply

@@ -4,7 +4,7 @@ import sys
 import numpy as np
 
 from toolkit.exporting import export
-from toolkit.glossary import Data, Fit
+from toolkit.glossary import Fit
 from toolkit.passes.dynamic_int8 import DynamicInt8
 from toolkit.predict import predictor
 
@@ -22,18 +22,9 @@ def test_dense_layers_change_and_convolutions_are_listed(cnn, digits):
     assert np.abs(p - q).max() > 0
 
 
-def test_a_table_of_words_beside_a_loop_stays_float(tmp_path):
+def test_a_table_of_words_beside_a_loop_stays_float(looped, tmp_path):
     """Rounded, onnxruntime ends the process that opens it, so another one does."""
-    import keras
-
-    layers = keras.layers
-    read = layers.Bidirectional(layers.LSTM(3))
-    words = layers.Embedding(20, 5, mask_zero=True)
-    net = keras.Sequential([keras.Input((6,)), words, read, layers.Dense(3, "softmax")])
-    x = np.random.default_rng(0).integers(0, 20, (60, 6)).astype(np.float32)
-    rows = Data(x, np.arange(60) % 3, ("a", "b", "c"))
-    floats = export(net, rows).model
-    assert any(n.op_type == "Loop" for n in floats.graph.node)
+    floats, rows = looped
     step = DynamicInt8()(floats, Fit(rows, rows, rows))
     (tmp_path / "small.onnx").write_bytes(step.model.SerializeToString())
     code = "import sys, onnxruntime as ort; ort.InferenceSession(sys.argv[1])"

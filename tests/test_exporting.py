@@ -108,11 +108,6 @@ def zoo():
         "embedding, any length": net(
             (None,), layers.Embedding(20, 5), layers.GlobalAveragePooling1D()
         ),
-        "masked embedding, both ways": net(
-            (7,),
-            layers.Embedding(20, 5, mask_zero=True),
-            layers.Bidirectional(layers.LSTM(3)),
-        ),
         "old gru, simple rnn": net(
             (7, 4),
             layers.GRU(5, reset_after=False, return_sequences=True),

@@ -82,19 +82,10 @@ def test_a_scaled_gemm_of_somebody_else_answers_the_same(scaled, wine, tmp_path)
     assert np.abs(predictor(alone.SerializeToString())(wine.test.x) - wanted).mean() < 0.02
 
 
-def test_what_a_loop_reads_from_outside_stays():
-    """A recurrent layer over a masked one in both directions: the body of its loop reads a sum."""
-    keras.utils.set_random_seed(0)
-    both = layers.Bidirectional(layers.GRU(3, return_sequences=True))
-    words = layers.Embedding(20, 5, mask_zero=True)
-    last = [layers.GRU(3), layers.Dense(3, "softmax")]
-    net = keras.Sequential([keras.Input((6,)), words, both, *last])
-    x = np.random.default_rng(0).integers(0, 20, (60, 6)).astype(np.float32)
-    rows = Data(x, np.arange(60) % 3, ("a", "b", "c"))
-    floats = export(net, rows).model
-    assert any(n.op_type == "Loop" for n in floats.graph.node)
+def test_what_a_loop_reads_from_outside_stays(looped):
+    floats, rows = looped
     fit, made = Fit(rows, rows, rows), floats
     for one in load("int8").passes:
         made = apply(one, made, fit).model
-    p, q = (predictor(m.SerializeToString())(x) for m in (floats, made))
+    p, q = (predictor(m.SerializeToString())(rows.x) for m in (floats, made))
     assert np.abs(p - q).max() < 0.05

@@ -5,7 +5,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from toolkit.exporting import export
-from toolkit.glossary import Data, Fit
+from toolkit.glossary import Fit
 from toolkit.passes.shorten import Shorten
 from toolkit.passes.static_int8 import StaticInt8
 from toolkit.predict import predictor
@@ -113,26 +113,18 @@ def test_small_whole_numbers_take_as_many_bytes_as_they_have_digits():
 
 
 @pytest.mark.parametrize("written_out", [False, True])
-def test_loops_are_shortened_with_what_they_read(written_out):
+def test_loops_are_shortened_with_what_they_read(written_out, looped):
     """Bodies of loops read weights and values of the graph around them by name."""
-    import keras
-
-    keras.utils.set_random_seed(0)
-    layers = keras.layers
-    words, read = layers.Embedding(20, 5, mask_zero=True), layers.LSTM(3)
-    net = keras.Sequential([keras.Input((6,)), words, read, layers.Dense(3, "softmax")])
-    x = np.random.default_rng(0).integers(0, 20, (60, 6)).astype(np.float32)
-    rows = Data(x, np.arange(60) % 3, ("a", "b", "c"))
+    model, rows = looped
     fit = Fit(rows, rows, rows)
-    model = export(net, rows).model
     if written_out:
         model = StaticInt8()(model, fit).model
     step = Shorten()(model, fit)
     assert "Loop" in [n.op_type for n in step.model.graph.node]
-    one, two = (predictor(m.SerializeToString())(x) for m in (model, step.model))
+    one, two = (predictor(m.SerializeToString())(rows.x) for m in (model, step.model))
     assert np.array_equal(one, two)
     bodies = [a.g for n in step.model.graph.node for a in n.attribute if a.HasField("g")]
-    assert len(bodies) == 1
+    assert len(bodies) == 3
     for body in bodies:
         assert not body.value_info
         # some hundred names in all, of one letter or two
