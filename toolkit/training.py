@@ -333,7 +333,11 @@ def _dataset(drawn: _Drawn, epoch: Callable[[], int]) -> Any:
     )
     batches = tf.data.Dataset.from_generator(lambda: drawn(epoch()), output_signature=forms)
     known = tf.data.experimental.assert_cardinality(len(drawn))
-    return batches.apply(known).prefetch(tf.data.AUTOTUNE)
+    # one source has nothing to be planned, which TensorFlow does anew for each epoch
+    unplanned = tf.data.Options()
+    unplanned.experimental_optimization.apply_default_optimizations = False
+    unplanned.autotune.enabled = False
+    return batches.apply(known).prefetch(2).with_options(unplanned)
 
 
 def shaped(model: Any, data: Data) -> Floats:
