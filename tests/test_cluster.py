@@ -103,12 +103,6 @@ def test_activations_that_the_kerases_know_otherwise(name, wine):
     assert sparsity.distinct(step.model.layers[0].kernel.numpy()) <= 16
 
 
-def test_the_same_seed_gives_the_same_weights(tabular, wine):
-    step = Cluster(epochs=1)
-    one, two = (step(tabular, wine.fit, 3).model.get_weights() for _ in range(2))
-    assert all((a == b).all() for a, b in zip(one, two, strict=True))
-
-
 @pytest.mark.parametrize(
     "wrong", [{"clusters": 1}, {"clusters": 257}, {"epochs": -1}, {"rate": 0.0}, {"teacher": ""}]
 )

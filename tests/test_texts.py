@@ -340,7 +340,7 @@ def test_film_reviews_end_to_end(more_data, tmp_path):
     small = frontier.candidates[0]
     assert small.nbytes < frontier.base.nbytes / 3
     pair = [predictor(a.path, a.name) for a in (frontier.base, small)]
-    why = study(pair, splits, rows=3, sample=12)
+    why = study(pair, splits, rows=3, sample=8)
     assert why.measured(small.name, "reason_cosine shapley").value > 0.95
 
 
