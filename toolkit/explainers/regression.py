@@ -38,6 +38,9 @@ TOGETHER, EQUALLY, MORE_NOISE = 2.5, 0.2, 0.1
 """The sum of all players' weights, the part of it that is shared out equally, and what products
 that the weights are wrong about add."""
 
+_LARGE = 2**22
+"""Numbers of a table that is not made as a whole: 32 MiB."""
+
 Blocks = list[tuple[Ints, NDArray[Any]]]
 
 KEPT = 2**28
@@ -78,11 +81,13 @@ class Smoother:
         """
         found = np.einsum("jm,rm->rj", self.gain, pairs) + self.share * total[:, None]
         left = self._left_out(pairs, total, found)
-        return found, _variance(self.design, self.influence, self._moved, left)
+        return found, _variance(self.design, self.influence, left, self._moved)
 
     @cached_property
-    def _moved(self) -> Doubles:
-        return _moved(self.design, self.influence)
+    def _moved(self) -> Doubles | None:
+        """What `_moved` gives of all players, where that is not large."""
+        large = len(self.influence) * len(self.design.together[0]) > _LARGE
+        return None if large else _moved(self.design, self.influence)
 
     def _left_out(self, pairs: Doubles, total: Doubles, found: Doubles) -> Doubles:
         """How far each answer lies from what the others say of it: f64 (r, m)."""
@@ -96,15 +101,26 @@ def _moved(design: Design, influence: Doubles) -> Doubles:
     """How far two answers of one shuffle move the variances together: f64 (k, t)."""
     first, second, counts = design.together
     wide = influence.astype(np.float64, copy=False)
-    return np.asarray(wide[:, first] * wide[:, second] * counts)
+    found = wide[:, first]
+    found *= wide[:, second]
+    found *= counts
+    return found
 
 
-def _variance(design: Design, influence: Doubles, moved: Doubles, left: Doubles) -> Doubles:
+def _variance(
+    design: Design, influence: Doubles, left: Doubles, moved: Doubles | None = None
+) -> Doubles:
     """Variances, f64 (r, k), of values that move by `influence`, f64 (k, m), times what is `left`,
     f64 (r, m): sums of squares of whole shuffles, multiplied out so that they are one product.
+
+    moved: what `_moved` gives, where it is known; else it is made for some players after others.
     """
     first, second, _ = design.together
-    variance: Doubles = np.einsum("jt,rt->rj", moved, left[:, first] * left[:, second])
+    both = left[:, first] * left[:, second]
+    step = max(_LARGE // len(first), 1)
+    parts = [influence[i : i + step] for i in range(0, len(influence), step)]
+    some = (_moved(design, part) for part in parts) if moved is None else (moved,)
+    variance = np.concatenate([np.einsum("jt,rt->rj", one, both) for one in some], axis=1)
     for its, counts in design.means:
         variance -= counts * np.einsum("jm,rm->rj", influence[:, its], left[:, its]) ** 2
     return np.asarray(np.maximum(variance, 0.0))
@@ -195,8 +211,7 @@ def weighed(
         rest = told - ends @ (_squares(ends) @ told)
         left = _alone(((found.root @ rest) @ found.root)[None, :-1], found.blocks)
         values = found.weights @ told
-    moved = _moved(design, found.influence)
-    return values, _variance(design, found.influence, moved, left)[0]
+    return values, _variance(design, found.influence, left)[0]
 
 
 def _with_all(signs: NDArray[Any]) -> NDArray[Any]:

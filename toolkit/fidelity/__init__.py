@@ -8,6 +8,6 @@ whether the base's reasons move the small model. comparison.py: all of it.
 
 from __future__ import annotations
 
-from toolkit.fidelity.measures import compare, foremost, reasons
+from toolkit.fidelity.measures import compare, foremost, likeness, reasons
 
-__all__ = ["compare", "foremost", "reasons"]
+__all__ = ["compare", "foremost", "likeness", "reasons"]

@@ -8,7 +8,7 @@ import numpy as np
 
 from toolkit import metrics
 from toolkit.fidelity.difference import difference
-from toolkit.fidelity.measures import compare, paired
+from toolkit.fidelity.measures import likeness, paired
 from toolkit.glossary import Attribution, Doubles, Drift, Floats, Measurement
 from toolkit.told import WHOLE
 
@@ -49,7 +49,7 @@ def drifts(
         same = [pair for pair in pairs if len(set(answers[pair[0].row])) == 1]
         if not same:
             continue
-        cosines = np.array([compare(one, its)["cosine"] for one, its in same])
+        cosines = np.array([likeness(one, its) for one, its in same])
         p = np.array([_chance(one, noise[one.row], its, seed, len(same)) for one, its in same])
         told = discoveries(p, FALSE) & (cosines < ALIKE)
         found += [
@@ -99,7 +99,7 @@ def _chance(one: Attribution, noise: Attribution, its: Attribution, seed: int, t
 
     Where none of the draws does, more are drawn, so that one row among `tests` can be told.
     """
-    seen = compare(one, its)["cosine"]
+    seen = likeness(one, its)
     if 1 - seen < _EQUAL:
         return 1.0
     if not noise.stderr.any():

@@ -31,15 +31,7 @@ def compare(one: Attribution, other: Attribution) -> dict[str, float]:
     of the target. When one of the two is zero everywhere they share nothing.
     Raises MatchError when they explain different rows, targets or players.
     """
-    if (one.row, one.target, len(one.values)) != (other.row, other.target, len(other.values)):
-        raise MatchError(
-            f"row {one.row} target {one.target} beside row {other.row} target {other.target}",
-            "attributions of the same row, target and players",
-            "explain both models together",
-        )
-    a, b = told(one.values), told(other.values)
-    if np.linalg.norm(a - b) < WHOLE:
-        b = a
+    a, b = _beside(one, other)
     size = np.abs(a)
     nothing = float(not np.any(b))
     alike = float(size[np.sign(a) == np.sign(b)].sum())
@@ -124,6 +116,23 @@ def mean(
     if n < LEAST:
         return Measurement(subject, name, float(values.mean()), "", n)
     return averaged(subject, name, values, least=least, most=1.0, seed=seed)
+
+
+def likeness(one: Attribution, other: Attribution) -> float:
+    """The cosine of `compare` alone, which is what pages ask of many rows."""
+    return _cosine(*_beside(one, other))
+
+
+def _beside(one: Attribution, other: Attribution) -> tuple[Doubles, Doubles]:
+    """The values of both as far as they are told, f64 (p,), the same where they hardly differ."""
+    if (one.row, one.target, len(one.values)) != (other.row, other.target, len(other.values)):
+        raise MatchError(
+            f"row {one.row} target {one.target} beside row {other.row} target {other.target}",
+            "attributions of the same row, target and players",
+            "explain both models together",
+        )
+    a, b = told(one.values), told(other.values)
+    return (a, a) if np.linalg.norm(a - b) < WHOLE else (a, b)
 
 
 def _cosine(a: Doubles, b: Doubles) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from toolkit.fidelity.measures import compare, mean, paired
+from toolkit.fidelity.measures import likeness, mean, paired
 from toolkit.glossary import Attribution, Doubles, Measurement
 from toolkit.means import LEAST, error_of_ratio, resamples, studentised
 from toolkit.told import told
@@ -57,7 +57,7 @@ def place(
     ends = dict(_with(attributions, again, base, rows))
     for method, pairs in paired(attributions, base, other, rows):
         floors, nulls = _ends(ends[method])
-        cosines = np.array([compare(one, its)["cosine"] for one, its in pairs])
+        cosines = np.array([likeness(one, its) for one, its in pairs])
         wide = floors.mean() - nulls.mean()
         if wide < _NARROW:
             continue
@@ -93,7 +93,7 @@ def ceiling(
         mean(
             base,
             f"reason_ceiling {method}",
-            np.array([compare(one, its)["cosine"] for one, its in pairs]),
+            np.array([likeness(one, its) for one, its in pairs]),
             seed,
         )
         for method, pairs in paired(attributions, base, retrained, rows)
@@ -128,7 +128,7 @@ def _with(
 
 
 def _ends(pairs: list[tuple[Attribution, Attribution]]) -> tuple[Doubles, Doubles]:
-    floors = np.array([compare(one, its)["cosine"] for one, its in pairs])
+    floors = np.array([likeness(one, its) for one, its in pairs])
     # a row in which the base has no reasons has no scale: its ends are one
     nulls = np.array([random_cosine(told(one.values)) for one, _ in pairs])
     return floors, nulls

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from markupsafe import Markup, escape
 
-from toolkit.fidelity import compare, foremost
+from toolkit.fidelity import foremost, likeness
 from toolkit.glossary import Attribution, Cut, Decision, Doubles, Flip
 from toolkit.report import charts, pictures
 from toolkit.report.quantities import listed, plain, signed, similarity
@@ -257,7 +257,7 @@ def _agreement(run: Run, ours: Sequence[Attribution]) -> str:
         one=name_of(mine[0].method),
         other=name_of(mine[1].method),
         name=run.base,
-        cosine=similarity(compare(mine[0], mine[1])["cosine"]),
+        cosine=similarity(likeness(mine[0], mine[1])),
         shared=len({*one} & {*other}),
         n=most,
     )

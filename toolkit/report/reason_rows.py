@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from toolkit.fidelity import compare
+from toolkit.fidelity import likeness
 from toolkit.glossary import Attribution, Decision
 from toolkit.means import mean_error
 from toolkit.report import cards, charts
@@ -196,6 +196,6 @@ def _pairs(run: Run) -> list[Pair]:
         base = {a.method: a for a in several if a.subject == run.base}
         for a in several:
             if a.subject != run.base and a.method in base:
-                alike = compare(base[a.method], a)
-                found.append(Pair(decisions.get(row), base[a.method], a, alike["cosine"]))
+                alike = likeness(base[a.method], a)
+                found.append(Pair(decisions.get(row), base[a.method], a, alike))
     return found
