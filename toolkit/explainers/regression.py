@@ -39,7 +39,7 @@ TOGETHER, EQUALLY, MORE_NOISE = 2.5, 0.2, 0.1
 that the weights are wrong about add."""
 
 _LARGE = 2**22
-"""Numbers of a table that is not made as a whole: 32 MiB."""
+"""A table of more numbers, 32 MiB, is made for some players after others."""
 
 Blocks = list[tuple[Ints, NDArray[Any]]]
 
