@@ -206,6 +206,10 @@ ZOO = {
     "bidirectional": lambda: seq(
         L.Bidirectional(L.LSTM(5), input_shape=(7, 4)), L.Dense(1, activation="sigmoid")
     ),
+    # a folder of LSTMs in both directions takes 15 s to write; one of them is in "text"
+    "simple, both ways": lambda: seq(
+        L.Bidirectional(L.SimpleRNN(5), input_shape=(7, 4)), L.Dense(1, activation="sigmoid")
+    ),
     "time distributed": lambda: seq(
         L.TimeDistributed(L.Dense(5), input_shape=(7, 4)), L.Flatten(), L.Dense(3)
     ),
@@ -253,7 +257,16 @@ def test_the_output_is_that_of_the_library_that_wrote_it(name, suffix, tmp_path)
 
 @pytest.mark.parametrize(
     "name",
-    ["teachable", "cnn", "bidirectional", "text", "shared", "attention", "adapted", "operations"],
+    [
+        "teachable",
+        "cnn",
+        "simple, both ways",
+        "text",
+        "shared",
+        "attention",
+        "adapted",
+        "operations",
+    ],
 )
 def test_a_folder_that_keras_2_saved(name, tmp_path):
     """The weights come from the checkpoint; batch statistics are made to differ from the start."""
