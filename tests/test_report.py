@@ -181,8 +181,15 @@ def test_a_page_in_another_language_speaks_it(name, lang, full_run):
     assert f'<html lang="{ {"de": "de", "zh": "zh-Hans"}[lang] }">' in text
     words = re.sub(r"<[^>]*>", " ", without_scripts(text))
     # headings of the English page
-    for heading in ("How to repeat this", "Good to know", "The figures as a table"):
+    # and its title, of which the name of the data stays
+    for heading in ("How to repeat this", "Good to know", "The figures as a table", "compressed"):
         assert heading not in words
+    assert {"de": "digits: Basis und Verkleinerte", "zh": "digits: 基础模型"}[lang] in words
+
+
+def test_a_title_of_somebody_stays(full_run):
+    mine = dataclasses.replace(full_run, title="Nachbau: was compressed")
+    assert "Nachbau: was compressed" in report.render(mine, "compression", lang="de")
 
 
 def test_a_notebook_shows_a_page_in_a_frame_of_its_own(full_run):

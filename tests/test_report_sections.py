@@ -208,6 +208,9 @@ def test_what_would_change_its_mind_stands_on_each_card(plain):
         "base: hiding any of it, or all, changes nothing.",
     ]
     assert "would change its mind" not in report.render(plain, "explanation")
+    german = report.render(run, "explanation", lang="de")
+    assert "„age = 30“" in german
+    assert "“age = 30" not in german
 
 
 @pytest.mark.parametrize(("page", "anchor"), [("explanation", "row-3"), ("reasons", "worst")])

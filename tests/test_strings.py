@@ -10,7 +10,7 @@ import pytest
 from toolkit.errors import BadInput
 from toolkit.glossary import Finding
 from toolkit.report import origin, quantities, strings
-from toolkit.run import Run, from_json, to_json
+from toolkit.run import TITLES, Run, from_json, to_json
 
 REPORT = Path(strings.__file__).parent
 TABLE, FINDINGS = (
@@ -33,9 +33,9 @@ def said():
 
 def tables():
     """Texts that are said by way of a table: headings, names of figures."""
-    from toolkit.report import _PAGES, KINDS, explanation, index, naming, reasons, words
+    from toolkit.report import _PAGES, explanation, index, naming, reasons, words
 
-    yield from KINDS
+    yield from TITLES.values()
     yield from (heading for heading, _ in _PAGES.values())
     yield from (title for _, title, _ in index._HEADS)
     yield "Reasons kept ({method}), 0 to 1"

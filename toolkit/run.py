@@ -36,6 +36,9 @@ from toolkit.glossary import (
 
 FORMAT = 1
 
+TITLES = {"compress": "base and compressed", "explain": "why", "measure": "measured"}
+"""What follows the name of the data in the title of a Run: command -> words."""
+
 
 @dataclass(frozen=True, eq=False)
 class Run:

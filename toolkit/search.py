@@ -37,7 +37,7 @@ from toolkit.models.heads import head_of
 from toolkit.predict import predictor
 from toolkit.progress import tell
 from toolkit.recipe import Recipe
-from toolkit.run import Run, from_json, to_json
+from toolkit.run import TITLES, Run, from_json, to_json
 from toolkit.shapes import matching
 from toolkit.space import useful
 from toolkit.studying import SAMPLE, joined, study
@@ -231,7 +231,7 @@ def _judged(
     chosen = best(quick(within, measured, budget), measured)
     noted = (*noted, *dearer(chosen, artifacts, measured))
     run = Run(
-        title=f"{splits.name}: base and compressed",
+        title=f"{splits.name}: {TITLES['compress']}",
         created=provenance.now(),
         command="compress",
         base="base",

@@ -26,7 +26,7 @@ from toolkit.glossary import Attribution, Drift, Finding, Layer, Predictor, Spli
 from toolkit.measurement import judge
 from toolkit.progress import tell
 from toolkit.quality import CHEAP, chosen, quality
-from toolkit.run import Run
+from toolkit.run import TITLES, Run
 
 METHODS = ("shapley", "lime")
 
@@ -123,7 +123,7 @@ def study(
     measured += recut
     shown = sorted({*picked, *_worst(drifts)})
     return Run(
-        title=f"{splits.name}: why",
+        title=f"{splits.name}: {TITLES['explain']}",
         created=provenance.now(),
         command="explain",
         base=base.name,

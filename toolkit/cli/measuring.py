@@ -51,7 +51,7 @@ def measure(
     from toolkit.models.opening import kind_of
     from toolkit.onnx_graph import beside
     from toolkit.predict import predictor
-    from toolkit.run import Run
+    from toolkit.run import TITLES, Run
 
     if not data:
         raise DataError("no rows to measure on", "--data or --import", "add --data")
@@ -88,7 +88,7 @@ def measure(
             held=[group for r in needed if (group := r.group())],
         )
     run = Run(
-        title=f"{splits.name}: measured",
+        title=f"{splits.name}: {TITLES['measure']}",
         created=provenance.now(),
         command="measure",
         base=next(iter(named)),

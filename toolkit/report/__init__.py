@@ -27,7 +27,7 @@ from toolkit.report.templates import (
     style,
 )
 from toolkit.report.words import verdict
-from toolkit.run import Run, to_json
+from toolkit.run import TITLES, Run, to_json
 
 __all__ = [
     "pages",
@@ -82,10 +82,6 @@ def write_page(
 ) -> Path:
     """Write one page, whole or not at all; `beside` names pages in the same folder to link to."""
     return write_text(path, render(run, page, beside=beside, lang=lang))
-
-
-KINDS = ("base and compressed", "measured", "why")
-"""What titles end in that a Run is given; another title stays as it is."""
 
 
 def render(run: Run, page: Page, *, beside: Sequence[Page] = (), lang: str = "en") -> str:
@@ -185,8 +181,9 @@ def shown(run: Run, *, lang: str = "en") -> str:
 
 
 def _titled(title: str) -> str:
-    name, colon, kind = title.rpartition(": ")
-    return f"{name}{colon}{say(kind)}" if kind in KINDS else title
+    """In the language of the page, but for a title that somebody thought of."""
+    name, colon, words = title.rpartition(": ")
+    return f"{name}{colon}{say(words)}" if words in TITLES.values() else title
 
 
 def _with_reasons(sections: tuple[Section, ...]) -> tuple[Section, ...]:
