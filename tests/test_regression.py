@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 import math
 
@@ -154,6 +155,35 @@ def test_values_sum_to_the_total_and_do_not_depend_on_company(kriging):
         alone, its = method.values(y[i : i + 1], total[i : i + 1])
         assert alone.tobytes() == found[i].tobytes()
         assert its.tobytes() == variance[i].tobytes()
+
+
+@pytest.mark.parametrize(("k", "pairs"), [(6, 12), (13, 60), (30, 90)])
+def test_variances_are_those_of_sums_over_shuffles(k, pairs, monkeypatch):
+    """Written out, for shuffles of a size drawn without replacement (Cochran 1977, chapter 2)."""
+    method = smoother(k, pairs, 3, kriging=True)
+    design, left = method.design, RNG.normal(size=(4, pairs))
+    by_hand = np.zeros((4, k))
+    for size, rest in enumerate(design.rest):
+        sums = [
+            left[:, bunch] @ method.influence[:, bunch].T
+            for bunch, its in zip(
+                np.split(np.arange(pairs), design.bunches[1:]), design.strata, strict=True
+            )
+            if its == size
+        ]
+        n = len(sums)
+        # one alone has no spread of its own
+        by_hand += rest * (n * np.var(sums, axis=0, ddof=1) if n > 1 else sums[0] ** 2)
+    whole = regression._variance(design, method.influence, left, method._moved)
+    assert np.allclose(whole, by_hand, rtol=1e-12, atol=0)
+    # wide games do not hold the table of all players; nor does a design that is used once
+    monkeypatch.setattr(regression, "_LARGE", 3 * len(design.together[0]))
+    assert regression._variance(design, method.influence, left).tobytes() == whole.tobytes()
+    again = dataclasses.replace(method)
+    assert again._moved is None
+    assert (
+        again.values(left, left[:, 0])[1].tobytes() == method.values(left, left[:, 0])[1].tobytes()
+    )
 
 
 def test_what_is_left_out_is_told_by_the_others():

@@ -57,8 +57,7 @@ def test_more_players_than_a_float_can_count_coalitions_of():
         return np.stack([1 - p, p], axis=1).astype(np.float32)
 
     ask.name, ask.classes, ask.shape = "wide", 2, (1100,)
-    # the fewest there can be, two pairs a player
-    told = Shapley(samples=20)(ask, features(x[0], data, rows=2), 1)
+    told = Shapley(samples=3000)(ask, features(x[0], data, rows=2), 1)
     assert np.isfinite(told.stderr).all()
     assert told.values.sum() == pytest.approx(told.prediction - told.base, abs=1e-6)
 

@@ -85,9 +85,9 @@ class Smoother:
 
     @cached_property
     def _moved(self) -> Doubles | None:
-        """What `_moved` gives of all players, where that is not large."""
+        """What `_moving` gives of all players, where that is not large."""
         large = len(self.influence) * len(self.design.together[0]) > _LARGE
-        return None if large else _moved(self.design, self.influence)
+        return None if large else _moving(self.design, self.influence)
 
     def _left_out(self, pairs: Doubles, total: Doubles, found: Doubles) -> Doubles:
         """How far each answer lies from what the others say of it: f64 (r, m)."""
@@ -97,7 +97,7 @@ class Smoother:
         return np.asarray(np.einsum("mn,rn->rm", self.others, both))
 
 
-def _moved(design: Design, influence: Doubles) -> Doubles:
+def _moving(design: Design, influence: Doubles) -> Doubles:
     """How far two answers of one shuffle move the variances together: f64 (k, t)."""
     first, second, counts = design.together
     wide = influence.astype(np.float64, copy=False)
@@ -113,13 +113,13 @@ def _variance(
     """Variances, f64 (r, k), of values that move by `influence`, f64 (k, m), times what is `left`,
     f64 (r, m): sums of squares of whole shuffles, multiplied out so that they are one product.
 
-    moved: what `_moved` gives, where it is known; else it is made for some players after others.
+    moved: what `_moving` gives, where it is kept; else it is made for some players after others.
     """
     first, second, _ = design.together
     both = left[:, first] * left[:, second]
     step = max(_LARGE // len(first), 1)
     parts = [influence[i : i + step] for i in range(0, len(influence), step)]
-    some = (_moved(design, part) for part in parts) if moved is None else (moved,)
+    some = (_moving(design, part) for part in parts) if moved is None else (moved,)
     variance = np.concatenate([np.einsum("jt,rt->rj", one, both) for one in some], axis=1)
     for its, counts in design.means:
         variance -= counts * np.einsum("jm,rm->rj", influence[:, its], left[:, its]) ** 2

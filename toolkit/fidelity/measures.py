@@ -119,7 +119,7 @@ def mean(
 
 
 def likeness(one: Attribution, other: Attribution) -> float:
-    """The cosine of `compare` alone, which is what pages ask of many rows."""
+    """The cosine of `compare` alone, which raises what that raises: pages ask it of many rows."""
     return _cosine(*_beside(one, other))
 
 
