@@ -166,7 +166,6 @@ def fitted(
     callbacks: more of them, of that Keras.
     """
     import keras
-    import tensorflow as tf
 
     of = library or keras
 
@@ -207,10 +206,7 @@ def fitted(
         at_once = 1 if library or steps <= FEW else AT_ONCE
         trained.compile(optimizer, loss=loss, metrics=metrics, steps_per_execution=at_once)
         trained.optimizer.build(trained.trainable_variables)
-        # a step whose metrics are made while it is traced is traced twice
-        first, units = validation_rows[1][:1], trained.outputs[0].shape[-1]
-        trained.compute_metrics(None, tf.constant(first), tf.zeros((1, units)), None)
-        trained.reset_metrics()
+        _make_metrics(trained, validation_rows[1])
         _seed_layers(trained, seed)
         if mark is not None:
             now = mark.restore(shared(mark.content()), variables_of(trained))
@@ -278,6 +274,15 @@ def _mix(model: Any) -> None:
         begun = begun or bool(layer.trainable_variables)
         if begun and id(layer) not in last:
             layer.dtype_policy = "mixed_float16"
+
+
+def _make_metrics(model: Any, targets: NDArray[Any]) -> None:
+    """Let the metrics make their variables, or a step makes them and is traced a second time."""
+    import tensorflow as tf
+
+    answers = tf.zeros((1, model.outputs[0].shape[-1]))
+    model.compute_metrics(None, tf.constant(targets[:1]), answers, None)
+    model.reset_metrics()
 
 
 def _seed_layers(model: Any, seed: int) -> None:
