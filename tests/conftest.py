@@ -164,7 +164,7 @@ def looped() -> Any:
     keras.utils.set_random_seed(0)
     both = layers.Bidirectional(layers.GRU(3, return_sequences=True))
     words = layers.Embedding(20, 5, mask_zero=True)
-    last = [layers.GRU(3), layers.Dense(3, "softmax")]
+    last = [layers.LSTM(3), layers.Dense(3, "softmax")]
     net = keras.Sequential([keras.Input((6,)), words, both, *last])
     x = np.random.default_rng(0).integers(0, 20, (60, 6)).astype(np.float32)
     rows = Data(x, np.arange(60) % 3, ("a", "b", "c"))
