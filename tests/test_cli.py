@@ -3,6 +3,7 @@
 import html
 import json
 import re
+import resource
 import shlex
 import signal
 import subprocess
@@ -48,18 +49,16 @@ def test_installed_commands_answer(command):
 
 def test_train_then_compress_then_explain_then_measure(tmp_path, capsys):
     model = tmp_path / "m.keras"
-    code, out, _ = called(
-        capsys, "train", "--data", "digits", "--epochs", 30, "--batch", 32, "--out", model, "--json"
-    )
+    code, out, _ = called(capsys, "train", "--data", "wine", "--out", model, "--json")
     assert code == 0
     said = json.loads(out)
-    assert said["epochs"] == 30
+    assert said["epochs"] == 100  # few rows, and nothing said of it
     assert said["test_accuracy"] > 80
-    assert len(said["history"]["val_loss"]) == 30
+    assert len(said["history"]["val_loss"]) == 100
 
     small = tmp_path / "small"
     code, out, _ = called(
-        capsys, "compress", model, "--data", "digits", "--recipe", "float16", "--out", small
+        capsys, "compress", model, "--data", "wine", "--recipe", "float16", "--out", small
     )
     assert code == 0
     assert f"take: {small}/float16.onnx" in out
@@ -70,7 +69,7 @@ def test_train_then_compress_then_explain_then_measure(tmp_path, capsys):
     page = tmp_path / "why.html"
     code, out, _ = called(
         capsys, "explain", small / "base.onnx", "--against", small / "float16.onnx",
-        "--data", "digits", "--rows", "3,9", "--method", "shapley", "--out", page,
+        "--data", "wine", "--rows", "3,9", "--method", "shapley", "--out", page,
     )  # fmt: skip
     assert code == 0
     assert "cosine of reasons" in out
@@ -79,7 +78,7 @@ def test_train_then_compress_then_explain_then_measure(tmp_path, capsys):
 
     code, out, _ = called(
         capsys, "measure", small / "base.onnx", small / "float16.onnx",
-        "--data", "digits", "--rounds", 5, "--json",
+        "--data", "wine", "--rounds", 5, "--json",
     )  # fmt: skip
     assert code == 0
     figures = json.loads(out)["measurements"]
@@ -254,21 +253,17 @@ def test_a_folder_that_cannot_be_written(saved, capsys):
     assert "cannot write" in error
 
 
-def test_a_full_disk_is_said_and_leaves_no_broken_file(tmp_path):
+def test_a_full_disk_is_said_and_leaves_no_broken_file(tmp_path, capsys):
     """A real limit of the system: no file may grow beyond 30 kB."""
     out = tmp_path / "m.keras"
-    code = (
-        "import resource, signal, sys\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "from toolkit.cli import main\n"
-        "import keras, tensorflow\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))\n"
-        f"sys.argv[1:] = ['train', '--data', 'digits', '--epochs', '1', '--out', {str(out)!r}]\n"
-        "main()\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 2, done.stderr
-    assert done.stderr.strip().splitlines()[-1].startswith("toolkit: cannot write")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, before[1]))
+    try:
+        code, _, error = called(capsys, "train", "--data", "digits", "--epochs", "1", "--out", out)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert code == 2, error
+    assert error.strip().splitlines()[-1].startswith("toolkit: cannot write")
     # what was trained is kept for the next run, and nothing broken stands there
     assert [p.name for p in tmp_path.iterdir()] == [".m.keras.checkpoints"]
 
@@ -292,6 +287,8 @@ def test_an_interrupt_leaves_no_broken_file(saved, tmp_path):
     started.send_signal(signal.SIGINT)
     _, error = started.communicate(timeout=120)
     assert started.returncode == 130
+    # a pipe hears of no bar, and nothing of what the frameworks have to say
+    assert len(error.splitlines()) == 1, error
     assert "interrupted" in error
     import onnx
 
@@ -313,32 +310,17 @@ def test_an_interrupt_that_native_code_swallows_is_not_forgotten():
         tell("work", 3, 3)
 
 
-def test_no_bar_in_a_pipe(saved, tmp_path):
-    command = [
-        BIN / "compress",
-        saved,
-        "--data",
-        "digits",
-        "--recipe",
-        "float16",
-        "--out",
-        tmp_path,
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stderr == ""
-
-
 def test_the_demo_from_end_to_end(wine, tmp_path, capsys):
     table = tmp_path / "wine.csv"
     rows = pd.DataFrame(wine.fit.train.x[:, :5], columns=wine.test.features[:5])
     rows.assign(kind=wine.fit.train.y).to_csv(table, index=False)
     code, out, _ = called(
-        capsys, "demo", "--data", table, "--epochs", 20, "--rows", 2, "--out", tmp_path
+        capsys, "demo", "--data", table, "--epochs", 8, "--rows", 2, "--out", tmp_path
     )
     assert code == 0
     assert "page: " in out
     assert (
-        f"toolkit demo --data wine.csv --epochs 20 --rows 2 --out {tmp_path.name}<"
+        f"toolkit demo --data wine.csv --epochs 8 --rows 2 --out {tmp_path.name}<"
         in (tmp_path / "compression.html").read_text()
     )
     pages = {p.name for p in tmp_path.glob("*.html")}

@@ -36,7 +36,7 @@ def demonstrate(
     splits: Splits,
     *,
     out: Path,
-    epochs: int | None = None,
+    epochs: int = 0,
     rows: int = 12,
     seed: int = 0,
     lang: str = "en",
@@ -44,16 +44,14 @@ def demonstrate(
 ) -> Demonstration:
     """Train the reference classifier, compress it, explain base and choice, write the pages.
 
-    epochs None: 10 for many training rows; sets below 5,000 rows, which have few steps an epoch,
-    get 100. lang: of the pages. command: what asked for it, for the page to say how to repeat it.
+    epochs: of the base; 0 as many as `Settings` gives. lang: of the pages. command: what asked for
+    it, for the page to say how to repeat it.
     """
     steps: dict[str, float] = {}
     folder = writable_folder(out)
-    few = len(splits.fit.train) < 5_000
-    settings = Settings(epochs=epochs or (100 if few else 10))
     with _timed(steps, "train"):
         start = build(usual(splits.test.kind)[0], splits.fit.train, seed=seed)
-        model, history = train(start, splits.fit, settings, seed=seed)
+        model, history = train(start, splits.fit, Settings(epochs=epochs), seed=seed)
         write_with(folder / "base.keras", model.save)
     with _timed(steps, "compress and measure"):
         frontier = compress(

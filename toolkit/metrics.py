@@ -149,7 +149,7 @@ def reliability(p: Floats, y: Ints, bins: int = 10) -> tuple[tuple[float, Estima
     )
 
 
-_DRAWN = 2**22
+_DRAWN = 2**20
 """Values that are drawn at a time."""
 
 
@@ -161,19 +161,17 @@ def calibration_change(
     Its interval is of a paired bootstrap (Efron 1979): both are computed on the same drawn rows.
     """
     n = len(y)
-    spreads = []
-    for p in (base, other):
-        gaps, place = _gaps(p, y, bins)
-        spread = np.zeros((n, bins))
-        spread[np.arange(n), place] = gaps
-        spreads.append(spread)
+    told = [_gaps(p, y, bins) for p in (base, other)]
     rng, errors = np.random.default_rng(seed), np.empty((2, draws))
     step = max(_DRAWN // max(n, 1), 1)
     for i in range(0, draws, step):
         # a few draws at a time: all of a million rows would not fit into memory
-        rows = rng.multinomial(n, np.full(n, 1 / n), min(step, draws - i)).astype(np.float64)
-        for one, spread in zip(errors, spreads, strict=True):
-            one[i : i + step] = np.abs(rows @ spread).sum(axis=1) / n
+        rows = rng.integers(0, n, (min(step, draws - i), n))
+        first = bins * np.arange(len(rows))[:, None]
+        for one, (gaps, place) in zip(errors, told, strict=True):
+            cells = (first + place[rows]).ravel()
+            sums = np.bincount(cells, gaps[rows].ravel(), len(rows) * bins)
+            one[i : i + step] = np.abs(sums.reshape(-1, bins)).sum(axis=1) / n
     low, high = np.quantile(errors[1] - errors[0], (0.025, 0.975))
     value = calibration_error(other, y, bins) - calibration_error(base, y, bins)
     return Estimate(value, float(low), float(high), n)

@@ -58,15 +58,19 @@ _RATES = {"adam": 1e-3, "sgd": 1e-2}
 class Settings:
     """How to train. loss "mse" is over one-hot labels; learning_rate None takes the optimizer's.
 
+    epochs: 0 means 10, and more for few rows: as many as make 2,000 steps, but at most 100.
     stop_below: stop after the first epoch whose training loss is below it.
     Raises ModelError for a value that is not allowed.
+
+    >>> [Settings().over(rows).epochs for rows in (100, 10_000, 60_000)]
+    [100, 26, 10]
     """
 
     loss: str = "crossentropy"
     optimizer: str = "adam"
     learning_rate: float | None = None
     batch: int = 128
-    epochs: int = 10
+    epochs: int = 0
     stop_below: float | None = None
 
     def __post_init__(self) -> None:
@@ -77,9 +81,11 @@ class Settings:
         ):
             if value not in known:
                 raise ModelError(f"unknown {name} '{value}'", near(value, known))
-        if self.batch < 1 or self.epochs < 1:
+        if self.batch < 1 or self.epochs < 0:
             raise ModelError(
-                f"batch {self.batch}, epochs {self.epochs}", "whole numbers from 1 up", "correct it"
+                f"batch {self.batch}, epochs {self.epochs}",
+                "whole numbers from 1 up, or epochs 0 for as many as the rows need",
+                "correct it",
             )
         if not 0 < self.rate < math.inf:
             raise ModelError(
@@ -90,6 +96,11 @@ class Settings:
     def rate(self) -> float:
         """The learning rate that is used."""
         return _RATES[self.optimizer] if self.learning_rate is None else self.learning_rate
+
+    def over(self, rows: int) -> Settings:
+        """The same with the number of epochs that so many training rows get."""
+        steps = max(math.ceil(rows / self.batch), 1)
+        return replace(self, epochs=self.epochs or min(max(10, math.ceil(2000 / steps)), 100))
 
 
 def train(
@@ -167,7 +178,7 @@ def fitted(
     """
     import keras
 
-    of = library or keras
+    of, settings = library or keras, settings.over(len(train_rows[0]))
 
     class Watch(of.callbacks.Callback):  # type: ignore[misc, name-defined]
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002

@@ -27,7 +27,7 @@ def bare(tmp_path_factory):
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", home], check=True)
     python = home / "bin" / "python"
     wanted = [f"numpy=={np.__version__}", f"onnxruntime=={onnxruntime.__version__}"]
-    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "-q", "--no-compile"]
     done = subprocess.run([*pip, *wanted], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         pytest.skip(f"pip cannot install numpy and onnxruntime here: {done.stderr[-200:]}")

@@ -15,9 +15,7 @@ def demo(
     data: Annotated[str, typer.Option("--data", help="A named set or PATH.npz.")] = "digits",
     out: Annotated[Path, typer.Option("--out", help="Folder to write to.")] = Path("reports/demo"),
     *,
-    epochs: Annotated[
-        int | None, typer.Option(help="Of the base; default 10, or 100 below 5,000 rows.")
-    ] = None,
+    epochs: options.Epochs = 0,
     rows: Annotated[int, typer.Option(min=1, help="Decisions to explain.")] = 12,
     label: options.Label = "",
     text: options.Text = "",

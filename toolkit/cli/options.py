@@ -37,6 +37,10 @@ Architecture = Annotated[
 Devices = Annotated[
     str, typer.Option("--devices", help="Train on: auto, cpu, gpu, all; or as TF_CONFIG says.")
 ]
+Epochs = Annotated[
+    int,
+    typer.Option("--epochs", help="Passes over the rows; 0: 10, or up to 100 where rows are few."),
+]
 Mixed = Annotated[bool, typer.Option("--mixed", help="Train in float16 on a GPU.")]
 Samples = Annotated[int | None, typer.Option("--samples", help="Questions of a method, in all.")]
 Evaluations = Annotated[

@@ -25,7 +25,7 @@ def train(
         float | None, typer.Option(help="Default: adam 0.001, sgd 0.01.")
     ] = None,
     batch: Annotated[int, typer.Option(help="Rows a step.")] = 128,
-    epochs: Annotated[int, typer.Option(help="Passes over the training rows at most.")] = 10,
+    epochs: options.Epochs = 0,
     stop_below: Annotated[
         float | None, typer.Option(help="Stop when the training loss is below this.")
     ] = None,
@@ -46,7 +46,7 @@ def train(
 ) -> int:
     """Train a Keras classifier and save it.
 
-    Example: toolkit train --data digits --model mlp --epochs 100 --out model.keras
+    Example: toolkit train --data digits --out model.keras
     """
     from toolkit.checkpoints import resuming
     from toolkit.data import words
