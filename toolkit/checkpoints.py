@@ -60,9 +60,10 @@ def resuming(folder: str | Path) -> Iterator[None]:
 
     >>> import tempfile
     >>> from toolkit import data, models, training
-    >>> wine = data.load("wine")
+    >>> wine, brief = data.load("wine"), training.Settings(epochs=2)
     >>> with resuming(Path(tempfile.mkdtemp()) / "left"):
-    ...     model, history = training.train(models.build("tabular", wine.fit.train), wine.fit)
+    ...     net = models.build("tabular", wine.fit.train)
+    ...     model, history = training.train(net, wine.fit, brief)
     >>> history.facts.get("resumed_from")  # nothing was there
     """
     token = _place.set(_Place(Path(folder), Counter()))

@@ -70,9 +70,10 @@ def on(devices: str = "auto", *, mixed: bool = False) -> Iterator[None]:
     must come before anything else of TensorFlow runs. Raises DeviceError for what is not there.
 
     >>> from toolkit import data, models, training
-    >>> wine = data.load("wine")
+    >>> wine, brief = data.load("wine"), training.Settings(epochs=2)
     >>> with on("cpu"):
-    ...     model, history = training.train(models.build("tabular", wine.fit.train), wine.fit)
+    ...     net = models.build("tabular", wine.fit.train)
+    ...     model, history = training.train(net, wine.fit, brief)
     >>> history.facts["devices"]
     'CPU'
     """

@@ -43,7 +43,8 @@ def explain(
     >>> from toolkit.explainers import EXPLAINERS
     >>> from toolkit import data, models, predict, training
     >>> wine = data.load("wine")
-    >>> net, _ = training.train(models.build("tabular", wine.fit.train), wine.fit)
+    >>> net = models.build("tabular", wine.fit.train)
+    >>> net, _ = training.train(net, wine.fit, training.Settings(epochs=2))
     >>> shapley = EXPLAINERS["shapley"](samples=400)
     >>> (one,) = explain(
     ...     [predict.predictor(net)], shapley, wine.test, [0], background=wine.fit.train
