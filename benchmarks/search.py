@@ -2,9 +2,11 @@
 
 python benchmarks/search.py [--quick] [--drawn] [--cache FOLDER]
 
-Every recipe of `space.useful()` is made once from nets for scikit-learn's digits, seed 0. Then the
-search is replayed on what each came to, and stopped after a quarter: eight seeds of its draws.
-Beside it, in the same run, the peer: as many recipes drawn at random, 1,000 times. Two figures.
+Every recipe of `space.useful()` is made once from nets for scikit-learn's sets, seed 0. Then the
+search is replayed on what each came to, eight seeds of its draws: by trials, and stopped after a
+quarter of them; and as `compress --budget` goes, by time, with a quarter of what all take. Beside
+each, in the same run, the peer: recipes drawn at random, 1,000 times, until as many or as long.
+Two figures.
 Room: the hypervolume of (log bytes, points lost on validation rows) below (the base, 5 points), as
 a share of that of all recipes. Bytes: the smallest file that loses at most one point on validation
 rows, beside the smallest of all recipes. --quick: one net and the recipes that train at most once.
@@ -29,7 +31,7 @@ from toolkit.cache import Cache
 from toolkit.making import begun, make
 from toolkit.pareto import hypervolume
 from toolkit.space import useful
-from toolkit.surrogate import Trial, ranked
+from toolkit.surrogate import Trial, expected_seconds, ranked
 
 QUICK = "--quick" in sys.argv
 SEEDS, DRAWS, LOST, REACH = 8, 1000, 1.0, 5.0
@@ -62,6 +64,29 @@ def replayed(trials, worst, count, seed):
         rest.remove(now)
         done.append(known[now.name])
     return done
+
+
+def hurried(trials, worst, allowed, seed):
+    """The trials of a search that has so many seconds, as `toolkit.exploring` goes about it."""
+    known = {t.recipe.name: t for t in trials}
+    done, rest, spent = [], [t.recipe for t in trials], 0.0
+    while rest and spent < allowed:
+        order = ranked(done, rest, worst, hurried=True, seed=seed)
+        if done:
+            took = dict(zip((r.name for r in rest), expected_seconds(done, rest), strict=True))
+            order = [r for r in order if spent + took[r.name] <= allowed]
+        if not order:
+            break
+        rest.remove(order[0])
+        done.append(known[order[0].name])
+        spent += done[-1].seconds
+    return done
+
+
+def while_there_is_time(trials, allowed):
+    """The first of the trials, the last of which begins before the time is over."""
+    begins = np.cumsum([0.0] + [t.seconds for t in trials[:-1]])
+    return [t for t, begin in zip(trials, begins, strict=True) if begin < allowed]
 
 
 def room(trials, worst):
@@ -121,22 +146,32 @@ if "--drawn" in sys.argv:
         shares, sizes = (spread(values) for values in zip(*pairs, strict=True))
         print(f"| drawn | {len(trials)} | {count} | {name} | {shares} | {sizes} |", flush=True)
     sys.exit()
-splits = load("digits")
-for net in ("mlp",) if QUICK else ("mlp", "cnn"):
+NETS = (
+    {"mlp": "digits"} if QUICK else {"mlp": "digits", "cnn": "digits", "tabular": "breast_cancer"}
+)
+for net, data in NETS.items():
+    splits = load(data)
     recipes = [r for r in useful() if not QUICK or sum(p.stage == "keras" for p in r.passes) < 2]
     trials, nbytes = tried(net, splits, recipes)
     worst, count, rng = (float(nbytes), REACH), len(trials) // 4, np.random.default_rng(0)
     whole, least = room(trials, worst), smallest(trials)
-    some = [replayed(trials, worst, count, seed) for seed in range(SEEDS)]
-    random = [[trials[i] for i in rng.permutation(len(trials))[:count]] for _ in range(DRAWS)]
-    for name, many in (("search", some), ("random", random)):
+    total = sum(t.seconds for t in trials)
+    dealt = [[trials[i] for i in rng.permutation(len(trials))] for _ in range(DRAWS)]
+    found = {
+        "search": [replayed(trials, worst, count, seed) for seed in range(SEEDS)],
+        "random": [one[:count] for one in dealt],
+        "search, by time": [hurried(trials, worst, total / 4, seed) for seed in range(SEEDS)],
+        "random, by time": [while_there_is_time(one, total / 4) for one in dealt],
+    }
+    for name, many in found.items():
         shares = spread([room(one, worst) / whole for one in many])
         sizes = spread([smallest(one) / least for one in many])
-        print(f"| {net} | {len(trials)} | {count} | {name} | {shares} | {sizes} |", flush=True)
-    seconds = [sum(t.seconds for t in one) for one in some]
-    total = sum(t.seconds for t in trials)
-    print(f"{net}: {np.median(seconds):.0f} of {total:.0f} s of passes", file=sys.stderr)
-    print(f"{net}: {[t.recipe.name for t in some[0]]}", file=sys.stderr)
+        tries = sorted({len(one) for one in many})
+        tries = f"{tries[0]} to {tries[-1]}" if tries[1:] else tries[0]
+        print(f"| {net} | {len(trials)} | {tries} | {name} | {shares} | {sizes} |", flush=True)
+        seconds = [sum(t.seconds for t in one) for one in many]
+        print(f"{net}, {name}: {np.median(seconds):.0f} of {total:.0f} s", file=sys.stderr)
+    print(f"{net}: {[t.recipe.name for t in found['search'][0]]}", file=sys.stderr)
     best = min((t for t in trials if t.drop <= LOST), key=lambda t: t.nbytes)
     print(f"{net}: smallest of all {best.recipe.name}, {best.nbytes:,} B", file=sys.stderr)
 print(f"{time.perf_counter() - start:.0f} s", file=sys.stderr)

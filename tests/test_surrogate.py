@@ -2,8 +2,11 @@ import numpy as np
 import pytest
 
 from toolkit.pareto import hypervolume
+from toolkit.passes import PASSES
+from toolkit.recipe import Recipe
 from toolkit.space import useful
 from toolkit.surrogate import Trial, expected_seconds, ranked
+from toolkit.traits import features
 
 SPACE = useful()
 WORST = (100_000.0, 5.0)
@@ -90,3 +93,11 @@ def test_time_is_learnt_from_what_took_long():
     slow = np.array([r.name.endswith("qat") for r in rest])
     assert took[slow].min() > took[~slow].max()
     assert took[slow].mean() == pytest.approx(10, rel=0.3)
+
+
+def test_recipes_that_differ_in_a_word_are_told_apart():
+    """As by whom a student is taught; what all with a pass have in common tells none apart."""
+    words = [Recipe(t, (PASSES["distil"](teacher=t),)) for t in ("auto", "base")]
+    rows = features(words)
+    assert not np.array_equal(*rows)
+    assert features(words[:1]).shape == (1, 1)

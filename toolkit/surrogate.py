@@ -20,7 +20,7 @@ from toolkit.pareto import improvement
 from toolkit.recipe import Recipe
 from toolkit.traits import features, likely_share, likely_work
 
-DRAWS = 256
+DRAWS = 4096
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,9 @@ _NUMBER = re.compile(r"\d*\.?\d+")
 def features(recipes: Sequence[Recipe]) -> Doubles:
     """Recipes as rows of numbers f64 (n, p), such that effects of passes can be told apart.
 
-    A pass is a column, and so is each setting that differs between recipes that have the pass: the
-    logarithm of a number, or of the number in a text, and each value by itself, since effects bend.
+    A pass is a column, and so is each setting that differs between recipes that have the pass: a
+    word; the logarithm of a number, or of the number in a text, and each value by itself, since
+    effects bend.
     """
     rows = [_told(r) for r in recipes]
     columns: list[Doubles] = []
@@ -29,7 +30,10 @@ def features(recipes: Sequence[Recipe]) -> Doubles:
         values = np.unique(given[there])
         if not name[1]:
             columns.append(there.astype(np.float64))
-        elif len(values) > 1:
+        elif len(values) == 1:
+            if not np.array_equal(there, [(name[0], "") in row for row in rows]):
+                columns.append(0.5 * there)
+        else:
             straight = np.zeros(len(rows))
             straight[there] = (given[there] - given[there].mean()) / given[there].std()
             columns += [0.5 * straight, *(0.5 * (given == value) for value in values)]
