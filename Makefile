@@ -3,8 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 # Versions are locked to the last, so packages need no order: two pips at once, 16 packages a call.
+# They compile, or each process does it anew at every start where PYTHONDONTWRITEBYTECODE is set.
 INSTALL = grep '^[a-z]' $(1) | sort -r | tr '\n' '\0' | xargs -0 -n 16 -P 2 \
-	$(BIN)/python -m pip install -q --no-compile --no-deps --disable-pip-version-check
+	$(BIN)/python -m pip install -q --no-deps --disable-pip-version-check
 
 .PHONY: demo gallery test lint clean
 .DELETE_ON_ERROR:
@@ -29,7 +30,7 @@ lint: .venv/.dev  ## style, format and types
 
 .venv/.installed: requirements.txt pyproject.toml | .venv/bin/python
 	$(call INSTALL,requirements.txt)
-	$(BIN)/python -m pip install -q --no-compile --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
 .venv/.dev: requirements-dev.txt .venv/.installed
