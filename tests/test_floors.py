@@ -101,6 +101,7 @@ def loaded(code):
         [sys.executable, "-c", code + ending], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+    assert done.stderr == "", "a pipe hears of no bar, and nothing of what the frameworks say"
     return ast.literal_eval(done.stdout.strip().splitlines()[-1])
 
 
