@@ -149,7 +149,8 @@ def test_validation_is_over_all_its_rows_in_every_epoch(digits):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"loss": "mae"}, {"optimizer": "adm"}, {"epochs": -1}, {"learning_rate": -1.0}]
+    "wrong",
+    [{"loss": "mae"}, {"optimizer": "adm"}, {"epochs": -1}, {"batch": 0}, {"learning_rate": -1.0}],
 )
 def test_wrong_settings(wrong):
     with pytest.raises(ModelError):

@@ -48,10 +48,10 @@ def demonstrate(
     it, for the page to say how to repeat it.
     """
     steps: dict[str, float] = {}
-    folder = writable_folder(out)
+    settings, folder = Settings(epochs=epochs), writable_folder(out)
     with _timed(steps, "train"):
         start = build(usual(splits.test.kind)[0], splits.fit.train, seed=seed)
-        model, history = train(start, splits.fit, Settings(epochs=epochs), seed=seed)
+        model, history = train(start, splits.fit, settings, seed=seed)
         write_with(folder / "base.keras", model.save)
     with _timed(steps, "compress and measure"):
         frontier = compress(

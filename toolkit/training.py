@@ -81,11 +81,13 @@ class Settings:
         ):
             if value not in known:
                 raise ModelError(f"unknown {name} '{value}'", near(value, known))
-        if self.batch < 1 or self.epochs < 0:
+        if self.batch < 1:
+            raise ModelError(f"batch {self.batch}", "whole numbers from 1 up", "correct it")
+        if self.epochs < 0:
             raise ModelError(
-                f"batch {self.batch}, epochs {self.epochs}",
-                "whole numbers from 1 up, or epochs 0 for as many as the rows need",
-                "correct it",
+                f"epochs {self.epochs}",
+                "whole numbers from 1 up, or 0 for as many as the rows need",
+                "leave it out",
             )
         if not 0 < self.rate < math.inf:
             raise ModelError(
