@@ -1,4 +1,5 @@
 import os
+import warnings
 
 import pytest
 
@@ -22,6 +23,19 @@ def failing(piece):
     if piece == 2:
         raise ModelError("piece 2 is bad", "a good one", "mend it")
     return piece
+
+
+def growing(piece):
+    """Holds what it made, as long as a worker of loky may take before it is looked at again."""
+    import time
+
+    if piece > 1:
+        kept.append(b"0" * 400_000_000)
+    time.sleep(1.1)
+    return piece
+
+
+kept: list[bytes] = []
 
 
 def factored(seed):
@@ -62,6 +76,13 @@ def test_what_is_done_is_handed_over_at_once():
     assert found == [0, 1, 2, 3]
     assert sorted(order) == found
     assert order[0] != 0  # a piece that is ready does not wait for those before it
+
+
+def test_a_worker_that_has_grown_is_replaced_without_a_word():
+    with warnings.catch_warnings(record=True) as heard, working(jobs=2):
+        warnings.simplefilter("always")
+        assert spread(growing, list(range(6))) == list(range(6))
+    assert not heard
 
 
 def test_progress_is_told_for_each_piece():

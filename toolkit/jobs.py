@@ -13,6 +13,7 @@ comes out is the same whichever way, in the order of the pieces.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -146,7 +147,10 @@ def _results(
         pool = joblib.parallel_config("loky", n_jobs=now.jobs, inner_max_num_threads=threads)
     else:
         pool = joblib.parallel_config(backend="dask", client=now.client)
-    with pool:
+    with pool, warnings.catch_warnings():
+        # a worker that has grown or rested long is replaced, which is no news; where warnings are
+        # errors this one would end loky's own thread, and no piece would ever come back
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
         # memory maps would be another type to whoever tells arrays by their content
         run = joblib.Parallel(
             return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1, max_nbytes=None
