@@ -82,6 +82,10 @@ def test_what_was_asked_is_not_computed_again(pair, quick, digits):
             asked.append(len(x))
             return base(x)
 
+        def masked(self, told):
+            asked.append(len(told.rows()))
+            return base.masked(told)
+
     counting = Remembered(Counting())
     plain = explain([base, small, Difference(base, small)], quick["shapley"], digits.test, [3, 5],
                     background=digits.fit.train)  # fmt: skip

@@ -14,7 +14,9 @@ def table(rows=4, p=9, b=6, *, levels=3, groups=None):
     x = RNG.integers(0, levels, (rows, len(groups))).astype(np.float32)
     background = np.unique(RNG.integers(0, levels, (b, len(groups))), axis=0).astype(np.float32)
     shares = RNG.dirichlet(np.ones(len(background)))
-    return Table(x, RNG.integers(0, 2, rows), groups, background, shares, int(groups.max()) + 1)
+    many = int(groups.max()) + 1
+    targets = RNG.integers(0, 2, rows)
+    return Table(x, targets, groups, background, shares, many, x.shape[1:])
 
 
 class Net:

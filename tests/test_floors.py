@@ -15,8 +15,9 @@ FLOORS = [
     {"errors", "glossary", "progress"},
     {
         "augmentation", "constants", "devices", "explainers.players", "files", "means",
-        "metrics", "jobs", "models.heads", "onnx_graph", "pareto", "provenance", "report.pictures",
-        "report.strings", "replicas", "runtime", "seeding", "shapes", "told", "windows",
+        "masked", "metrics", "jobs", "models.heads", "onnx_graph", "pareto", "provenance",
+        "report.pictures", "report.strings", "replicas", "runtime", "seeding", "shapes", "told",
+        "windows",
     },
     {
         "behaviour", "checkpoints", "data", "explainers.base", "explainers.hidings", "lattice",

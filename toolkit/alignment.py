@@ -6,6 +6,7 @@ What is told for sure is mapped and said; what is only likely is refused.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from toolkit import contract
 from toolkit.errors import MatchError
 from toolkit.glossary import Data, Finding, Floats, Predictor
+from toolkit.masked import Masked
 from toolkit.metrics import accuracy_drop, share
 from toolkit.shapes import matching
 
@@ -41,6 +43,19 @@ class Mapped:
         ask = getattr(self._predict, "logits", None)
         found = None if ask is None else ask(self._brought(x))
         return None if found is None else np.asarray(found[:, self._order])
+
+    @property
+    def masked(self) -> Any:
+        """Rows with hidden players -> their probabilities, or None where it wants them made."""
+        ask = getattr(self._predict, "masked", None)
+        if ask is None:
+            return None
+
+        def answer(asked: Masked) -> Floats:
+            brought = replace(asked, x=self._brought(asked.x), other=self._brought(asked.other))
+            return np.asarray(ask(brought)[:, self._order])
+
+        return answer
 
     @property
     def gradients(self) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import numpy as np
 
 from toolkit.errors import MatchError, ModelError
 from toolkit.glossary import Data, Doubles, Floats, Predictor
+from toolkit.masked import Masked
+from toolkit.models.first_layer import FirstLayer, first_layer
 from toolkit.models.graph import copied
 from toolkit.models.heads import Head, head_of_graph, probabilities, summing, trials
 from toolkit.runtime import session
@@ -33,7 +36,7 @@ class OnnxPredictor:
 
         exact: integer sums never saturate, as on CPUs newer than AVX2, at the price of time.
         """
-        self.name = name
+        self.name, self._threads = name, threads
         self.session = session(model, threads, exact=exact)
         inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
         if len(inputs) != 1:
@@ -81,6 +84,23 @@ class OnnxPredictor:
     def __call__(self, x: Floats, /) -> Floats:
         """Class probabilities of the rows `x`."""
         return _batched(self._ask, x, self.shape, self.classes)
+
+    def masked(self, asked: Masked, /) -> Floats:
+        """Class probabilities of its rows, which are not made where the first layer is dense."""
+        parted, places = self.parted, np.arange(asked.x.shape[1], dtype=np.float32)
+        turned = in_shape(places.reshape(1, *asked.shape), self.shape).reshape(-1)
+        given = parted[0].asked(asked) if parted and np.array_equal(turned, places) else None
+        if parted is None or given is None:
+            return self(asked.rows())
+        found = parted[1].run([self._output], given)[0]
+        by_game = probabilities(found, self._head).reshape(len(asked.x), asked.masks.count, -1)
+        return by_game.swapaxes(0, 1).reshape(-1, self.classes)
+
+    @cached_property
+    def parted(self) -> tuple[FirstLayer, Any] | None:
+        """The first layer and a session of what is behind it, or None."""
+        first = None if self.step else first_layer(_read(self._model))
+        return None if first is None else (first, session(first.behind, self._threads))
 
     @property
     def ends(self) -> tuple[str, str]:

@@ -10,26 +10,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
-from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.explainers.players import Coalitions
 from toolkit.explainers.regression import Smoother, smoother, weighed, worth
 from toolkit.glossary import Doubles, Floats, Ints
+from toolkit.masked import Masked, Masks
 
 Ask = Callable[[Floats], Floats]
-"""f32 (n, values) -> f32 (n, k): the probabilities of the rows of a table."""
+"""f32 (n, *shape) -> f32 (n, k): the probabilities of rows."""
 
-Bits = NDArray[np.uint32]
-"""Floats by their bits."""
+Unmade = Callable[[Masked], Floats]
+"""The same of rows with hidden players, (n, k), n counted by coalition and then by game."""
 
 MOST = 20
 """Against more differing players all coalitions would not fit into memory."""
 
-_VALUES = 2**18
+_VALUES, _ROWS, _FEWEST = 2**18, 2**15, 8
+"""Values in rows that are made at once, rows of games that are played together, and coalitions of
+each that are asked at once: of a single one other kernels would make other bits."""
+
 _KRIGED, _PAIRS = 2**26, 2**12
 _WEIGHED = 2**8
 """More pairs take longer to be weighed by what each patch may do than it saves."""
@@ -41,7 +44,8 @@ class Table:
 
     x: f32 (r, values). targets: i64 (r,), the class explained of each. groups: i64 (values,), the
     player of each value. background: f32 (b, values), no two alike. shares: f64 (b,), how often
-    each was there, summing to 1. players: p. alike: values have one unit, as pixels have.
+    each was there, summing to 1. players: p. shape: of a row. alike: values have one unit, as
+    pixels have.
     """
 
     x: Floats
@@ -50,6 +54,7 @@ class Table:
     background: Floats
     shares: Doubles
     players: int
+    shape: tuple[int, ...]
     alike: bool = False
 
 
@@ -76,15 +81,20 @@ class Solved:
         return Solved(**merged)
 
 
-def solve(ask: Ask, table: Table, evaluations: Ints, seed: int) -> Solved:
+def solve(
+    ask: Ask, table: Table, evaluations: Ints, seed: int, unmade: Unmade | None = None
+) -> Solved:
     """Shapley values of every row for its target, f64, from about `evaluations` answers each.
 
     evaluations: i64 (r,). Games are asked in full from the smallest on, as far as they reach; what
     is left is shared equally among the others, of which none gets fewer pairs than `fewest(d)`.
+    unmade: who answers rows that are told and not made; by itself they are made and asked.
     Each row's result is the same, to the bit, in whatever company it comes.
     """
     r = len(table.x)
-    ends = ask(np.concatenate([table.x, table.background])).astype(np.float64)
+    rows = np.concatenate([table.x, table.background]).reshape(-1, *table.shape)
+    ends = ask(rows).astype(np.float64)
+    unmade = unmade or (lambda told: ask(told.rows()))
     prediction = ends[np.arange(r), table.targets]
     nobody = ends[r:, table.targets].T  # f64 (r, b)
     differ = _differing(table)
@@ -102,7 +112,7 @@ def solve(ask: Ask, table: Table, evaluations: Ints, seed: int) -> Solved:
         row, rival = np.nonzero(kinds == kind)
         who = np.nonzero(differ[row, rival])[1].reshape(-1, k)
         if count == whole(k):
-            method, made = None, _every
+            method, shown = None, None
         else:
             # every game draws on the same design under other names
             names = np.random.default_rng([seed, k]).permuted(
@@ -110,12 +120,13 @@ def solve(ask: Ask, table: Table, evaluations: Ints, seed: int) -> Solved:
             )
             who = np.take_along_axis(who, names[rival], axis=1)
             method = smoother(k, count, seed, kriging=kriging)
-            made = partial(_some, masks=_masks(method.shown))
-        step = max(_VALUES // (max(2 * count, 1) * table.x.shape[1]), 1)
+            shown = np.concatenate([method.shown, ~method.shown])
+        step = max(min(_ROWS // max(2 * count, 1), _VALUES // (_FEWEST * table.x.shape[1])), 1)
         for i in range(0, len(row), step):
             part = slice(i, i + step)
             a, b, them = row[part], rival[part], who[part]
-            said = _answers(ask, made(table, (a, b), them), table.targets[a], 2 * count)
+            made = _made(table, (a, b), them, shown)
+            said = _answers(unmade, made, table.targets[a], 2 * count)
             share = table.shares[b, None]
             if method is None:
                 both = nobody[a, b][:, None], said, prediction[a][:, None]
@@ -211,73 +222,40 @@ def _differing(table: Table) -> NDArray[np.bool_]:
     return np.asarray(np.logical_or.reduceat(apart[:, :, order], starts, axis=2), bool)
 
 
-def _answers(ask: Ask, rows: Iterator[Bits], targets: Ints, m: int) -> Doubles:
+def _answers(unmade: Unmade, rows: Iterator[Masked], targets: Ints, m: int) -> Doubles:
     """What each of m coalitions gets in each game: f64 (games, m). targets: i64 (games,)."""
     games = np.arange(len(targets))
     out = np.empty((len(targets), m))
     begin = 0
     for some in rows:
-        said = ask(some.view(np.float32).reshape(-1, some.shape[2]))
-        end = begin + len(some)
+        said = unmade(some)
+        end = begin + some.masks.count
         out[:, begin:end] = said.reshape(-1, len(games), said.shape[1])[:, games, targets].T
         begin = end
     return out
 
 
-def _every(table: Table, pair: tuple[Ints, Ints], who: Ints) -> Iterator[Bits]:
-    """The rows of all coalitions but nobody and everybody, in order: u32 (some, games, values).
+def _made(
+    table: Table, pair: tuple[Ints, Ints], who: Ints, shown: NDArray[np.bool_] | None
+) -> Iterator[Masked]:
+    """The coalitions `shown`, or all but nobody and everybody, in order, some at a time.
 
-    pair: the row and the background row of each game. who: i64 (games, k), its players. Each row
-    is one before it with one player more, so that it is made in one pass.
-    """
-    place, apart, other = _players(table, pair, who)
-    k = who.shape[1]
-    joins = [np.where(place == j, apart, np.uint32(0)) for j in range(k)]
-    low = min(k, max((_VALUES // other.size).bit_length() - 1, 0))
-    for high in range(2 ** (k - low)):
-        rows = np.empty((2**low, *other.shape), np.uint32)
-        rows[0] = other
-        for j in range(low, k):
-            if high >> (j - low) & 1:
-                rows[0] ^= joins[j]
-        for j in range(low):
-            np.bitwise_xor(rows[: 2**j], joins[j], out=rows[2**j : 2 ** (j + 1)])
-        first = 1 if high == 0 else 0
-        last = 1 if high == 2 ** (k - low) - 1 else 0
-        if len(rows) > first + last:
-            yield rows[first : len(rows) - last]
-
-
-def _masks(shown: Coalitions) -> Bits:
-    """All bits of those who are there, then of their complements: u32 (2 m, k + 1).
-
-    shown: bool (m, k). One more player never is there.
-    """
-    there = np.zeros((2 * len(shown), shown.shape[1] + 1), bool)
-    there[:, :-1] = np.concatenate([shown, ~shown])
-    return np.where(there, np.uint32(2**32 - 1), np.uint32(0))
-
-
-def _some(table: Table, pair: tuple[Ints, Ints], who: Ints, masks: Bits) -> Iterator[Bits]:
-    """The rows of the coalitions of `masks`: u32 (some, games, values)."""
-    place, apart, other = _players(table, pair, who)
-    step = max(_VALUES // other.size, 1)
-    for i in range(0, len(masks), step):
-        # chosen bit by bit, which is exact and takes half the time of a choice of floats; taken,
-        # and not picked by an index, which would lay them out so that they are copied again
-        rows = np.take(masks[i : i + step], place, axis=1)
-        rows &= apart
-        rows ^= other
-        yield rows
-
-
-def _players(table: Table, pair: tuple[Ints, Ints], who: Ints) -> tuple[Ints, Bits, Bits]:
-    """Of each game and value the place of its player in `who`, k for one who does not play; the
-    bits in which its two rows differ; and those of the background row: (games, values) each.
+    pair: the row and the background row of each game. who: i64 (games, k), its players.
     """
     row, rival = pair
     games, k = who.shape
     place = np.full((games, table.players), k)
     np.put_along_axis(place, who, np.arange(k)[None], axis=1)
-    other = table.background[rival].view(np.uint32)
-    return place[:, table.groups], table.x[row].view(np.uint32) ^ other, other
+    place = place[:, table.groups]
+    x, other = table.x[row], table.background[rival]
+    step = max(_VALUES // other.size, 1)
+    if shown is None:
+        # blocks of binary numbers are made at once
+        step = 2 ** (step.bit_length() - 1)
+        ends = [1, *range(step, 2**k - 1, step), 2**k - 1]
+    else:
+        parts = -(-len(shown) // step)
+        ends = [len(shown) * i // parts for i in range(parts + 1)]
+    for first, last in pairwise(ends):
+        if last > first:
+            yield Masked(x, other, place, Masks(k, first, last - first, shown), table.shape)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
 
 from toolkit.errors import RecipeError
 from toolkit.explainers.base import Estimate, Explainer
-from toolkit.explainers.duels import Ask, Solved, Table, least, solve
+from toolkit.explainers.duels import Solved, Table, least, solve
 from toolkit.explainers.players import Players
 from toolkit.glossary import Floats, Ints, Predictor
 from toolkit.shapes import in_shape
@@ -69,10 +70,11 @@ class Shapley(Explainer):
             )
 
         def ask(x: Floats) -> Floats:
-            return predict(in_shape(x.reshape(-1, *first.x.shape), predict.shape))
+            return predict(in_shape(x, predict.shape))
 
         most = np.maximum(self.evaluations or self.samples * b, needed)
-        found = _until(ask, table, (most, needed), self.tolerance, seed)
+        asking = partial(solve, ask, unmade=getattr(predict, "masked", None), seed=seed)
+        found = _until(asking, table, (most, needed), self.tolerance)
         return [
             Estimate(
                 found.values[row][None],
@@ -93,19 +95,20 @@ class Shapley(Explainer):
 
 
 def _until(
-    ask: Ask, table: Table, most: tuple[Ints, Ints], tolerance: float | None, seed: int
+    solved: Callable[..., Solved], table: Table, most: tuple[Ints, Ints], tolerance: float | None
 ) -> Solved:
     """All answers at once, or four times as many each time until within tolerance.
 
-    most: i64 (r,) each, the answers that a row may have, and that it needs at least.
+    solved: (table, evaluations) -> what `solve` gives. most: i64 (r,) each, the answers that a row
+    may have, and that it needs at least.
     """
     limit, needed = most
     if tolerance is None:
-        return solve(ask, table, limit, seed)
+        return solved(table, limit)
     size = np.maximum(needed, limit // _FIRST)
     # what would not leave enough for a larger round is the last
     allowed = np.where(limit < size * (1 + _GROWTH), limit, size)
-    found = solve(ask, table, allowed, seed)
+    found = solved(table, allowed)
     spent = found.asked.copy()
     while True:
         within = (found.variance <= tolerance**2).all(axis=1)
@@ -116,7 +119,7 @@ def _until(
         left = (limit - spent)[going]
         allowed[going] = np.where(left < size[going] * (1 + _GROWTH), left, size[going])
         some = replace(table, x=table.x[going], targets=table.targets[going])
-        fresh = solve(ask, some, allowed[going], seed)
+        fresh = solved(some, allowed[going])
         spent[going] += fresh.asked
         found = found.with_rows(going, fresh)
 
@@ -140,5 +143,6 @@ def _table(players: Sequence[Players], targets: Sequence[int]) -> Table:
         background,
         counts / len(flat),
         len(first),
+        first.x.shape,
         alike=first.x.ndim == 3,
     )

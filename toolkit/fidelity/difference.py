@@ -8,11 +8,14 @@ sampling does to f and g alike cancels in it, and its standard errors say what i
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from toolkit.glossary import Floats, Predictor
+from toolkit.masked import Masked, answers
 
 _BYTES = 2**26
 """Answers that are kept: those to a few rows' questions are enough, since rows come in turn."""
@@ -30,6 +33,10 @@ class Difference:
     def __call__(self, x: Floats, /) -> Any:
         """Differences of the class probabilities of the rows `x`, in float64 so as not to round."""
         return self.base(x).astype(np.float64) - self.other(x).astype(np.float64)
+
+    def masked(self, asked: Masked, /) -> Any:
+        """Differences for rows with hidden players, f64 (n, k)."""
+        return answers(self.base, asked).astype(np.float64) - answers(self.other, asked)
 
     @property
     def gradients(self) -> Any:
@@ -64,10 +71,18 @@ class Remembered:
     def __call__(self, x: Floats, /) -> Floats:
         """Class probabilities of the rows `x`."""
         x = np.ascontiguousarray(x, np.float32)
+        return self._answered(hash(x.tobytes()), partial(self.predict, x))
+
+    def masked(self, asked: Masked, /) -> Floats:
+        """The same of rows with hidden players."""
+        made_of = asked.x, asked.other, asked.place, asked.masks.there
+        key = hash((*(part.tobytes() for part in made_of), *(part.shape for part in made_of)))
+        return self._answered(key, partial(answers, self.predict, asked))
+
+    def _answered(self, key: int, ask: Callable[[], Floats]) -> Floats:
         # of 64 bits: five times as quick as a digest, enough to tell thousands of questions apart
-        key = hash(x.tobytes())
         if key not in self._known:
-            answer = self._known[key] = self.predict(x)
+            answer = self._known[key] = ask()
             self._size += answer.nbytes
             while self._size > _BYTES and len(self._known) > 1:
                 self._size -= self._known.popitem(last=False)[1].nbytes

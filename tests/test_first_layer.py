@@ -1,0 +1,226 @@
+"""A net with a dense first layer answers rows with hidden players as if they had been made."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from toolkit.alignment import Mapped
+from toolkit.explainers.duels import Table, solve
+from toolkit.fidelity.difference import Difference, Remembered
+from toolkit.masked import Masked, Masks
+from toolkit.predict import OnnxPredictor
+
+VALUES, UNITS = 12, 5
+
+
+def rng():
+    return np.random.default_rng(0)
+
+
+def predictor(nodes, constants, shape=(VALUES,), batch="n"):
+    """A classifier whose first nodes are given, from "x" to "a", and then Relu, Gemm, Softmax."""
+    last = rng().normal(size=(UNITS, 3)).astype(np.float32)
+    ends = [
+        helper.make_node("Relu", ["a"], ["r"]),
+        helper.make_node("MatMul", ["r", "last"], ["z"]),
+        helper.make_node("Softmax", ["z"], ["p"]),
+    ]
+    held = {k: np.asarray(v) for k, v in {**constants, "last": last}.items()}
+    graph = helper.make_graph(
+        [*nodes, *ends],
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, *shape])],
+        [helper.make_tensor_value_info("p", TensorProto.FLOAT, [batch, 3])],
+        [numpy_helper.from_array(v, k) for k, v in held.items()],
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.checker.check_model(made)
+    return OnnxPredictor(made.SerializeToString(), "net")
+
+
+def batch(k=4, games=3, shape=(VALUES,), scale=1.0):
+    """Games of k players whose values lie anywhere, some of them nobody's."""
+    many, r = int(np.prod(shape)), rng()
+    x, other = (r.normal(0, scale, (games, many)).astype(np.float32) for _ in range(2))
+    place = r.integers(0, k + 1, (games, many))
+    return Masked(x, other, place, Masks(k, 0, 9, r.random((9, k)) < 0.5), shape)
+
+
+W = rng().normal(size=(VALUES, UNITS)).astype(np.float32)
+B = rng().normal(size=UNITS).astype(np.float32)
+HALF = np.float16(W)
+NODE = helper.make_node
+DENSE = NODE("Gemm", ["y", "w", "b"], ["a"])
+NETS = {
+    "gemm": ([NODE("Gemm", ["x", "w", "b"], ["a"])], {"w": W, "b": B}, (VALUES,)),
+    "turned": (
+        [NODE("Gemm", ["x", "w", "b"], ["a"], transB=1, alpha=0.5, beta=2.0)],
+        {"w": W.T.copy(), "b": B},
+        (VALUES,),
+    ),
+    "no bias": ([NODE("MatMul", ["x", "w"], ["a"])], {"w": W}, (VALUES,)),
+    "bias after": (
+        [NODE("MatMul", ["x", "w"], ["y"]), NODE("Add", ["b", "y"], ["a"])],
+        {"w": W, "b": B[None]},
+        (VALUES,),
+    ),
+    "scaled": (
+        [NODE("Sub", ["x", "m"], ["s"]), NODE("Div", ["s", "d"], ["y"]), DENSE],
+        {"w": W, "b": B, "m": np.arange(VALUES, dtype=np.float32), "d": np.float32([[3.0]])},
+        (VALUES,),
+    ),
+    "the other way round": (
+        [NODE("Sub", ["m", "x"], ["y"]), DENSE],
+        {"w": W, "b": B, "m": np.float32(2)},
+        (VALUES,),
+    ),
+    "a picture": (
+        [NODE("Mul", ["x", "m"], ["s"]), NODE("Flatten", ["s"], ["y"]), DENSE],
+        {"w": W, "b": B, "m": np.float32([[[0.5]], [[2.0]]])},
+        (2, 3, 2),
+    ),
+    "reshaped": (
+        [NODE("Reshape", ["x", "to"], ["y"]), DENSE],
+        {"w": W, "b": B, "to": np.array([-1, VALUES])},
+        (3, 4),
+    ),
+    "float16": (
+        [NODE("Cast", ["h"], ["w"], to=TensorProto.FLOAT), NODE("Gemm", ["x", "w", "b"], ["a"])],
+        {"h": HALF, "b": B},
+        (VALUES,),
+    ),
+}
+OTHERS = {
+    "read twice": (
+        [NODE("Gemm", ["x", "w", "b"], ["y"]), NODE("Mul", ["x", "one"], ["s"]),
+         NODE("ReduceSum", ["s", "axis"], ["t"]), NODE("Add", ["y", "t"], ["a"])],
+        {"w": W, "b": B, "one": np.float32(1), "axis": np.array([1])}, (VALUES,), "n",
+    ),
+    "bent first": ([NODE("Tanh", ["x"], ["y"]), DENSE], {"w": W, "b": B}, (VALUES,), "n"),
+    "by itself": ([NODE("Mul", ["x", "x"], ["y"]), DENSE], {"w": W, "b": B}, (VALUES,), "n"),
+    "a row a call": ([NODE("Gemm", ["x", "w", "b"], ["a"])], {"w": W, "b": B}, (VALUES,), 1),
+    "on each step": (
+        [NODE("MatMul", ["x", "w"], ["y"]), NODE("ReduceMax", ["y"], ["a"], axes=[1], keepdims=0)],
+        {"w": W}, (2, VALUES), "n",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("k", [1, 4])
+def test_answers_are_those_of_the_rows(name, k):
+    nodes, constants, shape = NETS[name]
+    net = predictor(nodes, constants, shape)
+    assert net.parted is not None
+    asked = batch(k, shape=shape)
+    found = net.masked(asked)
+    assert found.dtype == np.float32
+    assert np.allclose(found, net(asked.rows()), atol=2e-6)
+    # sums are in another order, so that equal bits would mean that rows were made after all
+    assert net.parted[0].asked(asked) is not None
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_of_other_nets_the_rows_are_made(name):
+    nodes, constants, shape, size = OTHERS[name]
+    net = predictor(nodes, constants, shape, size)
+    asked = batch(shape=shape)
+    assert net.parted is None
+    assert net.masked(asked).tobytes() == net(asked.rows()).tobytes()
+
+
+@pytest.mark.parametrize("odd", [1e9, np.inf, np.nan])
+def test_a_column_that_drowns_the_others_is_not_added_and_taken_away_again(odd):
+    nodes, constants, _ = NETS["gemm"]
+    net, asked = predictor(nodes, constants), batch()
+    asked.other[:, 0] = odd
+    expected = net(asked.rows())
+    assert net.masked(asked).tobytes() == expected.tobytes()
+    shown = (asked.masks.there[:, None] & (asked.place[:, 0] == np.arange(4)[:, None]).T).any()
+    assert np.isfinite(expected).any() or not shown
+
+
+def test_the_rows_are_those_of_the_masks():
+    asked = batch(k=3, games=2, shape=(3, 4))
+    rows = asked.rows().reshape(9, 2, VALUES)
+    for m, there in enumerate(asked.masks.there):
+        for game in range(2):
+            shown = np.append(there, False)[asked.place[game]]
+            expected = np.where(shown, asked.x[game], asked.other[game])
+            assert rows[m, game].tobytes() == expected.tobytes()
+    for first, count in ((0, 8), (1, 6), (4, 3), (6, 1), (3, 2)):
+        every = Masks(3, first, count)
+        chosen = Masks(3, 0, count, every.there)
+        counted, made = (
+            Masked(asked.x, asked.other, asked.place, masks, (VALUES,)).rows()
+            for masks in (every, chosen)
+        )
+        assert counted.tobytes() == made.tobytes()
+
+
+def test_channels_first_are_asked_as_rows():
+    """Of a picture whose colours come last the model would take others for its values."""
+    nodes, constants, _ = NETS["reshaped"]
+    net, asked = predictor(nodes, constants, (3, 2, 2)), batch(shape=(2, 2, 3))
+    assert net.parted is not None
+    assert net.masked(asked).tobytes() == net(asked.rows()).tobytes()
+    straight = Masked(asked.x, asked.other, asked.place, asked.masks, (3, 2, 2))
+    assert not np.allclose(net.masked(asked), net.masked(straight), atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["tabular", "mlp"])
+def test_our_own_nets_are_asked_without_rows(name, request):
+    from toolkit.exporting import export
+
+    data = request.getfixturevalue({"tabular": "wine", "mlp": "digits"}[name])
+    step = export(request.getfixturevalue(name), data.fit.validation)
+    net = OnnxPredictor(step.model.SerializeToString(), name)
+    assert net.parted is not None
+    x = data.test.x[:2].reshape(2, -1)
+    place = np.tile(np.arange(x.shape[1]) % 5, (2, 1))
+    asked = Masked(x, x[::-1].copy(), place, Masks(5, 0, 32), data.test.x.shape[1:])
+    assert np.allclose(net.masked(asked), net(asked.rows()), atol=2e-6)
+
+
+@pytest.mark.parametrize("budget", [500, 10**5])
+def test_values_in_any_company_and_batch_have_the_same_bits(budget, monkeypatch):
+    from toolkit.explainers import duels
+
+    nodes, constants, _ = NETS["scaled"]
+    net, r = predictor(nodes, constants), rng()
+    x, background = (r.integers(0, 4, (n, VALUES)).astype(np.float32) for n in (5, 7))
+    background = np.unique(background, axis=0)
+    shares = np.full(len(background), 1 / len(background))
+    targets = r.integers(0, 3, 5)
+
+    def solved(places):
+        groups = np.arange(VALUES)
+        some = Table(x[places], targets[places], groups, background, shares, VALUES, (VALUES,))
+        return solve(net, some, np.full(len(places), budget), 0, net.masked)
+
+    together = solved([0, 1, 2, 3, 4])
+    rows = solve(net, Table(x, targets, np.arange(VALUES), background, shares, VALUES, (VALUES,)),
+                 np.full(5, budget), 0)  # fmt: skip
+    assert np.allclose(together.values, rows.values, atol=2e-6)
+    assert together.values.tobytes() != rows.values.tobytes()
+    assert solved([2]).values.tobytes() == together.values[[2]].tobytes()
+    monkeypatch.setattr(duels, "_VALUES", 1000)
+    monkeypatch.setattr(duels, "_ROWS", 64)
+    assert solved([4, 1]).values.tobytes() == together.values[[4, 1]].tobytes()
+
+
+def test_wrapped_models_answer_as_they_do_of_the_rows():
+    """Rescaled, its classes in another order; remembered; the difference of two."""
+    net = predictor(*NETS["gemm"])
+    asked, mapped = batch(), Mapped(net, scale=0.5, offset=0.2, order=[2, 0, 1])
+    plain = SimpleNamespace(name="plain", classes=3, shape=(VALUES,))
+    for predict in (mapped, Remembered(net), Remembered(mapped), Difference(net, mapped)):
+        assert np.allclose(predict.masked(asked), predict(asked.rows()), atol=2e-6), predict
+    assert Mapped(plain).masked is None
+    once = Remembered(net)
+    assert once.masked(asked).tobytes() == once.masked(asked).tobytes()
+    other = Masked(asked.x, asked.other, asked.place, Masks(4, 0, 16), asked.shape)
+    assert once.masked(other).shape != once.masked(asked).shape
