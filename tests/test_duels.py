@@ -98,7 +98,7 @@ def test_rows_in_any_order_and_company_give_the_same_bytes(budget):
 
 
 def test_memory_is_bounded_and_changes_nothing(monkeypatch):
-    from toolkit.explainers import duels
+    from toolkit import masked
 
     t = table(rows=3, p=11, b=9, levels=4)
     net, sizes = Net(11), []
@@ -108,7 +108,7 @@ def test_memory_is_bounded_and_changes_nothing(monkeypatch):
         return net(x)
 
     one = solve(watching, t, np.full(3, 2500), 3)
-    monkeypatch.setattr(duels, "_VALUES", 1000)
+    monkeypatch.setattr(masked, "_VALUES", 1000)
     before = max(sizes)
     sizes.clear()
     two = solve(watching, t, np.full(3, 2500), 3)

@@ -143,6 +143,14 @@ def test_a_column_that_drowns_the_others_is_not_added_and_taken_away_again(odd):
     assert np.isfinite(expected).any() or not shown
 
 
+def test_all_coalitions_of_most_values_are_made_which_is_quicker():
+    nodes, constants, _ = NETS["gemm"]
+    net, asked = predictor(nodes, constants), batch(k=6)
+    every = Masked(asked.x, asked.other, asked.place, Masks(6, 0, 64), (VALUES,))
+    assert net.parted[0].asked(asked) is not None
+    assert net.masked(every).tobytes() == net(every.rows()).tobytes()
+
+
 def test_the_rows_are_those_of_the_masks():
     asked = batch(k=3, games=2, shape=(3, 4))
     rows = asked.rows().reshape(9, 2, VALUES)
@@ -182,6 +190,7 @@ def test_our_own_nets_are_asked_without_rows(name, request):
     x = data.test.x[:2].reshape(2, -1)
     place = np.tile(np.arange(x.shape[1]) % 5, (2, 1))
     asked = Masked(x, x[::-1].copy(), place, Masks(5, 0, 32), data.test.x.shape[1:])
+    assert net.parted[0].asked(asked) is not None
     assert np.allclose(net.masked(asked), net(asked.rows()), atol=2e-6)
 
 
@@ -189,25 +198,25 @@ def test_our_own_nets_are_asked_without_rows(name, request):
 def test_values_in_any_company_and_batch_have_the_same_bits(budget, monkeypatch):
     from toolkit.explainers import duels
 
-    nodes, constants, _ = NETS["scaled"]
-    net, r = predictor(nodes, constants), rng()
-    x, background = (r.integers(0, 4, (n, VALUES)).astype(np.float32) for n in (5, 7))
-    background = np.unique(background, axis=0)
-    shares = np.full(len(background), 1 / len(background))
-    targets = r.integers(0, 3, 5)
+    r, wide = rng(), 40
+    kernel = r.normal(size=(wide, UNITS)).astype(np.float32)
+    net = predictor([NODE("Gemm", ["x", "w", "b"], ["a"])], {"w": kernel, "b": B}, (wide,))
+    # most columns are alike in all rows, so that few of them play
+    x, background = np.zeros((5, wide), np.float32), np.zeros((7, wide), np.float32)
+    x[:, :VALUES], background[:, :VALUES] = r.integers(0, 4, (5, VALUES)), rng().random((7, VALUES))
+    shares, targets = np.full(7, 1 / 7), r.integers(0, 3, 5)
 
-    def solved(places):
-        groups = np.arange(VALUES)
-        some = Table(x[places], targets[places], groups, background, shares, VALUES, (VALUES,))
-        return solve(net, some, np.full(len(places), budget), 0, net.masked)
+    def solved(places, unmade=net.masked):
+        groups, many = np.arange(wide), np.full(len(places), budget)
+        some = Table(x[places], targets[places], groups, background, shares, wide, (wide,))
+        return solve(net, some, many, 0, unmade)
 
-    together = solved([0, 1, 2, 3, 4])
-    rows = solve(net, Table(x, targets, np.arange(VALUES), background, shares, VALUES, (VALUES,)),
-                 np.full(5, budget), 0)  # fmt: skip
+    together, rows = solved([0, 1, 2, 3, 4]), solved([0, 1, 2, 3, 4], None)
+    assert together.sampled.any() == (budget == 500)
     assert np.allclose(together.values, rows.values, atol=2e-6)
     assert together.values.tobytes() != rows.values.tobytes()
     assert solved([2]).values.tobytes() == together.values[[2]].tobytes()
-    monkeypatch.setattr(duels, "_VALUES", 1000)
+    monkeypatch.setattr(duels, "_VALUES", 100)
     monkeypatch.setattr(duels, "_ROWS", 64)
     assert solved([4, 1]).values.tobytes() == together.values[[4, 1]].tobytes()
 

@@ -7,8 +7,10 @@ small net takes to answer; whoever has to see them asks for `rows()`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,8 @@ from toolkit.glossary import Floats, Ints, Predictor
 
 Bits = NDArray[np.uint32]
 """Floats by their bits."""
+
+_VALUES = 2**18
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +47,18 @@ class Masks:
             return self.chosen[self.first : end]
         numbers = np.arange(self.first, end, dtype="<u4").view(np.uint8).reshape(-1, 4)
         return np.unpackbits(numbers, axis=1, count=self.k, bitorder="little").view(np.bool_)
+
+    def parts(self, most: int) -> Iterator[Masks]:
+        """The same in order, at most so many at a time; of all coalitions those of few players."""
+        end = self.first + self.count
+        if self.chosen is not None:
+            parts = -(-self.count // most)
+            ends = [self.first + self.count * i // parts for i in range(parts + 1)]
+        else:
+            block = 2 ** (most.bit_length() - 1)
+            ends = [self.first, *range((self.first // block + 1) * block, end, block), end]
+        for first, last in pairwise(ends):
+            yield Masks(self.k, first, last - first, self.chosen)
 
     @cached_property
     def floats(self) -> Floats:
@@ -73,6 +89,11 @@ class Masked:
     place: Ints
     masks: Masks
     shape: tuple[int, ...]
+
+    def parts(self) -> Iterator[Masked]:
+        """The same in order, a bounded number of values at a time."""
+        for masks in self.masks.parts(max(_VALUES // self.x.size, 1)):
+            yield replace(self, masks=masks)
 
     def rows(self) -> Floats:
         """Them all, f32 (m * games, *shape)."""
@@ -111,4 +132,9 @@ class Masked:
 def answers(predict: Predictor, asked: Masked) -> Any:
     """Probabilities of all its rows, (m * games, classes), without making them where it can."""
     unmade = getattr(predict, "masked", None)
-    return predict(asked.rows()) if unmade is None else unmade(asked)
+    return by_rows(predict, asked) if unmade is None else unmade(asked)
+
+
+def by_rows(ask: Callable[[Floats], Floats], asked: Masked) -> Floats:
+    """Answers to all its rows, (m * games, classes), made part by part."""
+    return np.concatenate([ask(part.rows()) for part in asked.parts()])

@@ -12,7 +12,7 @@ import numpy as np
 
 from toolkit.errors import MatchError, ModelError
 from toolkit.glossary import Data, Doubles, Floats, Predictor
-from toolkit.masked import Masked
+from toolkit.masked import Masked, by_rows
 from toolkit.models.first_layer import FirstLayer, first_layer
 from toolkit.models.graph import copied
 from toolkit.models.heads import Head, head_of_graph, probabilities, summing, trials
@@ -87,14 +87,19 @@ class OnnxPredictor:
 
     def masked(self, asked: Masked, /) -> Floats:
         """Class probabilities of its rows, which are not made where the first layer is dense."""
-        parted, places = self.parted, np.arange(asked.x.shape[1], dtype=np.float32)
-        turned = in_shape(places.reshape(1, *asked.shape), self.shape).reshape(-1)
-        given = parted[0].asked(asked) if parted and np.array_equal(turned, places) else None
-        if parted is None or given is None:
-            return self(asked.rows())
+        parted = self.parted
+        given = None if parted is None else parted[0].asked(asked)
+        if parted is None or given is None or self._turned(asked.shape):
+            return by_rows(self, asked)
         found = parted[1].run([self._output], given)[0]
         by_game = probabilities(found, self._head).reshape(len(asked.x), asked.masks.count, -1)
         return by_game.swapaxes(0, 1).reshape(-1, self.classes)
+
+    def _turned(self, shape: tuple[int, ...]) -> bool:
+        """Whether rows of this shape are brought into another order before they are asked."""
+        places = np.arange(math.prod(shape), dtype=np.float32)
+        brought = in_shape(places.reshape(1, *shape), self.shape)
+        return not np.array_equal(brought.reshape(-1), places)
 
     @cached_property
     def parted(self) -> tuple[FirstLayer, Any] | None:

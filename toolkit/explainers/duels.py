@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
-from itertools import pairwise
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from toolkit.explainers.regression import Smoother, smoother, weighed, worth
 from toolkit.glossary import Doubles, Floats, Ints
-from toolkit.masked import Masked, Masks
+from toolkit.masked import Masked, Masks, by_rows
 
 Ask = Callable[[Floats], Floats]
 """f32 (n, *shape) -> f32 (n, k): the probabilities of rows."""
@@ -29,9 +29,8 @@ Unmade = Callable[[Masked], Floats]
 MOST = 20
 """Against more differing players all coalitions would not fit into memory."""
 
-_VALUES, _ROWS, _FEWEST = 2**18, 2**15, 8
-"""Values in rows that are made at once, rows of games that are played together, and coalitions of
-each that are asked at once: of a single one other kernels would make other bits."""
+_ROWS, _VALUES = 2**14, 2**16
+"""Rows that are asked together, and values of the pairs of rows they are made of."""
 
 _KRIGED, _PAIRS = 2**26, 2**12
 _WEIGHED = 2**8
@@ -94,7 +93,7 @@ def solve(
     r = len(table.x)
     rows = np.concatenate([table.x, table.background]).reshape(-1, *table.shape)
     ends = ask(rows).astype(np.float64)
-    unmade = unmade or (lambda told: ask(told.rows()))
+    unmade = unmade or partial(by_rows, ask)
     prediction = ends[np.arange(r), table.targets]
     nobody = ends[r:, table.targets].T  # f64 (r, b)
     differ = _differing(table)
@@ -121,7 +120,7 @@ def solve(
             who = np.take_along_axis(who, names[rival], axis=1)
             method = smoother(k, count, seed, kriging=kriging)
             shown = np.concatenate([method.shown, ~method.shown])
-        step = max(min(_ROWS // max(2 * count, 1), _VALUES // (_FEWEST * table.x.shape[1])), 1)
+        step = max(min(_ROWS // max(2 * count, 1), _VALUES // table.x.shape[1]), 1)
         for i in range(0, len(row), step):
             part = slice(i, i + step)
             a, b, them = row[part], rival[part], who[part]
@@ -248,14 +247,6 @@ def _made(
     np.put_along_axis(place, who, np.arange(k)[None], axis=1)
     place = place[:, table.groups]
     x, other = table.x[row], table.background[rival]
-    step = max(_VALUES // other.size, 1)
-    if shown is None:
-        # blocks of binary numbers are made at once
-        step = 2 ** (step.bit_length() - 1)
-        ends = [1, *range(step, 2**k - 1, step), 2**k - 1]
-    else:
-        parts = -(-len(shown) // step)
-        ends = [len(shown) * i // parts for i in range(parts + 1)]
-    for first, last in pairwise(ends):
-        if last > first:
-            yield Masked(x, other, place, Masks(k, first, last - first, shown), table.shape)
+    every = Masks(k, 1, 2**k - 2) if shown is None else Masks(k, 0, len(shown), shown)
+    for masks in every.parts(max(_ROWS // games, 2)) if every.count else ():
+        yield Masked(x, other, place, masks, table.shape)

@@ -41,6 +41,9 @@ that the weights are wrong about add."""
 _LARGE = 2**22
 """A table of more numbers, 32 MiB, is made for some players after others."""
 
+_SHARED = 2**12
+"""OpenBLAS shares sums of more than 10,000 products among threads."""
+
 Blocks = list[tuple[Ints, NDArray[Any]]]
 
 KEPT = 2**28
@@ -79,7 +82,7 @@ class Smoother:
         pairs: f64 (r, m), v(S) - v(not S). total: f64 (r,), v(all) - v(none).
         Each sum runs along the pairs of its own game, so that no value depends on its company.
         """
-        found = np.einsum("jm,rm->rj", self.gain, pairs) + self.share * total[:, None]
+        found = _dots(self.gain, pairs) + self.share * total[:, None]
         left = self._left_out(pairs, total, found)
         return found, _variance(self.design, self.influence, left, self._moved)
 
@@ -94,15 +97,26 @@ class Smoother:
         if self.others is None:
             return np.asarray(pairs - np.einsum("mj,rj->rm", self.signs, found))
         both = np.concatenate([pairs, total[:, None]], axis=1)
-        return np.asarray(np.einsum("mn,rn->rm", self.others, both))
+        return _dots(self.others, both)
+
+
+def _dots(table: Doubles, rows: Doubles) -> Doubles:
+    """Each row of rows (r, m) times each of a table (k, m): f64 (r, k), by sums of one row alone.
+
+    A long sum BLAS would share among as many threads as there are.
+    """
+    if rows.shape[1] > _SHARED:
+        return np.asarray(np.einsum("jm,rm->rj", table, rows))
+    return np.asarray(np.vecdot(table[None], rows[:, None]))
 
 
 def _moving(design: Design, influence: Doubles) -> Doubles:
     """How far two answers of one shuffle move the variances together: f64 (k, t)."""
     first, second, counts = design.together
     wide = influence.astype(np.float64, copy=False)
-    found = wide[:, first]
-    found *= wide[:, second]
+    # taken, so that each player's lie side by side in memory
+    found = np.take(wide, first, axis=1)
+    found *= np.take(wide, second, axis=1)
     found *= counts
     return found
 
@@ -116,15 +130,14 @@ def _variance(
     moved: what `_moving` gives, where it is kept; else it is made for some players after others.
     """
     first, second, _ = design.together
-    # taken, which is quicker than picked by an index
     both = np.take(left, first, axis=1)
     both *= np.take(left, second, axis=1)
     step = max(_LARGE // len(first), 1)
     parts = [influence[i : i + step] for i in range(0, len(influence), step)]
     some = (_moving(design, part) for part in parts) if moved is None else (moved,)
-    variance = np.concatenate([np.einsum("jt,rt->rj", one, both) for one in some], axis=1)
+    variance = np.concatenate([_dots(one, both) for one in some], axis=1)
     for its, counts in design.means:
-        variance -= counts * np.einsum("jm,rm->rj", influence[:, its], left[:, its]) ** 2
+        variance -= counts * _dots(influence[:, its], left[:, its]) ** 2
     return np.asarray(np.maximum(variance, 0.0))
 
 
@@ -166,7 +179,7 @@ def _least_squares(design: Design, signs: Doubles) -> Smoother:
     free = inverse @ weighted
     one = inverse.sum(axis=1)
     share = one / one.sum()
-    gain = free - np.outer(share, free.sum(axis=0))
+    gain = np.ascontiguousarray(free - np.outer(share, free.sum(axis=0)))
     # of what is left, an answer that determines its own fit hides the more
     hidden = np.maximum(1 - (signs.T * gain).sum(axis=0), 1e-3)
     return Smoother(design, signs, gain, share, gain / hidden)

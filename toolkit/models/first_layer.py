@@ -34,13 +34,15 @@ class FirstLayer:
     behind: bytes
 
     def asked(self, batch: Masked) -> dict[str, Floats] | None:
-        """What the graph behind is given, or None where only the rows themselves are near enough.
+        """What the graph behind is given, or None where the rows are quicker or alone near enough.
 
         parts: f32 (games, k + 1, values + 1), what each player changes of the values, and last of
         all the other row and a 1 for the biases.
         """
         games, values = batch.x.shape
         k = batch.masks.k
+        if batch.masks.chosen is None and values <= 2 * (k + 1):
+            return None  # all coalitions of most of the values are made in one pass
         x, other = self._before(batch.x), self._before(batch.other)
         sums = (np.abs(x) + np.abs(other)) @ np.abs(self.weights[:-1])
         # not the other way round: what is not a number is no bound
