@@ -95,6 +95,10 @@ class Masked:
         for masks in self.masks.parts(max(_VALUES // self.x.size, 1)):
             yield replace(self, masks=masks)
 
+    def of(self, games: NDArray[np.bool_]) -> Masked:
+        """The same of some games."""
+        return replace(self, x=self.x[games], other=self.other[games], place=self.place[games])
+
     def rows(self) -> Floats:
         """Them all, f32 (m * games, *shape)."""
         made = self._chosen() if self.masks.chosen is not None else self._counted()

@@ -87,13 +87,20 @@ class OnnxPredictor:
 
     def masked(self, asked: Masked, /) -> Floats:
         """Class probabilities of its rows, which are not made where the first layer is dense."""
-        parted = self.parted
-        given = None if parted is None else parted[0].asked(asked)
-        if parted is None or given is None or self._turned(asked.shape):
+        if self.parted is None or self._turned(asked.shape):
             return by_rows(self, asked)
-        found = parted[1].run([self._output], given)[0]
-        by_game = probabilities(found, self._head).reshape(len(asked.x), asked.masks.count, -1)
-        return by_game.swapaxes(0, 1).reshape(-1, self.classes)
+        first, behind = self.parted
+        suits, count = first.suits(asked), asked.masks.count
+        if not suits.any():
+            return by_rows(self, asked)
+        if suits.all():
+            found = behind.run([self._output], first.asked(asked))[0]
+            by_game = probabilities(found, self._head).reshape(len(asked.x), count, -1)
+            return by_game.swapaxes(0, 1).reshape(-1, self.classes)
+        both = np.empty((count, len(suits), self.classes), np.float32)
+        for some in (suits, ~suits):
+            both[:, some] = self.masked(asked.of(some)).reshape(count, -1, self.classes)
+        return both.reshape(-1, self.classes)
 
     def _turned(self, shape: tuple[int, ...]) -> bool:
         """Whether rows of this shape are brought into another order before they are asked."""

@@ -8,12 +8,14 @@ changes, a matrix of players by units for a pair of rows, whatever the number of
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from toolkit.constants import constants
-from toolkit.glossary import Floats
+from toolkit.glossary import Doubles, Floats
 from toolkit.masked import Masked
 from toolkit.onnx_graph import Graph
 
@@ -21,6 +23,8 @@ _WAYS = {"Add", "Sub", "Mul", "Div", "Identity", "Flatten", "Reshape", "MatMul",
 _FRONT = {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide}
 _ROUNDED = 2.0**-14
 """How far apart rounding may put what the layer gives and what it gives for the rows themselves."""
+_PARTS = 2**22
+"""More numbers for a single game take more memory than its rows do at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,26 +37,39 @@ class FirstLayer:
     weights: Floats
     behind: bytes
 
-    def asked(self, batch: Masked) -> dict[str, Floats] | None:
-        """What the graph behind is given, or None where the rows are quicker or alone near enough.
+    def suits(self, batch: Masked) -> NDArray[np.bool_]:
+        """Which games need no rows, bool (games,): where these are quicker, or alone near enough.
+
+        No game's answer hangs on which others it is asked with.
+        """
+        (games, values), k = batch.x.shape, batch.masks.k
+        # all coalitions of most of the values are made in one pass
+        quicker = batch.masks.chosen is None and values <= 2 * (k + 1)
+        if quicker or (k + 1) * (values + 1) > _PARTS:
+            return np.zeros(games, np.bool_)
+        most = np.abs(self._before(batch.x)) + np.abs(self._before(batch.other))
+        with np.errstate(over="ignore"):
+            off = (most * self._largest).sum(axis=1) * np.finfo(np.float32).eps
+        return np.asarray(off < _ROUNDED)  # which what is not a number never is
+
+    def asked(self, batch: Masked) -> dict[str, Floats]:
+        """What the graph behind is given.
 
         parts: f32 (games, k + 1, values + 1), what each player changes of the values, and last of
         all the other row and a 1 for the biases.
         """
-        games, values = batch.x.shape
-        k = batch.masks.k
-        if batch.masks.chosen is None and values <= 2 * (k + 1):
-            return None  # all coalitions of most of the values are made in one pass
+        (games, values), k = batch.x.shape, batch.masks.k
         x, other = self._before(batch.x), self._before(batch.other)
-        sums = (np.abs(x) + np.abs(other)) @ np.abs(self.weights[:-1])
-        # not the other way round: what is not a number is no bound
-        if not sums.max() * np.finfo(np.float32).eps < _ROUNDED:
-            return None
         parts = np.zeros((games, k + 1, values + 1), np.float32)
         parts[np.arange(games)[:, None], batch.place, np.arange(values)] = x - other
         parts[:, k, :values] = other
         parts[:, k, values] = 1
         return {"masks": batch.masks.floats, "parts": parts}
+
+    @cached_property
+    def _largest(self) -> Doubles:
+        """The largest weight of each value: f64 (values,)."""
+        return np.asarray(np.abs(self.weights[:-1]).max(axis=1), np.float64)
 
     def _before(self, x: Floats) -> Floats:
         for act, constant, left in self.front:
