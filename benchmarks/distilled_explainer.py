@@ -95,7 +95,7 @@ def beside(name):
     count, tested, epochs, steps = PLANS[name]
     if args.quick:
         count, tested, epochs, steps = 256, 3, (2,), (5,)
-    predict = OnnxPredictor(onnx._model, name, 1)
+    predict = OnnxPredictor(onnx._model.SerializeToString(), name, 1)
     train = splits.fit.train
     players = asked(train, USUAL, args.seed)
     base = predict(players.background).mean(axis=0, dtype=np.float64)
@@ -139,7 +139,7 @@ def the_file():
     """What the toolkit makes for Adult."""
     splits, _, onnx = made_once("adult")
     rows = 256 if args.quick else PLANS["adult"][0]
-    made = distil_explainer(onnx._model, splits, rows=rows, seed=args.seed)
+    made = distil_explainer(onnx._model.SerializeToString(), splits, rows=rows, seed=args.seed)
     judged = made.judged
     print(
         f"\nadult, the file: {made.facts['bytes']:,} bytes, error {judged.error:.4f} "

@@ -40,7 +40,7 @@ def written(folder):
     """The model, the training rows, and a function that writes so many rows to explain."""
     splits, _, onnx = made_once("adult")
     train, test = splits.fit.train, splits.test
-    (folder / "model.onnx").write_bytes(Path(onnx._model).read_bytes())
+    (folder / "model.onnx").write_bytes(onnx._model.SerializeToString())
     np.savez(
         folder / "data.npz",
         x_train=train.x,

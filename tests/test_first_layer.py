@@ -147,15 +147,63 @@ def test_a_value_that_drowns_the_others_is_not_added_and_taken_away_again(odd):
     assert net.masked(asked).tobytes() == net(asked.rows()).tobytes()
 
 
-def test_more_players_than_fit_are_asked_by_rows(monkeypatch):
+def test_more_players_than_one_sum_are_asked_by_rows(monkeypatch):
+    """Longer sums are cut by the number of threads."""
     from toolkit.models import first_layer
 
     nodes, constants, _ = NETS["gemm"]
     net, asked = predictor(nodes, constants), batch()
-    monkeypatch.setattr(first_layer, "_PARTS", 5 * (VALUES + 1) - 1)
+    assert first_layer._PLAYERS + 1 <= 128  # what MLAS sums at once
+    monkeypatch.setattr(first_layer, "_PLAYERS", 3)
     assert net.masked(asked).tobytes() == net(asked.rows()).tobytes()
-    monkeypatch.setattr(first_layer, "_PARTS", 5 * (VALUES + 1))
-    assert net.masked(asked).tobytes() != net(asked.rows()).tobytes()
+
+
+def test_constants_among_the_inputs_of_an_old_file():
+    nodes, constants, _ = NETS["bias after"]
+    net, asked = predictor(nodes, constants), batch()
+    old = onnx.ModelProto()
+    old.CopyFrom(net._model)
+    old.ir_version = 3
+    for held in old.graph.initializer:
+        told = helper.make_tensor_value_info(held.name, held.data_type, held.dims)
+        old.graph.input.append(told)
+    again = OnnxPredictor(old.SerializeToString(), "old")
+    assert again.parted is not None
+    assert again.masked(asked).tobytes() == net.masked(asked).tobytes()
+
+
+def test_a_file_that_is_changed_later_is_answered_as_it_was_opened(tmp_path):
+    nodes, constants, _ = NETS["gemm"]
+    first, asked = predictor(nodes, constants), batch()
+    path = tmp_path / "m.onnx"
+    path.write_bytes(first._model.SerializeToString())
+    opened = OnnxPredictor(path, "m")
+    path.unlink()
+    assert opened.masked(asked).tobytes() == first.masked(asked).tobytes()
+    assert opened.parameters == first.parameters
+
+
+def test_a_batch_is_as_large_as_if_rows_were_made(monkeypatch):
+    from toolkit import predict
+
+    nodes, constants, _ = NETS["gemm"]
+    net = predictor(nodes, constants)
+    asked = batch(games=40)
+    whole, sizes = net.masked(asked), []
+    first, behind = net.parted
+
+    class Watched:
+        def run(self, *told):
+            found = behind.run(*told)
+            sizes.append(len(found[0]))
+            return found
+
+    net.parted = first, Watched()
+    monkeypatch.setattr(predict, "_VALUES", 32 * 13)
+    assert net.masked(asked).tobytes() == whole.tobytes()
+    assert sum(sizes) == 40 * 9
+    assert max(sizes) <= 4 * 9 < 40 * 9
+    assert min(sizes) >= 4 * 4
 
 
 def test_all_coalitions_of_most_values_are_made_which_is_quicker():

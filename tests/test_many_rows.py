@@ -201,7 +201,7 @@ def test_parts_of_something_else_are_never_taken(  # noqa: PLR0917
         "rows": {"x": changed},
         "settings": {"explainer": EXPLAINERS["shapley"](evaluations=5600)},
         "background": {"background": wine.fit.train.rows(slice(100))},
-        "model": {"of": OnnxPredictor(model, "m").shuffled(0)._model},
+        "model": {"of": OnnxPredictor(model, "m").shuffled(0)._model.SerializeToString()},
         "part": {},
     }[other]
     if other == "part":

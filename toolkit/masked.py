@@ -95,8 +95,8 @@ class Masked:
         for masks in self.masks.parts(max(_VALUES // self.x.size, 1)):
             yield replace(self, masks=masks)
 
-    def of(self, games: NDArray[np.bool_]) -> Masked:
-        """The same of some games."""
+    def of(self, games: Any) -> Masked:
+        """The same of some games, a slice of them or bool (games,)."""
         return replace(self, x=self.x[games], other=self.other[games], place=self.place[games])
 
     def rows(self) -> Floats:

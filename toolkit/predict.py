@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ _SHAPES = 7
 """The type of an ONNX tensor of 64-bit integers."""
 _VALUES = 2**20
 """Input values in one batch: large enough to hide Python, small enough for any memory."""
+_TOGETHER = 8
+"""Coalitions of a game that are asked at once: of a single one other kernels make other bits."""
 
 
 class OnnxPredictor:
@@ -36,7 +39,7 @@ class OnnxPredictor:
 
         exact: integer sums never saturate, as on CPUs newer than AVX2, at the price of time.
         """
-        self.name, self._threads = name, threads
+        self.name, self._threads, self._exact = name, threads, exact
         self.session = session(model, threads, exact=exact)
         inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
         if len(inputs) != 1:
@@ -54,9 +57,10 @@ class OnnxPredictor:
         declared = [d if isinstance(d, int) else None for d in inputs[0].shape]
         self.shape: tuple[int | None, ...] = tuple(declared[1:])
         self._fixed = declared[0] or None
-        self._model = model
+        # read once: another file may lie there by the time that more of it is asked
+        self._model = _read(model)
         # ranges that are taken of a whole call: a device asks one row a call, and so is it here
-        graph = _read(model).graph
+        graph = self._model.graph
         dynamic = any(n.op_type.startswith("DynamicQuantize") for n in graph.node)
         self.step = 1 if dynamic else self._fixed
         """How many rows are asked together in a call; None for any number."""
@@ -93,13 +97,22 @@ class OnnxPredictor:
         suits, count = first.suits(asked), asked.masks.count
         if not suits.any():
             return by_rows(self, asked)
-        if suits.all():
-            found = behind.run([self._output], first.asked(asked))[0]
-            by_game = probabilities(found, self._head).reshape(len(asked.x), count, -1)
-            return by_game.swapaxes(0, 1).reshape(-1, self.classes)
         both = np.empty((count, len(suits), self.classes), np.float32)
-        for some in (suits, ~suits):
-            both[:, some] = self.masked(asked.of(some)).reshape(count, -1, self.classes)
+        if not suits.all():
+            for those in (suits, ~suits):
+                both[:, those] = self.masked(asked.of(those)).reshape(count, -1, self.classes)
+            return both.reshape(-1, self.classes)
+        # as many rows as if they were made, and at least some of each game
+        rows = _at_once(max(first.weights.shape))
+        games = max(rows // _TOGETHER, 1)
+        for i in range(0, len(suits), games):
+            some, begin = asked.of(slice(i, i + games)), 0
+            for masks in asked.masks.parts(max(rows // len(some.x), _TOGETHER)):
+                given = first.asked(replace(some, masks=masks))
+                found = probabilities(behind.run([self._output], given)[0], self._head)
+                place = both[begin : begin + masks.count, i : i + games]
+                place[:] = found.reshape(len(some.x), masks.count, -1).swapaxes(0, 1)
+                begin += masks.count
         return both.reshape(-1, self.classes)
 
     def _turned(self, shape: tuple[int, ...]) -> bool:
@@ -111,8 +124,10 @@ class OnnxPredictor:
     @cached_property
     def parted(self) -> tuple[FirstLayer, Any] | None:
         """The first layer and a session of what is behind it, or None."""
-        first = None if self.step else first_layer(_read(self._model))
-        return None if first is None else (first, session(first.behind, self._threads))
+        first = None if self.step else first_layer(self._model)
+        if first is None:
+            return None
+        return first, session(first.behind, self._threads, exact=self._exact)
 
     @property
     def ends(self) -> tuple[str, str]:
@@ -132,7 +147,7 @@ class OnnxPredictor:
     @property
     def parameters(self) -> int:
         """How many numbers the graph holds as weights; whole numbers of 64 bits are shapes."""
-        held = _read(self._model).graph.initializer
+        held = self._model.graph.initializer
         return sum(math.prod(w.dims) for w in held if w.data_type != _SHAPES)
 
     def logits(self, x: Floats) -> Floats | None:
@@ -374,8 +389,13 @@ def _batched(
     x = in_shape(x, shape)
     if len(x) == 0:
         return np.zeros((0, classes), np.float32)
-    step = min(max(_VALUES // max(math.prod(x.shape[1:]), 1), 32), 16384)
+    step = _at_once(math.prod(x.shape[1:]))
     return np.concatenate([ask(x[i : i + step]) for i in range(0, len(x), step)])
+
+
+def _at_once(values: int) -> int:
+    """How many rows of so many values are asked in a batch."""
+    return min(max(_VALUES // max(values, 1), 32), 16384)
 
 
 def _read(model: Path | bytes) -> Any:
@@ -384,11 +404,12 @@ def _read(model: Path | bytes) -> Any:
     return onnx.load_from_string(model) if isinstance(model, bytes) else onnx.load(model)
 
 
-def _with_output(model: Path | bytes, name: str) -> Any:
+def _with_output(model: Any, name: str) -> Any:
     """A session of the same graph that also gives the tensor `name`."""
     import onnx
 
-    inside = _read(model)
+    inside = onnx.ModelProto()
+    inside.CopyFrom(model)
     inside.graph.output.append(onnx.ValueInfoProto(name=name))
     return session(inside.SerializeToString())
 
@@ -400,12 +421,13 @@ def _reordered(weights: Any, rng: np.random.Generator) -> Any:
     return rng.permutation(weights.reshape(-1)).reshape(weights.shape)
 
 
-def _shuffled(model: Path | bytes, name: str, seed: int) -> bytes:
+def _shuffled(model: Any, name: str, seed: int) -> bytes:
     """The file with its weights reordered."""
     import onnx
 
     rng = np.random.default_rng(seed)
-    inside = _read(model)
+    inside = onnx.ModelProto()
+    inside.CopyFrom(model)
     weights = [one for one in inside.graph.initializer if len(one.dims) > 1]
     if not weights:
         raise ModelError(f"{name} has no weights to shuffle", "weights of two axes or more", "")

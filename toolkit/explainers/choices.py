@@ -99,6 +99,12 @@ class Choice:
                 "a table hidden by its background",
                 "leave it out",
             )
+        if self.patches != kinds.PATCHES and (kind != "image" or wanted == "pixels"):
+            raise RecipeError(
+                f"{self.patches} patches of {kind} data" + (f" by {wanted}" if wanted else ""),
+                "a picture that is cut by grid or superpixels",
+                "leave it out",
+            )
         if self.hidden and kind not in HIDDEN[self.hidden]:
             raise RecipeError(
                 f"hidden {self.hidden} of {kind} data",

@@ -37,10 +37,14 @@ class Paths(Explainer):
     def __post_init__(self) -> None:
         """Refuse settings with which nothing can be estimated."""
         super().__post_init__()
-        if self.repeats < 2 or 0 < self.samples < self.repeats:
+        if self.repeats < 2:
+            raise RecipeError(
+                f"{self.method} with {self.repeats} repeats", "2 and more", "correct it"
+            )
+        if 0 < self.samples < self.repeats:
             raise RecipeError(
                 f"{self.method} with {self.samples} samples in {self.repeats} repeats",
-                "at least 2 repeats of a sample",
+                f"at least {self.repeats} samples, one a repeat",
                 "ask for more samples",
             )
 

@@ -62,10 +62,12 @@ class Lime(Explainer):
     def __post_init__(self) -> None:
         """Refuse settings with which nothing can be estimated."""
         super().__post_init__()
-        if self.repeats < 2 or 0 < self.samples < 20 * self.repeats:
+        if self.repeats < 2:
+            raise RecipeError(f"lime with {self.repeats} repeats", "2 and more", "correct it")
+        if 0 < self.samples < 20 * self.repeats:
             raise RecipeError(
                 f"lime with {self.samples} samples in {self.repeats} repeats",
-                "at least 2 repeats of 20 samples",
+                f"at least {20 * self.repeats} samples, 20 a repeat",
                 "ask for more samples",
             )
         if self.bins < 0 or self.bins == 1:

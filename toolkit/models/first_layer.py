@@ -23,8 +23,8 @@ _WAYS = {"Add", "Sub", "Mul", "Div", "Identity", "Flatten", "Reshape", "MatMul",
 _FRONT = {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide}
 _ROUNDED = 2.0**-14
 """How far apart rounding may put what the layer gives and what it gives for the rows themselves."""
-_PARTS = 2**22
-"""More numbers for a single game take more memory than its rows do at a time."""
+_PLAYERS = 127
+"""Longer sums are cut where the number of threads says, and other bits would come out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,10 +45,10 @@ class FirstLayer:
         (games, values), k = batch.x.shape, batch.masks.k
         # all coalitions of most of the values are made in one pass
         quicker = batch.masks.chosen is None and values <= 2 * (k + 1)
-        if quicker or (k + 1) * (values + 1) > _PARTS:
+        if quicker or k > _PLAYERS:
             return np.zeros(games, np.bool_)
-        most = np.abs(self._before(batch.x)) + np.abs(self._before(batch.other))
-        with np.errstate(over="ignore"):
+        with np.errstate(all="ignore"):
+            most = np.abs(self._before(batch.x)) + np.abs(self._before(batch.other))
             off = (most * self._largest).sum(axis=1) * np.finfo(np.float32).eps
         return np.asarray(off < _ROUNDED)  # which what is not a number never is
 
@@ -100,7 +100,7 @@ def first_layer(model: Any) -> FirstLayer | None:
             found = _dense(graph, node, tensor, rest, known)
             if found is None or len(found[0]) != values + 1:
                 return None
-            return _parted(graph, given, tuple(front), *found)
+            return _parted(graph, tuple(front), *found)
         if node.op_type in _FRONT and len(rest) == 1:
             constant: Any = rest[0]
             if np.broadcast_shapes(constant.shape, (1, *shape)) != (1, *shape):
@@ -155,7 +155,7 @@ def _dense(
 
 
 def _parted(
-    graph: Graph, given: Any, front: tuple[tuple[Any, Floats, bool], ...], weights: Floats, end: str
+    graph: Graph, front: tuple[tuple[Any, Floats, bool], ...], weights: Floats, end: str
 ) -> FirstLayer | None:
     """The graph from masks and parts on."""
     from onnx import TensorProto, helper
@@ -167,8 +167,10 @@ def _parted(
     sums = graph.add("MatMul", ["masks", steps], graph.free("sums"))
     made = graph.add("Reshape", [sums, graph.constant(flat, "flat")], graph.free("made"))
     graph.swap(end, made)
+    # from version 4 on constants are no inputs, which some of them would be without a value
+    graph.model.ir_version = max(graph.model.ir_version, 4)
     inner = graph.model.graph
-    inner.input.remove(given)
+    del inner.input[:]
     for name, axes in (("masks", ("m", "k")), ("parts", ("g", "k", len(weights)))):
         inner.input.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, axes))
     return FirstLayer(front, weights, bytes(graph.finished().SerializeToString()))
