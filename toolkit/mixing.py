@@ -30,6 +30,8 @@ from toolkit.targets import answering
 
 ROUNDING = "static_int8"
 """The pass that can leave layers in float."""
+_BEFORE = "round_weights"
+"""The pass that puts weights on a grid for it, and leaves the same layers as they are."""
 ROWS = 200
 """Rows by which the effect of each layer is told."""
 NAMED = 3
@@ -63,14 +65,18 @@ class Bench:
 
     def errors(self, one: Made) -> list[LayerError]:
         """The layers of a candidate that could be put back to float, worst first."""
-        graph = graph_before(one.recipe, ROUNDING, self.source, self.cache)
+        first = next(p.name for p in one.recipe.passes if p.name in (_BEFORE, ROUNDING))
+        graph = graph_before(one.recipe, first, self.source, self.cache)
         rows = self.source.fit.ranging(ROWS).x[:]
 
         def work() -> Facts:
             return {"errors": [asdict(e) for e in diagnose(graph, one.content, rows)]}
 
         key = key_of("layer errors", graph.SerializeToString(), one.content, np.asarray(rows))
-        found = [LayerError(**e) for e in self.cache.recalled(key, work)["errors"]]
+        found = [
+            LayerError(**{**e, "subject": one.recipe.name})
+            for e in self.cache.recalled(key, work)["errors"]
+        ]
         floats = {n for f in one.facts if f.get("pass") == ROUNDING for n in f["skipped"]}
         rounded = {o for node in graph.graph.node if node.name not in floats for o in node.output}
         return sorted((e for e in found if e.layer in rounded), key=lambda e: -e.effect)
@@ -88,9 +94,23 @@ def mixed(recipe: Recipe, layers: Sequence[str], name: str) -> Recipe:
     >>> mixed(load("int8"), ["conv"], "int8-mixed").passes[0].keep_float
     ('conv',)
     """
+    both = (_BEFORE, ROUNDING)
     passes: list[Any] = list(recipe.passes)
-    passes = [replace(p, keep_float=tuple(layers)) if p.name == ROUNDING else p for p in passes]
+    passes = [replace(p, keep_float=tuple(layers)) if p.name in both else p for p in passes]
     return Recipe(name, tuple(passes), f"As {recipe.name}, with some layers in float.")
+
+
+def faults(made: Sequence[Made], bench: Bench) -> tuple[tuple[LayerError, ...], list[Finding]]:
+    """What rounding does to the layers of each candidate whose layers could stay float."""
+    found: list[LayerError] = []
+    apart: list[Finding] = []
+    for one in made:
+        if one.error is None and mixable(one.recipe):
+            try:
+                found += bench.errors(one)
+            except ToolkitError as error:  # of one candidate; the others are told
+                apart.append(_unmixed(one.recipe.name, error))
+    return tuple(found), apart
 
 
 def expected_bound(base: Floats, other: Floats, rows: Data, n: int) -> float:
@@ -218,7 +238,8 @@ def swift(one: Made, bench: Bench, *, rounds: int = 15) -> Mix | None:
     a place; all are timed beside the base, interleaved. None where the candidate is not slower, or
     has not two layers that could be told apart.
     """
-    if timed([one], bench, rounds=rounds)[one.recipe.name][1] <= NOTICEABLE:
+    # by the ratio and not by its interval: what is told slow in the end must have been looked at
+    if timed([one], bench, rounds=rounds)[one.recipe.name][0] <= NOTICEABLE:
         return None
     errors = bench.errors(one)
     groups = _groups(errors, one.recipe, bench)

@@ -26,12 +26,13 @@ from toolkit.glossary import (
     Facts,
     Finding,
     History,
+    LayerError,
     Measurement,
     Splits,
 )
 from toolkit.making import Made, begun, make
 from toolkit.measurement import measure
-from toolkit.mixing import Bench, mixable, mixes
+from toolkit.mixing import Bench, faults, mixable, mixes
 from toolkit.models import full, open_model, parted
 from toolkit.models.heads import head_of
 from toolkit.predict import predictor
@@ -158,6 +159,7 @@ def compress(
             raise next(reversed(failed.values()))
         hurried = budget.never_slower or budget.max_latency is not None
         mixed = mixes(made, bench, splits.test, limit=budget.max_drop, quick=hurried)
+        of_layers, untold = faults(made, bench)
         made += [mix.made for mix in mixed if mix.made is not None]
         return _judged(
             (base, made),
@@ -168,7 +170,8 @@ def compress(
             seed=seed,
             history=history,
             tried=tried,
-            noted=(*suspected, *(mix.finding for mix in mixed)),
+            noted=(*suspected, *(mix.finding for mix in mixed), *untold),
+            of_layers=of_layers,
             slices=slices,
             target=target,
         )
@@ -198,6 +201,7 @@ def _judged(
     history: History | None,
     tried: Facts,
     noted: Sequence[Finding],
+    of_layers: tuple[LayerError, ...],
     slices: Sequence[str],
     target: str,
 ) -> Frontier:
@@ -239,6 +243,7 @@ def _judged(
         data=provenance.about(splits),
         artifacts=every,
         measurements=(*measured, *_exported(every)),
+        layer_errors=of_layers,
         histories=(*((history,) if history else ()), *_histories(artifacts)),
         confusions=confusions,
         findings=(*noted, *(_failure(name, why) for name, why in failed.items())),

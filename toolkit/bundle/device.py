@@ -75,10 +75,11 @@ def altered(folder: Path, known: dict[str, Any]) -> dict[str, str]:
 class Model:
     """The classifier of the folder: rows as the device has them -> probabilities f32 (n, k)."""
 
-    def __init__(self, folder: Path, threads: int = 1) -> None:
+    def __init__(self, folder: Path | str, threads: int = 1) -> None:
         """Load it from its bytes: nothing outside the file can be drawn in."""
         import onnxruntime
 
+        folder = Path(folder)
         self.labels = [str(label) for label in _json(folder / "labels.json")]
         self.spec = _json(folder / "preprocessing.json")
         self.folder = folder

@@ -38,7 +38,8 @@ class RoundWeights(Pass):
     the other, which from nearest rounding on can only get better (coordinate descent, as in
     QuantEase, Behdin et al. 2023). What the mean of an output still moves is taken off its bias
     (Nagel et al. 2019). The weights stay float32, on the grid that static_int8 of the same `bits`
-    and `per_channel` reads off them. rows: calibration rows used.
+    and `per_channel` reads off them. rows: calibration rows used. keep_float: layers whose weights
+    stay as they are, by the names that static_int8 takes.
     """
 
     stage: ClassVar[Stage] = "onnx"
@@ -47,6 +48,7 @@ class RoundWeights(Pass):
     per_channel: bool = True
     rows: int = 200
     bias: bool = True
+    keep_float: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse settings that do not exist."""
@@ -64,6 +66,9 @@ class RoundWeights(Pass):
         work = Graph(ready)
         layers = [o for o in operators(ready) if o.kind in LEARNT and o.kind != "ConvTranspose"]
         layers, skipped = of_floats(work, layers)
+        for layer in [o for o in layers if {o.makes, o.node.name} & {*self.keep_float}]:
+            skipped[layer.makes] = "it is to stay float"
+            layers.remove(layer)
         squares, means = moments(ready, layers, x)
         held = {o.makes: parameters(work, o) for o in layers}
         left: dict[str, float] = {}
