@@ -118,6 +118,18 @@ def test_the_layer_at_fault_is_named_with_its_cause(saturated, used, said, advic
         assert all(map(spoken, found.said))
 
 
+def test_what_other_cpus_answer_is_told():
+    spread = Measurement("s", "target_spread", 11.0, "points", 697)
+    clipped = Measurement("s", "accuracy target:avx2", 81.35, "%", 697, 78.0, 84.0)
+    exact = Measurement("s", "accuracy target:vnni", 92.4, "%", 697, 90.0, 94.0)
+    (said,) = checked(made(spread, clipped, exact)).findings
+    assert (said.code, said.severity) == ("Q3", "warning")
+    assert "81.3 % of 697 rows on x86 CPUs without VNNI" in said.sentence
+    assert "92.4 % on others" in said.sentence
+    assert codes(made(replace(spread, value=0.1), clipped, exact)) == []
+    assert codes(made(clipped, exact)) == []
+
+
 def test_drifted_rows_are_counted():
     run = made(Measurement("s", "reason_drift lime", 0.125, "", 24, 0.03, 0.3))
     (said,) = checked(run).findings

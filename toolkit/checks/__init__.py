@@ -28,6 +28,8 @@ CHECKS: tuple[Check, ...] = (
     models.no_smaller,
     models.poor_calibration,
     models.layer_at_fault,
+    models.other_by_cpu,
+    models.other_in_company,
     explanations.not_converged,
     explanations.incomplete,
     explanations.unfit,

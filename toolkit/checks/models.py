@@ -10,6 +10,8 @@ from toolkit.run import Run
 OFF = 0.02
 """Two points of calibration error: less moves no threshold that anyone sets."""
 
+APART = 0.1
+"""Points of accuracy between kinds of CPU that are told; files for all are to keep within."""
 MOVED = 0.01
 """A mean change of a probability that is worth a warning."""
 CLIPPED = 0.002
@@ -285,6 +287,42 @@ def layer_at_fault(run: Run) -> Iterator[Finding]:
             share=100 * part,
             **why,
         )
+
+
+def other_by_cpu(run: Run) -> Iterator[Finding]:
+    """Q3: files that are right less often on some CPUs than on others."""
+    for m in run.measurements:
+        clipped = run.measured(m.subject, "accuracy target:avx2")
+        exact = run.measured(m.subject, "accuracy target:vnni")
+        if m.name != "target_spread" or m.value <= APART or clipped is None or exact is None:
+            continue
+        yield Finding.of(
+            "Q3",
+            "warning",
+            m.subject,
+            "{name} is right in {clipped:.1f} % of {n:,} rows on x86 CPUs without VNNI, where sums "
+            "of its integers clip, and in {exact:.1f} % on others.",
+            "Use it on the CPUs it is meant for alone, or compress for --target generic.",
+            name=m.subject,
+            clipped=clipped.value,
+            exact=exact.value,
+            n=m.n,
+        )
+
+
+def other_in_company(run: Run) -> Iterator[Finding]:
+    """Q4: files whose ranges are those of the rows of a call."""
+    for made in run.artifacts:
+        if any(facts.get("pass") == "dynamic_int8" for facts in made.facts):
+            yield Finding.of(
+                "Q4",
+                "info",
+                made.name,
+                "{name} sets its ranges by the rows of each call: all that is told of it is of one "
+                "row a call, and rows that are asked together change each other's answers.",
+                "Ask one row a call, as the run.py of a bundle does.",
+                name=made.name,
+            )
 
 
 def _cause(worst: LayerError) -> tuple[str, Facts]:

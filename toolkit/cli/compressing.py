@@ -26,7 +26,7 @@ def compress(
         typer.Option(help="A name, a .toml or all. Default: the usual."),
     ] = None,
     max_drop: Annotated[
-        float | None, typer.Option(help="Points that may be lost, by a 95 % bound.")
+        float | None, typer.Option(help="Points that may be lost, by a 95 % bound; else 1.")
     ] = None,
     max_bytes: Annotated[int | None, typer.Option(help="Largest file allowed.")] = None,
     max_latency: Annotated[float | None, typer.Option(help="Most ms a row on one thread.")] = None,
