@@ -9,6 +9,7 @@ from toolkit import bases
 from toolkit.errors import MatchError, ModelError
 from toolkit.onnx_graph import beside
 from toolkit.predict import predictor
+from toolkit.runtime import session
 
 
 def dense(batch="n", *, opset=17, logits=False, domain="", first=64, seed=0):
@@ -138,10 +139,10 @@ def test_weights_that_are_gone_or_elsewhere_are_refused(digits, tmp_path):
         bases.opened(path, digits.test)
 
 
-def with_nan():
+def holding(odd):
     model = dense()
     values = numpy_helper.to_array(model.graph.initializer[0]).copy()
-    values[3, 4] = np.nan
+    values[3, 4] = odd
     model.graph.initializer[0].CopyFrom(numpy_helper.from_array(values, "w"))
     return model
 
@@ -151,15 +152,25 @@ def with_nan():
     [
         (dense(opset=onnx.defs.onnx_opset_version() + 1), "is of opset"),
         (dense(domain="acme"), "Magic of the domain 'acme'"),
-        (with_nan(), "NaN in 1 of 640"),
+        (holding(np.nan), "NaN in 1 of 640"),
+        (holding(np.inf), "answers rows of the data with NaN"),
     ],
-    ids=["too new", "a domain", "NaN"],
+    ids=["too new", "a domain", "NaN", "infinite"],
 )
 def test_what_is_refused_is_one_line(model, says, digits, tmp_path):
     path = saved(model, tmp_path / "m.onnx")
     with pytest.raises(ModelError, match=says) as caught:
         bases.opened(path, digits.test)
     assert "\n" not in str(caught.value)
+
+
+def test_what_the_runtime_is_too_old_for_is_one_line_of_numbers():
+    with pytest.raises(ModelError, match=r"the model is of opset 99; up to \d+ for onnxruntime"):
+        session(dense(opset=99).SerializeToString())
+    model = dense()
+    model.ir_version = 99
+    with pytest.raises(ModelError, match=r"\(Unsupported model IR version: 99, max"):
+        session(model.SerializeToString())
 
 
 def test_rows_that_do_not_fit(digits, wine, tmp_path):

@@ -47,6 +47,18 @@ def test_a_time_tries_what_suits_the_file_and_keeps_the_frontier(dense_onnx, tmp
     assert one == two
 
 
+def test_a_bundle_of_an_earlier_run_is_not_taken_for_this_one_s(dense_onnx, tmp_path, capsys):
+    old = tmp_path / "old.zip"
+    old.write_bytes(b"of an earlier run")
+    code, said, _ = called(
+        capsys, dense_onnx, "--data", "digits", "--recipe", "float16", "--max-bytes", 10,
+        "--bundle", old, "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert code == 1
+    assert f"not of this run: {old}" in said
+    assert old.read_bytes() == b"of an earlier run"
+
+
 def test_a_cpu_decides_the_width_and_what_others_answer_is_told(dense_onnx, tmp_path, capsys):
     peaks = {}
     for name in ("generic", "vnni"):

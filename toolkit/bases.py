@@ -222,8 +222,14 @@ def _is_rounded(graph: Any) -> bool:
 def _proven(path: Path, graph: Any, wanted: Floats, asked: Floats) -> float:
     """How far the answers of the graph lie from those of the file, one row a call and all at once.
 
-    Raises ModelError where that is too far, or where it does not run.
+    Raises ModelError where that is too far, where it does not run, or where the file gives NaN.
     """
+    if np.isnan(wanted).any():
+        raise ModelError(
+            f"{path} answers rows of the data with NaN",
+            "probabilities",
+            "look for infinite weights: its training diverged",
+        )
     try:
         ask = OnnxPredictor(graph.SerializeToString(), path.stem)
         found = np.concatenate([ask(asked[:1]), ask(asked[1:])])

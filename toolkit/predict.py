@@ -17,7 +17,7 @@ from toolkit.masked import Masked, by_rows
 from toolkit.models.first_layer import FirstLayer, first_layer
 from toolkit.models.graph import copied
 from toolkit.models.heads import Head, head_of_graph, probabilities, summing, trials
-from toolkit.runtime import session
+from toolkit.runtime import said, session
 from toolkit.shapes import in_shape, matching
 
 _ASKED = 32
@@ -207,7 +207,7 @@ class OnnxPredictor:
             answers = (opened or self.session).run([output or self._output], {self._input: x})
         except Exception as error:  # onnxruntime's errors share no public base
             raise ModelError(
-                f"{self.name} does not run on rows of shape {x.shape[1:]} ({str(error)[:160]})",
+                f"{self.name} does not run on rows of shape {x.shape[1:]} ({said(error)})",
                 "rows as it was exported for",
                 "export it for rows of this shape",
             ) from error

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 from toolkit.errors import ModelError
+
+_PLACES = re.compile(
+    r"^\[ONNXRuntimeError\] : \d+ : \w+ : |Load model from .* failed:|"
+    r"/\S+\.(?:h|cc):\d+ .*?\) (?=[A-Z])|\w+\.(?:h|cc):\d+ \w+ "
+)
+"""Where in its own code onnxruntime stumbled, which tells a reader nothing."""
+_SAID = 200
 
 
 def session(model: Path | bytes, threads: int = 0, *, exact: bool = False) -> Any:
@@ -24,8 +32,24 @@ def session(model: Path | bytes, threads: int = 0, *, exact: bool = False) -> An
         return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors share no public base
         shown = "the model" if isinstance(model, bytes) else str(model)
+        told, known = (re.search(f"{o} (\\d+)", str(error)) for o in ("Opset", "till opset"))
+        if told and known:
+            raise ModelError(
+                f"{shown} is of opset {told[1]}",
+                f"up to {known[1]} for onnxruntime {onnxruntime.__version__}",
+                "export it for that, or install a later onnxruntime",
+            ) from error
         raise ModelError(
-            f"onnxruntime cannot load {shown} ({str(error)[:160]})",
+            f"onnxruntime cannot load {shown} ({said(error)})",
             "a complete .onnx of standard operators",
             "export it again",
         ) from error
+
+
+def said(error: Exception) -> str:
+    """What an error of onnxruntime says, in short.
+
+    >>> said(Exception("[ONNXRuntimeError] : 1 : FAIL : /src/a.cc:6 f(int) Bad node"))
+    'Bad node'
+    """
+    return _PLACES.sub("", str(error)).strip()[:_SAID]

@@ -146,7 +146,7 @@ def compress(
     run.save(found, out / "run.json")
     pages = report.write(found, out, lang=lang)
     if not as_json:
-        _say(found, frontier, out)
+        _say(found, frontier, out, parcel)
         screen.say(f"page: {pages[0]}")
     if parcel and frontier.chosen:
         with screen.progress():
@@ -158,7 +158,7 @@ def compress(
     return 0 if frontier.chosen else 1
 
 
-def _say(found: Run, frontier: Frontier, out: Path) -> None:
+def _say(found: Run, frontier: Frontier, out: Path, parcel: Path | None) -> None:
     """The table, what must be known, why candidates are out, and the one to take."""
     screen.say(figures.candidates(found))
     screen.say()
@@ -172,4 +172,6 @@ def _say(found: Run, frontier: Frontier, out: Path) -> None:
     if left:
         screen.say(f"not of this run, in {out}: {', '.join(left)}")
     chosen = frontier.chosen
+    if parcel and not chosen and parcel.exists():
+        screen.say(f"not of this run: {parcel}")
     screen.say(f"take: {chosen.path}" if chosen else "none is within the limits")
