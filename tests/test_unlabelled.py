@@ -11,8 +11,9 @@ from toolkit.cli import run
 from toolkit.data import images, load
 from toolkit.data.streams import Pictures
 from toolkit.data.unlabelled import fitting, rows
-from toolkit.errors import DataError, MatchError
+from toolkit.errors import DataError, MatchError, RecipeError
 from toolkit.passes.together import Together
+from toolkit.search import compress
 
 
 def test_arrays(digits, tmp_path):
@@ -125,3 +126,11 @@ def test_unlabelled_rows_in_together_keep_their_order(wine):
     order = np.random.default_rng(0).permutation(len(both))
     assert np.array_equal(both[order], joined[order])
     assert dataclasses.is_dataclass(both)
+
+
+def test_where_nothing_is_trained_nothing_can_learn_from_them(dense_onnx, digits, tmp_path):
+    with pytest.raises(RecipeError, match="unlabelled rows for float16, int8; a recipe that"):
+        compress(
+            dense_onnx, digits, ["float16", "int8"], unlabelled=digits.test.x, out=tmp_path / "out"
+        )
+    assert not (tmp_path / "out").exists()

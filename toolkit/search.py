@@ -113,14 +113,7 @@ def compress(
             "a recipe that changes the file alone: the base is an .onnx",
             "leave --recipe out, or give the Keras model",
         )
-    names = [r.name for r in chosen]
-    ours = {
-        "base",
-        *(f"{r.name}-{end}" for r in chosen if mixable(r) for end in ("mixed", "quick")),
-    }
-    for name in names:
-        if names.count(name) > 1 or name in ours:
-            raise RecipeError(f"recipe name '{name}' is taken", "distinct names", "rename one")
+    names = _names(chosen, learning=unlabelled is not None)
     columns = (*slices, *(column for r in budget.require if (column := r.column())))
     slices = tuple(dict.fromkeys(columns))
     for column in slices:
@@ -175,6 +168,25 @@ def compress(
             slices=slices,
             target=target,
         )
+
+
+def _names(chosen: Sequence[Recipe], *, learning: bool) -> list[str]:
+    """Their names. Raises RecipeError where two files would have one, or none could learn."""
+    names = [r.name for r in chosen]
+    ours = {
+        "base",
+        *(f"{r.name}-{end}" for r in chosen if mixable(r) for end in ("mixed", "quick")),
+    }
+    for name in names:
+        if names.count(name) > 1 or name in ours:
+            raise RecipeError(f"recipe name '{name}' is taken", "distinct names", "rename one")
+    if learning and not any(r.needs_keras for r in chosen):
+        raise RecipeError(
+            f"unlabelled rows for {', '.join(names)}",
+            "a recipe that trains, which learns from them by its teacher",
+            "leave them out",
+        )
+    return names
 
 
 def _fitted(model: Any, splits: Splits) -> tuple[Any, Splits]:
