@@ -25,7 +25,7 @@ from toolkit.explainers import EXPLAINERS
 from toolkit.explainers.choices import Choice, chosen
 from toolkit.explainers.gradients import Expected, Integrated
 from toolkit.metrics import share
-from toolkit.predict import KerasPredictor
+from toolkit.models.keras_predictor import KerasPredictor
 
 PARTS = sys.argv[1:] or ["error", "coverage", "methods"]
 ROWS, SEEDS = 6, 5

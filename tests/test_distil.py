@@ -7,10 +7,11 @@ from toolkit.errors import MatchError, ModelError, RecipeError
 from toolkit.glossary import Fit
 from toolkit.models import build
 from toolkit.models.derived import derived
+from toolkit.models.keras_predictor import KerasPredictor
 from toolkit.passes.distil import Distil
 from toolkit.passes.students import student_of
 from toolkit.passes.tuning import loss_of
-from toolkit.predict import KerasPredictor, predictor
+from toolkit.predict import predictor
 from toolkit.training import Settings, train
 
 

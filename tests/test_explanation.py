@@ -38,6 +38,9 @@ def test_a_model_beside_itself_has_the_same_reasons_to_the_bit(pair, digits):
         def __call__(self, x):
             return pair[0](x)
 
+        def masked(self, asked):
+            return pair[0].masked(asked)
+
     for method in (name for name, kind in EXPLAINERS.items() if not kind.needs):
         one, other = explain(
             [pair[0], Twin()], quick(method), digits.test, [5], background=digits.fit.train

@@ -184,7 +184,7 @@ def test_a_file_that_is_changed_later_is_answered_as_it_was_opened(tmp_path):
 
 
 def test_a_batch_is_as_large_as_if_rows_were_made(monkeypatch):
-    from toolkit import predict
+    from toolkit.models import batches
 
     nodes, constants, _ = NETS["gemm"]
     net = predictor(nodes, constants)
@@ -199,7 +199,7 @@ def test_a_batch_is_as_large_as_if_rows_were_made(monkeypatch):
             return found
 
     net.parted = first, Watched()
-    monkeypatch.setattr(predict, "_VALUES", 32 * 13)
+    monkeypatch.setattr(batches, "VALUES", 32 * 13)
     assert net.masked(asked).tobytes() == whole.tobytes()
     assert sum(sizes) == 40 * 9
     assert max(sizes) <= 4 * 9 < 40 * 9

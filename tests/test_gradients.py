@@ -12,7 +12,8 @@ from toolkit.explainers.gradients import Expected, Integrated, points
 from toolkit.fidelity.difference import Difference, Remembered
 from toolkit.fidelity.resolution import FromLogits
 from toolkit.glossary import Data
-from toolkit.predict import KerasPredictor, OnnxPredictor
+from toolkit.models.keras_predictor import KerasPredictor
+from toolkit.predict import OnnxPredictor
 
 RNG = np.random.default_rng(0)
 TABLE = Data(

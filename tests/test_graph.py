@@ -12,7 +12,8 @@ from toolkit.models.channels import cut, traced
 from toolkit.models.derived import derived
 from toolkit.models.graph import copied, flat
 from toolkit.models.heads import head_of
-from toolkit.predict import KerasPredictor, predictor
+from toolkit.models.keras_predictor import KerasPredictor
+from toolkit.predict import predictor
 
 RNG = np.random.default_rng(0)
 X = (RNG.normal(size=(40, 6)) * 30 + 50).astype(np.float32)

@@ -31,7 +31,7 @@ def test_other_ways_to_write_a_softmax():
     from keras import layers
 
     from toolkit.models.heads import head_of
-    from toolkit.predict import KerasPredictor
+    from toolkit.models.keras_predictor import KerasPredictor
 
     def net(*last):
         return keras.Sequential([layers.Input((4,)), *last])

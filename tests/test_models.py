@@ -206,7 +206,7 @@ def test_one_logit_of_two_classes(suffix, tmp_path):
     """Dense(1) with BinaryCrossentropy(from_logits=True), as tutorials on transfer learn it."""
     import keras
 
-    from toolkit.predict import KerasPredictor
+    from toolkit.models.keras_predictor import KerasPredictor
 
     model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(1)])
     model.compile("adam", keras.losses.BinaryCrossentropy(from_logits=True))

@@ -7,7 +7,8 @@ from toolkit.errors import MatchError, ModelError
 from toolkit.exporting import export
 from toolkit.glossary import Data
 from toolkit.models.heads import softmax
-from toolkit.predict import KerasPredictor, OnnxPredictor, predictor
+from toolkit.models.keras_predictor import KerasPredictor
+from toolkit.predict import OnnxPredictor, predictor
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from toolkit.explainers import regression
-from toolkit.explainers.regression import NOISE, PRIOR, smoother, weighed, worth
+from toolkit.explainers.exact import worth
+from toolkit.explainers.regression import NOISE, PRIOR, smoother, weighed
 
 RNG = np.random.default_rng(0)
 

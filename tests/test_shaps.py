@@ -7,7 +7,8 @@ from toolkit.errors import ModelError, RecipeError
 from toolkit.explainers import EXPLAINERS, players_for
 from toolkit.explainers.shaps import Deep, Kernel, Partition, Permutation, _tree
 from toolkit.glossary import Data
-from toolkit.predict import KerasPredictor, OnnxPredictor
+from toolkit.models.keras_predictor import KerasPredictor
+from toolkit.predict import OnnxPredictor
 
 RNG = np.random.default_rng(0)
 

@@ -16,9 +16,10 @@ from toolkit.errors import ExportError
 from toolkit.glossary import Data, Floats, Step
 from toolkit.keeping import keeping_floats
 from toolkit.models.heads import head_of
+from toolkit.models.keras_predictor import KerasPredictor
 from toolkit.models.precision import full
 from toolkit.models.vocabulary import parted
-from toolkit.predict import KerasPredictor, OnnxPredictor
+from toolkit.predict import OnnxPredictor
 from toolkit.shapes import in_shape
 
 TOLERANCE = 1e-5

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -12,19 +11,18 @@ from typing import Any
 import numpy as np
 
 from toolkit.errors import MatchError, ModelError
-from toolkit.glossary import Data, Doubles, Floats, Predictor
+from toolkit.glossary import Data, Floats, Predictor
 from toolkit.masked import Masked, by_rows
+from toolkit.models.batches import at_once, batched, reordered, two
 from toolkit.models.first_layer import FirstLayer, first_layer
-from toolkit.models.graph import copied
 from toolkit.models.heads import Head, head_of_graph, probabilities, summing, trials
+from toolkit.models.keras_predictor import KerasPredictor
 from toolkit.runtime import said, session
 from toolkit.shapes import in_shape, matching
 
 _ASKED = 32
 _SHAPES = 7
 """The type of an ONNX tensor of 64-bit integers."""
-_VALUES = 2**20
-"""Input values in one batch: large enough to hide Python, small enough for any memory."""
 _TOGETHER = 8
 """Coalitions of a game that are asked at once: of a single one other kernels make other bits."""
 
@@ -87,7 +85,7 @@ class OnnxPredictor:
 
     def __call__(self, x: Floats, /) -> Floats:
         """Class probabilities of the rows `x`."""
-        return _batched(self._ask, x, self.shape, self.classes)
+        return batched(self._ask, x, self.shape, self.classes)
 
     def masked(self, asked: Masked, /) -> Floats:
         """Class probabilities of its rows, which are not made where the first layer is dense."""
@@ -103,7 +101,7 @@ class OnnxPredictor:
                 both[:, those] = self.masked(asked.of(those)).reshape(count, -1, self.classes)
             return both.reshape(-1, self.classes)
         # as many rows as if they were made, and at least some of each game
-        rows = _at_once(max(first.weights.shape))
+        rows = at_once(max(first.weights.shape))
         games = max(rows // _TOGETHER, 1)
         for i in range(0, len(suits), games):
             some, begin = asked.of(slice(i, i + games)), 0
@@ -162,9 +160,9 @@ class OnnxPredictor:
         inner, name = self._inner or self.session, self._before
 
         def ask(rows: Floats) -> Floats:
-            return _two(self._run(rows, inner, name))
+            return two(self._run(rows, inner, name))
 
-        return _batched(ask, x, self.shape, self.classes)
+        return batched(ask, x, self.shape, self.classes)
 
     def shuffled(self, seed: int) -> OnnxPredictor:
         """The same graph with every weight of two and more axes in a random order of its values.
@@ -189,7 +187,7 @@ class OnnxPredictor:
         """Whether what is taken for logits gives probabilities of all rows `x` as it is."""
         if self._head != "logits":
             return False
-        return summing(_batched(self._run, x, self.shape, self.classes))
+        return summing(batched(self._run, x, self.shape, self.classes))
 
     def _run(self, x: Floats, opened: Any = None, output: str = "") -> Floats:
         if self.step is None:
@@ -212,126 +210,6 @@ class OnnxPredictor:
                 "export it for rows of this shape",
             ) from error
         return np.asarray(answers[0])
-
-
-class KerasPredictor:
-    """A Keras classifier, called through one traced function; of texts, from word indices on."""
-
-    def __init__(self, model: Any, name: str) -> None:
-        """Wrap it. Raises ModelError when it is no classifier."""
-        import tensorflow as tf
-
-        from toolkit.models.heads import head_of
-        from toolkit.models.vocabulary import parted
-
-        model, _ = parted(model)
-
-        self.name, self._tensor = name, tf.constant
-        self._head = head_of(model)
-        self.shape: tuple[int | None, ...] = tuple(model.inputs[0].shape[1:])
-        self.classes = max(int(model.outputs[0].shape[-1]), 2)
-        spec = tf.TensorSpec((None, *self.shape), tf.float32)
-        # a concrete function: traced once, and never again for another number of rows
-        self._call = tf.function(lambda x: model(x, training=False)).get_concrete_function(spec)
-        self._model, self._spec = model, spec
-        self._slope: Any = None
-
-    @property
-    def parameters(self) -> int:
-        """How many weights the model has."""
-        return int(self._model.count_params())
-
-    def logits(self, x: Floats) -> Floats | None:
-        """What the last softmax or sigmoid is given, f32 (n, k), or None where it cannot be told.
-
-        The softmax of it is what a call gives. One sigmoid unit z counts as (0, z).
-        """
-        import keras
-
-        last = self._model.layers[-1]
-        if self._head == "logits":
-            inner = self._model
-        elif self._model.outputs[0]._keras_history[0] is not last:
-            return None  # what makes the answers is no layer, as the sum of two
-        elif getattr(getattr(last, "activation", None), "__name__", "") == "linear":
-            return None  # it hands on what came out of a softmax before it
-        elif not hasattr(last, "kernel"):
-            # a layer that is nothing but the softmax
-            if not isinstance(last, keras.layers.Softmax | keras.layers.Activation):
-                return None
-            inner = keras.Model(self._model.inputs, last.input)
-        else:
-            inner = copied(self._model)
-            inner.layers[-1].activation = keras.activations.linear
-        return _batched(
-            lambda rows: _two(np.asarray(inner(self._tensor(rows), training=False))),
-            x,
-            self.shape,
-            self.classes,
-        )
-
-    def gradients(self, x: Floats, target: int) -> Floats:
-        """The gradient of the probability of `target` by every value of each row: f32 (n, ...).
-
-        Raises ModelError for a net whose answers have none, as one that looks up words.
-        """
-        import tensorflow as tf
-
-        if self._slope is None:
-            spec = tf.TensorSpec((), tf.int32)
-            self._slope = tf.function(self._traced).get_concrete_function(self._spec, spec)
-        given, place = x.shape, self._tensor(target)
-        x = in_shape(x, self.shape)
-        # what every layer gave is kept until its gradient is known
-        step = min(max(_VALUES // (4 * max(math.prod(x.shape[1:]), 1)), 8), 4096)
-        found = np.zeros(x.shape, np.float32)
-        for i in range(0, len(x), step):
-            part = self._slope(self._tensor(x[i : i + step]), place)
-            if part is None:
-                raise ModelError(
-                    f"the answers of {self.name} have no gradient by its input",
-                    "a net of numbers, not of the indices of words",
-                    "explain it by shapley or lime",
-                )
-            found[i : i + step] = part.numpy()
-        return found.reshape(given)
-
-    def _traced(self, x: Any, target: Any) -> Any:
-        import tensorflow as tf
-
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            said = self._model(x, training=False)
-            if self._head == "logits":
-                said = tf.nn.softmax(said)
-            elif self._head == "sigmoid":
-                said = tf.concat([1 - said, said], axis=1)
-            picked = tf.gather(said, target, axis=1)
-        return tape.gradient(picked, x)
-
-    def contributions(self, x: Floats, background: Floats, target: int) -> Doubles:
-        """What each value of a row adds to the probability of `target`, by DeepLIFT: f64 (...).
-
-        background: f32 (b, ...). Raises ModelError for a layer for which shap is not right.
-        """
-        from toolkit.models.deep import contributions
-
-        row, rest = in_shape(x[None], self.shape)[0], in_shape(background, self.shape)
-        return contributions(self._model, row, rest, target).reshape(x.shape)
-
-    def shuffled(self, seed: int) -> KerasPredictor:
-        """The same net with every weight of two and more axes in a random order of its values."""
-        rng = np.random.default_rng(seed)
-        inner = copied(self._model)
-        inner.set_weights([_reordered(w, rng) for w in self._model.get_weights()])
-        return KerasPredictor(inner, self.name)
-
-    def __call__(self, x: Floats, /) -> Floats:
-        """Class probabilities of the rows `x`."""
-        return _batched(self._ask, x, self.shape, self.classes)
-
-    def _ask(self, x: Floats) -> Floats:
-        return probabilities(self._call(self._tensor(x)).numpy(), self._head)
 
 
 def predictor(model: Any, name: str = "", *, data: Data | None = None) -> Predictor:
@@ -382,22 +260,6 @@ def fitting(found: Predictor, data: Data) -> None:
         )
 
 
-def _batched(
-    ask: Callable[[Floats], Floats], x: Floats, shape: tuple[int | None, ...], classes: int
-) -> Floats:
-    """Ask in batches that are large, but bounded in memory."""
-    x = in_shape(x, shape)
-    if len(x) == 0:
-        return np.zeros((0, classes), np.float32)
-    step = _at_once(math.prod(x.shape[1:]))
-    return np.concatenate([ask(x[i : i + step]) for i in range(0, len(x), step)])
-
-
-def _at_once(values: int) -> int:
-    """How many rows of so many values are asked in a batch."""
-    return min(max(_VALUES // max(values, 1), 32), 16384)
-
-
 def _read(model: Path | bytes) -> Any:
     import onnx
 
@@ -414,13 +276,6 @@ def _with_output(model: Any, name: str) -> Any:
     return session(inside.SerializeToString())
 
 
-def _reordered(weights: Any, rng: np.random.Generator) -> Any:
-    """The same values in a random order; of one axis, such as biases and scales, as they are."""
-    if weights.ndim < 2:
-        return weights
-    return rng.permutation(weights.reshape(-1)).reshape(weights.shape)
-
-
 def _shuffled(model: Any, name: str, seed: int) -> bytes:
     """The file with its weights reordered."""
     import onnx
@@ -432,15 +287,9 @@ def _shuffled(model: Any, name: str, seed: int) -> bytes:
     if not weights:
         raise ModelError(f"{name} has no weights to shuffle", "weights of two axes or more", "")
     for one in weights:
-        values = _reordered(onnx.numpy_helper.to_array(one), rng)
+        values = reordered(onnx.numpy_helper.to_array(one), rng)
         one.CopyFrom(onnx.numpy_helper.from_array(values, one.name))
     return bytes(inside.SerializeToString())
-
-
-def _two(logits: Floats) -> Floats:
-    """Logits f32 (n, k); of a single unit z they are (0, z)."""
-    logits = np.asarray(logits, np.float32)
-    return logits if logits.shape[1] > 1 else np.concatenate([0 * logits, logits], axis=1)
 
 
 def _refused(name: str, why: str) -> ModelError:

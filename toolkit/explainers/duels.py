@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.explainers.regression import Smoother, smoother, weighed, worth
+from toolkit.explainers.exact import worth
+from toolkit.explainers.regression import Smoother, smoother, weighed
 from toolkit.glossary import Doubles, Floats, Ints
 from toolkit.masked import Masked, Masks, by_rows
 

@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 
 from toolkit.errors import RecipeError
 from toolkit.glossary import Facts, Fit, History, Stage, Step
+from toolkit.models.keras_predictor import KerasPredictor
 from toolkit.models.reference import build, usual
 from toolkit.passes import students, teachers
 from toolkit.passes.base import Pass, countable, positive
 from toolkit.passes.showings import Teacher
 from toolkit.passes.tuning import tune, usual_settings
-from toolkit.predict import KerasPredictor
 
 RATE, GOING_ON = 5e-3, 2e-3
 """The learning rate at the start, of a student with new weights and of one that was trained."""

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from toolkit.errors import RecipeError
 from toolkit.glossary import Fit, Stage, Step
+from toolkit.models.keras_predictor import KerasPredictor
 from toolkit.passes import students
 from toolkit.passes.base import Pass
 from toolkit.passes.distil import (
@@ -21,7 +22,6 @@ from toolkit.passes.distil import (
 )
 from toolkit.passes.hiding import hiding
 from toolkit.passes.tuning import tune
-from toolkit.predict import KerasPredictor
 
 
 @dataclass(frozen=True, kw_only=True)

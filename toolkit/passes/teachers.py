@@ -13,12 +13,13 @@ from toolkit.errors import RecipeError, near
 from toolkit.files import sha256
 from toolkit.glossary import Facts, Fit, Floats
 from toolkit.models import open_model, parted
+from toolkit.models.keras_predictor import KerasPredictor
 from toolkit.models.opening import kind_of
 from toolkit.models.reference import MODELS, build
 from toolkit.passes.base import is_path
 from toolkit.passes.showings import Teacher
 from toolkit.passes.tuning import usual_settings
-from toolkit.predict import KerasPredictor, fitting, predictor
+from toolkit.predict import fitting, predictor
 from toolkit.training import train
 
 WORDS = ("base", "none")
