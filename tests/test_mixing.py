@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import keras
 import numpy as np
 import onnx
@@ -8,7 +10,7 @@ from toolkit import metrics
 from toolkit.cache import Cache
 from toolkit.choice import Budget
 from toolkit.making import begun
-from toolkit.mixing import ROUNDING, Bench, accurate, expected_bound
+from toolkit.mixing import ROUNDING, Bench, accurate, expected_bound, faults
 from toolkit.predict import predictor
 from toolkit.recipe import load
 from toolkit.search import compress
@@ -81,6 +83,19 @@ def test_the_layer_at_fault_is_named(asked, lopsided, digits):
         assert worst.layer in said.sentence
         # the float layer, rounded alone, does what was told: the wide range is in this one
         assert worst.effect > 3 * sorted(e.effect for e in errors)[-3]
+
+
+def test_layers_that_cannot_be_told_apart_are_said_so(mlp, digits, tmp_path):
+    cache = Cache(tmp_path / "cache")
+    ours, other = (
+        Bench(begun(net, digits.fit, cache), cache, tmp_path / "checkpoints")
+        for net in (mlp, keras.models.clone_model(mlp))
+    )
+    (one,), (strange,) = ours.made([load("int8")]), other.made([load("int8")])
+    errors, said = faults([one, replace(strange, recipe=one.recipe)], ours)
+    assert {e.subject for e in errors} == {"int8"}
+    assert [f.code for f in said] == ["Q5"]
+    assert "the weights of no layer of the float model" in said[0].sentence
 
 
 def test_what_goes_back_to_float_has_the_weights_it_had(asked):

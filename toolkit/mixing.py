@@ -109,7 +109,9 @@ def faults(made: Sequence[Made], bench: Bench) -> tuple[tuple[LayerError, ...], 
             try:
                 found += bench.errors(one)
             except ToolkitError as error:  # of one candidate; the others are told
-                apart.append(_unmixed(one.recipe.name, error))
+                name, why = one.recipe.name, str(error)
+                said = "What rounding does to the layers of {name} cannot be told: {why}."
+                apart.append(Finding.of("Q5", "info", name, said, name=name, why=why))
     return tuple(found), apart
 
 
