@@ -22,6 +22,7 @@ Bits = NDArray[np.uint32]
 """Floats by their bits."""
 
 _VALUES = 2**18
+"""Values in rows that are made at once."""
 
 
 @dataclass(frozen=True, eq=False)
