@@ -164,3 +164,11 @@ def test_values_that_do_not_add_up_are_told():
 def test_large_figures_have_no_exponent(rows, said):
     (found,) = checked(made(accuracy(95, 90, n=rows))).findings
     assert said in found.sentence
+
+
+@pytest.mark.parametrize(("made_by", "told"), [("dynamic_int8", ["Q4"]), ("static_int8", [])])
+def test_ranges_of_a_call_are_told(made_by, told):
+    artifact = Artifact("small", Path("small.onnx"), "", ({"pass": made_by},), "", 1)
+    run = checked(replace(made(), artifacts=(artifact,)))
+    assert [f.code for f in run.findings] == told
+    assert all("rows that are asked together" in f.sentence for f in run.findings)
