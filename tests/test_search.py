@@ -135,6 +135,13 @@ def test_a_target_sets_the_widths_and_other_cpus_are_told(saved, digits, tmp_pat
         compress(saved, digits, ["int8"], target="vnn", out=tmp_path / "no")
 
 
+def test_other_cpus_are_told_of_integers_without_a_target(saved, digits, tmp_path):
+    run = compress(saved, digits, ["int8", "float16"], out=tmp_path).run
+    assert run.measured("int8", "target_spread").value == 0
+    assert run.measured("int8", "target_agreement").value == 100
+    assert run.measured("float16", "target_spread") is None
+
+
 def test_names_of_mixes_are_taken(tabular, wine, tmp_path):
     """Two candidates of one name would share a file and its figures."""
     from toolkit.recipe import load

@@ -5,13 +5,17 @@ import pytest
 from onnx import numpy_helper
 
 from toolkit import recipe
+from toolkit.cache import Cache
+from toolkit.cli import run
 from toolkit.errors import RecipeError
 from toolkit.exporting import export
+from toolkit.files import writable_folder
 from toolkit.measurement import measure
+from toolkit.models.macs import macs
 from toolkit.passes import PASSES, apply
 from toolkit.predict import OnnxPredictor
 from toolkit.saturation import IntegerPredictor
-from toolkit.targets import CPUS, TARGETS, answering, spread, suited, target
+from toolkit.targets import CPUS, TARGETS, answering, elsewhere, spread, suited, target
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +84,38 @@ def test_a_net_that_clips_is_seen(clipping, digits):
     assert values[1] == values[2]
     assert found["target_spread"].value == pytest.approx(max(values) - min(values))
     assert found["target_agreement"].value < 100
+
+
+def test_what_others_answer_is_told_unasked_of_integers_alone(clipping, floats, digits, tmp_path):
+    files = {"clips": tmp_path / "c.onnx", "floats": tmp_path / "f.onnx"}
+    for path, model in zip(files.values(), (clipping, floats), strict=True):
+        path.write_bytes(model.SerializeToString())
+    known = Cache(writable_folder(tmp_path / "kept"))
+    told = elsewhere(files, digits.test, known)
+    assert told == elsewhere(files, digits.test, known) == elsewhere(files, digits.test)
+    assert told == spread(clipping, digits.test, "clips")
+
+
+def test_a_large_net_is_asked_fewer_rows(clipping, cnn, digits, monkeypatch):
+    exact = IntegerPredictor(clipping, clipping=False)
+    one = exact.products(digits.test.x[:1])
+    assert one == macs(cnn)  # every layer of it may clip
+    assert exact.products(digits.test.x[:3]) == 3 * one
+    monkeypatch.setattr("toolkit.targets._PRODUCTS", 70 * one)
+    assert {m.n for m in spread(clipping, digits.test, "s")} == {70}
+    monkeypatch.setattr("toolkit.targets._PRODUCTS", one)
+    assert {m.n for m in spread(clipping, digits.test, "s")} == {50}
+
+
+def test_measure_warns_of_a_file_that_other_cpus_answer_otherwise(
+    clipping, floats, digits, tmp_path, capsys
+):
+    paths = [tmp_path / "f.onnx", tmp_path / "c.onnx"]
+    for path, model in zip(paths, (floats, clipping), strict=True):
+        path.write_bytes(model.SerializeToString())
+    given = ["measure", *map(str, paths), "--data", "digits", "--rounds", "5"]
+    assert run(["measure", "train"], given, "toolkit") == 0
+    (said,) = [line for line in capsys.readouterr().out.splitlines() if "without VNNI" in line]
+    right = {m.name: m.value for m in spread(clipping, digits.test, "c")}
+    assert f"c is right in {right['accuracy target:avx2']:.1f} % of" in said
+    assert f"in {right['accuracy target:vnni']:.1f} % on others" in said

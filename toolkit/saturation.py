@@ -128,10 +128,24 @@ class IntegerPredictor:
         if not self.clips:
             return self._outer(x)
         x = in_shape(x, self.shape)
-        parts = [self._plan.run(part)[0] for part in self._parts(x)]
+        end = self._outer.ends[1]
+        parts = [self._plan.run(part)[0][end].astype(np.float32) for part in self._parts(x)]
         if not parts:
             return np.zeros((0, self.classes), np.float32)
         return probabilities(np.concatenate(parts), self._outer.head)
+
+    @property
+    def sums(self) -> bool:
+        """Whether there are sums of products of integers in it."""
+        return self._plan.sums
+
+    def products(self, x: Floats) -> int:
+        """How many products of integers that may clip are summed here for the rows `x`."""
+        if not self.clips or not len(x):
+            return 0
+        values = self._plan.run(in_shape(x, self.shape))[0]
+        summed = self._plan.summing.items()
+        return sum(int(values[name].size) * self._plan.length(node) for name, node in summed)
 
     def clipped(self, x: Floats) -> dict[str, int]:
         """How many pairs of products each operator clips for the rows `x`, by what it makes."""
@@ -184,6 +198,7 @@ class _Plan:
         nodes = list(self._work.finished().graph.node)
         self._held = constants(model)
         self._input, self._output = ends
+        self.sums = any(n.op_type in (*_PLACES, *_INSIDE, "ConvInteger") for n in nodes)
         steps: list[list[Any]] = [[]]
         self.summing: dict[str, Any] = {}
         self.unknown: list[str] = []
@@ -198,8 +213,8 @@ class _Plan:
         self._steps = [s for s in steps if s]
         self._opened: dict[int, tuple[Any, list[str], list[str]]] = {}
 
-    def run(self, x: Floats) -> tuple[Floats, dict[str, int]]:
-        """The output for rows x, and how many pairs each summing operator clipped."""
+    def run(self, x: Floats) -> tuple[dict[str, NDArray[Any]], dict[str, int]]:
+        """All that is made of rows x, by name, and how many pairs each summing operator clipped."""
         values: dict[str, NDArray[Any]] = {self._input: x}
         counts = {}
         for number, nodes in enumerate(self._steps):
@@ -212,7 +227,11 @@ class _Plan:
             opened, given, made = self._session(number, values)
             results = opened.run(made, {g: values[g] for g in given})
             values |= dict(zip(made, results, strict=True))
-        return values[self._output].astype(np.float32), counts
+        return values, counts
+
+    def length(self, node: Any) -> int:
+        """How many products each sum of a summing operator has."""
+        return int(matrices(node, self._held[node.input[_PLACES[node.op_type][1]]]).shape[1])
 
     def _session(self, number: int, values: dict[str, NDArray[Any]]) -> Any:
         from onnx import ValueInfoProto, helper

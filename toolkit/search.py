@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,16 +36,13 @@ from toolkit.mixing import Bench, faults, mixable, mixes
 from toolkit.models import full, open_model, parted
 from toolkit.models.heads import head_of
 from toolkit.predict import predictor
-from toolkit.progress import tell
 from toolkit.recipe import Recipe
 from toolkit.run import TITLES, Run, from_json, to_json
 from toolkit.shapes import matching
 from toolkit.space import useful
 from toolkit.studying import SAMPLE, joined, study
-from toolkit.targets import answering, spread, suited
+from toolkit.targets import answering, elsewhere, suited
 
-_SIMULATED = 2000
-"""Test rows, at most, for which other CPUs' sums are computed."""
 _CARDS = 6
 """Decisions shown where reasons are a limit."""
 
@@ -97,8 +94,8 @@ def compress(
     manifest.json; trainings that an earlier run into `out` left behind when it was killed go on
     from there. cache: a folder where results are kept by their content and found again; None is
     `out`/.cache. target: the CPU that widths of integers are chosen for, one of
-    `targets.TARGETS`: what it answers is judged, and what others would is told too. Inside
-    `working(jobs=...)` recipes run side by side.
+    `targets.TARGETS`: what it answers is judged; without one, what this machine answers. What other
+    CPUs would answer is told in both cases. Inside `working(jobs=...)` recipes run side by side.
     Raises BadInput before anything is trained, ExportError for what ONNX cannot hold.
     """
     budget = budget or Budget()
@@ -231,8 +228,8 @@ def _judged(
     measured, confusions = _measured(
         every, splits.test, known, seed, slices=slices, held=held, target=target
     )
-    if target:
-        measured = (*measured, *_elsewhere(artifacts, splits.test, known))
+    integers = {a.name: a.path for a in artifacts}
+    measured = (*measured, *elsewhere(integers, splits.test, known))
     reasons: Run | None = None
     judged: tuple[gate.Verdict, ...] = ()
     if (least := budget.min_agreement) is not None:
@@ -294,26 +291,6 @@ def _measured(
     taken = Run("", "", "measure", every[0].name, None, {}, measurements=found)
     known.keep(key, to_json(replace(taken, confusions=confusions)).encode(), {})
     return found, confusions
-
-
-def _elsewhere(artifacts: Sequence[Artifact], test: Data, known: Cache) -> tuple[Measurement, ...]:
-    """What files would answer on each kind of CPU, as far as sums of integers differ there."""
-    import onnx
-
-    rows = test.spread(_SIMULATED)
-    found: list[Measurement] = []
-    for done, one in enumerate(artifacts):
-        tell("other CPUs", done, len(artifacts))
-        content = one.path.read_bytes()
-        model = onnx.load_from_string(content)
-
-        def work(model: Any = model) -> Facts:
-            return {"found": [asdict(m) for m in spread(model, rows, "")]}
-
-        kept = known.recalled(key_of("targets", content, data_key(rows)), work)["found"]
-        found += [Measurement(**{**m, "subject": one.name}) for m in kept]
-    tell("other CPUs", len(artifacts), len(artifacts))
-    return tuple(found)
 
 
 def _exported(every: Sequence[Artifact]) -> list[Measurement]:

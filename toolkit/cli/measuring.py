@@ -45,6 +45,7 @@ def measure(
     if imported:
         return _imported(models, imported, data, as_json=as_json)
     from toolkit import provenance
+    from toolkit.checks import checked
     from toolkit.errors import DataError, ModelError
     from toolkit.files import sha256
     from toolkit.measurement import measure as take
@@ -52,6 +53,7 @@ def measure(
     from toolkit.onnx_graph import beside
     from toolkit.predict import predictor
     from toolkit.run import TITLES, Run
+    from toolkit.targets import elsewhere
 
     if not data:
         raise DataError("no rows to measure on", "--data or --import", "add --data")
@@ -87,6 +89,7 @@ def measure(
             slices=columns,
             held=[group for r in needed if (group := r.group())],
         )
+        others = elsewhere(named, splits.test)
     run = Run(
         title=f"{splits.name}: {TITLES['measure']}",
         created=provenance.now(),
@@ -94,13 +97,14 @@ def measure(
         base=next(iter(named)),
         chosen=None,
         data=provenance.about(splits),
-        measurements=measured,
+        measurements=(*measured, *others),
         confusions=confusions,
         versions=provenance.versions(),
         seeds={"seed": seed},
         hashes={"data": splits.sha256, **{str(p): sha256(p) for p in models}},
         machine=provenance.machine(),
     )
+    run = checked(run)
     if as_json:
         screen.say_json(figures.plain(run))
     else:
@@ -108,6 +112,9 @@ def measure(
         if columns:
             screen.say()
             screen.say(figures.groups(run, "slice:"))
+        for found in run.findings:
+            if found.severity == "warning":
+                screen.say(f"{found.subject}: {found.sentence} {found.next_step}")
     misses = [(n, why) for n in named for r in needed if (why := r.miss(n, measured))]
     for name, why in misses:
         # on stderr, so that JSON stays JSON
