@@ -143,6 +143,7 @@ def test_drifted_rows_are_counted():
         ({"calibration_rows": 12, "calibration_classes": 5}, "12 rows:"),
         ({"calibration_rows": 200, "calibration_classes": 1}, "200 rows of one class"),
         ({"calibration_rows": 200, "calibration_classes": 2}, None),
+        ({"calibration_rows": 200, "calibration_alike": True}, "200 rows that are all alike"),
     ],
 )
 def test_few_rows_of_calibration_are_told_with_their_number(facts, said):

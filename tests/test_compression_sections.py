@@ -124,6 +124,11 @@ def test_the_layer_at_fault_is_named():
     assert "conv_2 is at fault" in text
     assert "uses only 10 %" in words(text)
     assert "conv_1 is at fault" not in text
+    text = section(
+        report.render(compressed(layer_errors=errors[:1]), "compression"), "layer-errors"
+    )
+    assert "No layer moves much. conv_1 moves most" in words(text)
+    assert "at fault" not in text
 
 
 def test_limits_are_drawn_and_dominated_files_are_faint():

@@ -118,6 +118,8 @@ def test_refusals_come_before_any_work(saved, wine, digits, tmp_path):
         compress(saved, digits, ["int8"], out="/proc/none")
     with pytest.raises(RecipeError, match="max_drop"):
         Budget(max_drop=-1)
+    with pytest.raises(RecipeError, match="max_drop 200; points below 100"):
+        Budget(max_drop=200)
     assert [p.name for p in tmp_path.iterdir()] == []
 
 

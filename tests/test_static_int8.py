@@ -191,10 +191,12 @@ def test_constant_rows_give_a_file_that_answers(value, floats, digits):
     for method in ("minmax", "mse"):
         step = StaticInt8(calibration=method)(floats, replace(digits.fit, calibration=rows))
         assert np.isfinite(predictor(step.model.SerializeToString())(digits.test.x[:9])).all()
+        assert step.facts["calibration_alike"]
 
 
 def test_one_row_and_one_class_are_facts(floats, digits):
     step = StaticInt8(rows=1)(floats, digits.fit)
+    assert not step.facts["calibration_alike"]
     assert (step.facts["calibration_rows"], step.facts["calibration_classes"]) == (1, 1)
 
 

@@ -44,6 +44,10 @@ class Budget:
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise RecipeError(f"{name} {value}", "a finite number above 0", "correct the limit")
+        if self.max_drop is not None and self.max_drop >= 100:
+            raise RecipeError(
+                f"max_drop {self.max_drop:g}", "points below 100, all that can be lost", "lower it"
+            )
         if self.min_agreement is not None and self.min_agreement >= 1:
             raise RecipeError(
                 f"min_agreement {self.min_agreement}",

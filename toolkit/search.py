@@ -228,8 +228,8 @@ def _judged(
     measured, confusions = _measured(
         every, splits.test, known, seed, slices=slices, held=held, target=target
     )
-    integers = {a.name: a.path for a in artifacts}
-    measured = (*measured, *elsewhere(integers, splits.test, known))
+    files = {a.name: a.path for a in every}
+    measured = (*measured, *elsewhere(files, splits.test, known))
     reasons: Run | None = None
     judged: tuple[gate.Verdict, ...] = ()
     if (least := budget.min_agreement) is not None:

@@ -244,17 +244,21 @@ def no_smaller(run: Run) -> Iterator[Finding]:
 
 
 def poor_calibration(run: Run) -> Iterator[Finding]:
-    """Q2: ranges that were set by few rows, or by rows of one class alone."""
+    """Q2: ranges that were set by few rows, by rows of one class alone, or by one row repeated."""
     for made in run.artifacts:
         for facts in made.facts:
             rows, seen = facts.get("calibration_rows", FEW), facts.get("calibration_classes", 2)
-            if rows >= FEW and seen > 1:
+            alike = facts.get("calibration_alike", False)
+            if rows >= FEW and seen > 1 and not alike:
                 continue
             yield Finding.of(
                 "Q2",
                 "warning",
                 made.name,
-                "Its ranges were set by {n} rows: values in use may lie beyond them."
+                "Its ranges were set by {n} rows that are all alike: values in use may lie beyond "
+                "them."
+                if alike
+                else "Its ranges were set by {n} rows: values in use may lie beyond them."
                 if rows < FEW
                 else "Its ranges were set by {n} rows of one class: values in use may lie beyond "
                 "them.",

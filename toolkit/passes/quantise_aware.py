@@ -79,6 +79,7 @@ class QuantiseAware(Pass):
             "changed": sorted(grids),
             "skipped": ready.skipped,
             "calibration_rows": len(rows),
+            "calibration_alike": len(rows) > 1 and bool((rows == rows[:1]).all()),
             "statistics_frozen": steps < SETTLED,
             "history": {k: list(v) for k, v in history.series.items()},
             "training": history.facts,

@@ -82,6 +82,7 @@ class StaticInt8(Pass):
         kept |= _beside_no_layer(ready, kept)
         seen = len(np.unique(some.y))
         facts: Facts = {"skipped": kept, "calibration_rows": len(x), "calibration_classes": seen}
+        facts["calibration_alike"] = len(x) > 1 and bool((x == x[:1]).all())
         if self.calibration == "minmax":
             small = self._rounded(ready, x, kept, "MinMax", ranges.of_input(ready, x))
         elif self.calibration in ranges.CALIBRATORS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
+from toolkit.checks.models import MOVED
 from toolkit.glossary import LayerError
 from toolkit.report import charts
 from toolkit.report.quantities import number, plain, share, with_unit
@@ -38,13 +39,23 @@ def _fault(errors: list[LayerError]) -> str:
     total = sum(e.effect for e in errors)
     if total <= 0:
         return say("Rounding moves no answer in any layer.")
-    text = say(
-        "{layer} is at fault: rounded alone it moves a probability by {effect} on average, "
-        "{share} of the sum over layers.",
-        layer=worst.layer,
-        effect=plain(worst.effect),
-        share=share(worst.effect / total),
-    )
+    told = {
+        "layer": worst.layer,
+        "effect": plain(worst.effect),
+        "share": share(worst.effect / total),
+    }
+    if worst.effect >= MOVED:
+        text = say(
+            "{layer} is at fault: rounded alone it moves a probability by {effect} on average, "
+            "{share} of the sum over layers.",
+            **told,
+        )
+    else:
+        text = say(
+            "No layer moves much. {layer} moves most: rounded alone a probability by {effect} on "
+            "average, {share} of the sum over layers.",
+            **told,
+        )
     if worst.saturated > 0.01:
         return f"{text} {say('{share} of its values are clipped.', share=share(worst.saturated))}"
     if worst.used < 0.25:
