@@ -9,6 +9,7 @@ from onnx import numpy_helper
 from toolkit.diagnosis import diagnose
 from toolkit.errors import MatchError, ModelError
 from toolkit.exporting import export
+from toolkit.models.macs import macs
 from toolkit.passes import PASSES, apply
 from toolkit.predict import predictor
 
@@ -115,6 +116,28 @@ def test_a_layer_in_float_has_no_error(floats, digits):
 
 def test_where_nothing_is_rounded_there_is_nothing_to_say(floats, digits):
     assert diagnose(floats, floats, digits.fit.calibration.x[:4]) == ()
+
+
+def test_a_large_net_is_asked_fewer_rows_and_those_in_parts(floats, cnn, digits, monkeypatch):
+    """All that is held at once is bounded, and all that is computed."""
+    x, whole = digits.fit.validation.x[:60], rounded(floats, digits)
+    every = diagnose(floats, whole, x)
+    monkeypatch.setattr("toolkit.passes.ranges._AT_ONCE", 5_000)
+    for one, two in zip(diagnose(floats, whole, x), every, strict=True):
+        assert (one.layer, one.used, one.saturated) == (two.layer, two.used, two.saturated)
+        assert one.effect == two.effect
+        assert (one.sqnr, one.cosine) == pytest.approx((two.sqnr, two.cosine), rel=1e-12)
+    monkeypatch.setattr("toolkit.diagnosis._PRODUCTS", 1)
+    few = x[np.linspace(0, 59, 20).astype(int)]
+    assert [e.effect for e in diagnose(floats, whole, x)] == [
+        e.effect for e in diagnose(floats, whole, few)
+    ]
+    # each product of the layers is counted once, and the net is run for each of them
+    monkeypatch.setattr("toolkit.diagnosis._PRODUCTS", 30 * macs(cnn) * len(every))
+    some = x[np.linspace(0, 59, 30).astype(int)]
+    assert [e.effect for e in diagnose(floats, whole, x)] == [
+        e.effect for e in diagnose(floats, whole, some)
+    ]
 
 
 def test_another_net_is_refused(floats, dense, digits):

@@ -13,13 +13,19 @@ from toolkit.glossary import Floats, LayerError
 from toolkit.onnx_graph import Graph
 from toolkit.operators import Operator, operators
 from toolkit.passes.dynamic_int8 import prepared
+from toolkit.passes.ranges import at_once, listening
 from toolkit.predict import OnnxPredictor
 from toolkit.progress import tell
-from toolkit.runtime import session
 from toolkit.shapes import in_shape
 
+Pair = tuple[Operator, Operator]
+"""A float operator and the rounded one that was made of it; of the input twice the same."""
 LOUDEST = 200.0
 """dB: what stands for an error that is 0."""
+_PRODUCTS = 1e11
+"""Products of a layer, at most, for all rows and layers: 20 s or so; a ResNet-8 needs 3e10."""
+_FEWEST = 20
+"""Rows that are taken however many products they need."""
 _LIKE = 0.5
 """Weights with a lower cosine are not those of the same layer."""
 
@@ -30,8 +36,9 @@ def diagnose(
     """Say for each layer how far rounding moves its output and, alone, the answer of the model.
 
     float_model, int_model: the same net as onnx.ModelProto, bytes or path of an `.onnx`, before and
-    after rounding. rows: f32 (n, ...), n of 50 to 200 will do. Layers are those that learn, add,
-    join or average, and the input; `layer` is a name that `static_int8` takes in keep_float.
+    after rounding. rows: f32 (n, ...), n of 50 to 200 will do; a large net is asked fewer,
+    from all over. Layers are those that learn, add, join or average, and the input; `layer` is a
+    name that `static_int8` takes in keep_float.
     Raises MatchError when the second is not made of the first.
     """
     floats, whole = prepared(_read(float_model)), _read(int_model)
@@ -39,33 +46,53 @@ def diagnose(
     x = in_shape(rows, predict.shape)
     pairs = _matched(operators(floats), operators(whole))
     source = floats.graph.input[0].name
+    tensors = [source if one is two else _compared(one, two) for one, two in pairs]
     first = [two.node.input[0] for _, two in pairs if two.kind == "QuantizeLinear"]
-    heard = _values(whole, [*first, *(two.makes for _, two in pairs)], x)
-    meant = _values(floats, [_compared(one, two) for one, two in pairs if one is not two], x)
+    heard = listening(whole, [*first, *(two.makes for _, two in pairs)])
+    meant = listening(floats, tensors)
+    one_row = meant(x[:1])
+    x = _bounded(x, pairs, [one_row[t] for t in tensors])
+    seen = [_Seen(two.rounding) for _, two in pairs]
+    most = at_once(one_row)
+    for part in (x[i : i + most] for i in range(0, len(x), most)):
+        rounded, true = heard(part), meant(part)
+        for (one, two), tensor, its in zip(pairs, tensors, seen, strict=True):
+            its.add(rounded[two.node.input[0]] if one is two else true[tensor], rounded[two.makes])
     answers = predict(x)
     found = []
-    for done, (one, two) in enumerate(pairs):
+    for done, ((one, two), tensor, its) in enumerate(zip(pairs, tensors, seen, strict=True)):
         tell("diagnose", done, len(pairs))
-        outer = one is two
-        tensor = source if outer else _compared(one, two)
-        signal = (heard[two.node.input[0]] if outer else meant[tensor]).astype(np.float64)
-        noisy, used, saturated = _read_off(signal, heard[two.makes], two.rounding)
         alone = OnnxPredictor(_alone(floats, one, two, tensor), "alone")(x)
         found.append(
             LayerError(
                 subject,
-                tensor if outer else one.makes,
+                tensor if one is two else one.makes,
                 two.kind,
-                _decibels(signal, signal - noisy),
-                _cosine(signal, noisy),
-                used,
-                saturated,
+                its.decibels(),
+                its.cosine(),
+                its.levels(),
+                its.clipped(),
                 float(np.abs(alone - answers).mean()),
                 two.nbytes,
             )
         )
     tell("diagnose", len(pairs), len(pairs))
     return tuple(found)
+
+
+def _bounded(x: Floats, pairs: list[Pair], made: list[NDArray[Any]]) -> Floats:
+    """Rows from all over, as many as keep the work within `_PRODUCTS`.
+
+    made: what one row makes the layers of the float model make.
+    """
+    needed = 0
+    for (one, _), values in zip(pairs, made, strict=True):
+        if one.weights is not None:
+            channels = values.shape[1 if "Conv" in one.kind else -1]
+            needed += values.size // channels * one.weights.size
+    # the net is run once for each layer
+    count = int(max(_PRODUCTS / max(needed * len(pairs), 1), _FEWEST))
+    return x[np.linspace(0, len(x) - 1, count).astype(int)] if count < len(x) else x
 
 
 def _read(model: Any) -> Any:
@@ -83,7 +110,7 @@ def _read(model: Any) -> Any:
     return model
 
 
-def _matched(floats: list[Operator], wholes: list[Operator]) -> list[tuple[Operator, Operator]]:
+def _matched(floats: list[Operator], wholes: list[Operator]) -> list[Pair]:
     """Each rounded operator with the float one that it was made from."""
     pairs, free = [], [o for o in floats if o.weights is not None]
     for two in wholes:
@@ -140,33 +167,52 @@ def _compared(one: Operator, two: Operator) -> str:
     return one.acted if one.acted is not None and two.acted is None else one.makes
 
 
-def _values(model: Any, tensors: list[str], x: Floats) -> dict[str, NDArray[Any]]:
-    """What a model makes of rows, tensor by tensor."""
-    import onnx
+class _Seen:
+    """What a rounded operator made of rows, part by part, beside what the float one made."""
 
-    more = type(model)()
-    more.CopyFrom(model)
-    given = more.graph.input[0].name
-    wanted = [t for t in dict.fromkeys(tensors) if t != given]
-    if not wanted:
-        return {given: x}  # a session that is asked for nothing answers all
-    there = {o.name for o in more.graph.output}
-    more.graph.output.extend(onnx.ValueInfoProto(name=t) for t in wanted if t not in there)
-    opened = session(more.SerializeToString())
-    return {given: x, **dict(zip(wanted, opened.run(wanted, {given: x}), strict=True))}
+    def __init__(self, rounding: tuple[Floats, NDArray[Any]] | None) -> None:
+        """rounding: scale and zero point, None where what is made is float."""
+        self._rounding = rounding
+        self._power = self._stood = self._lost = self._both = 0.0
+        self._used: set[int] = set()
+        self._span, self._beyond, self._count = 0, 0, 0
 
+    def add(self, signal: NDArray[Any], made: NDArray[Any]) -> None:
+        """Take in what both made of the same rows."""
+        signal = signal.astype(np.float64)
+        stands = made.astype(np.float64)
+        if self._rounding is not None:
+            scale, zero = (float(v) for v in self._rounding)
+            lowest, highest = np.iinfo(made.dtype).min, np.iinfo(made.dtype).max
+            # half a step beyond the ends is brought back by rounding alone
+            place = signal / scale + zero
+            self._beyond += int(((place < lowest - 0.5) | (place > highest + 0.5)).sum())
+            self._used.update(np.unique(made).tolist())
+            self._span = int(highest) - int(lowest) + 1
+            stands = (stands - zero) * scale
+        self._count += signal.size
+        self._power += float((signal**2).sum())
+        self._stood += float((stands**2).sum())
+        self._lost += float(((signal - stands) ** 2).sum())
+        self._both += float(np.vdot(signal, stands))
 
-def _read_off(signal: Any, made: NDArray[Any], rounding: Any) -> tuple[Any, float, float]:
-    """What a rounded tensor stands for, the share of levels it takes and of values it clips."""
-    if rounding is None:
-        return made.astype(np.float64), 1.0, 0.0
-    scale, zero = (float(v) for v in rounding)
-    lowest, highest = np.iinfo(made.dtype).min, np.iinfo(made.dtype).max
-    # half a step beyond the ends is brought back by rounding alone
-    place = signal / scale + zero
-    clipped = (place < lowest - 0.5) | (place > highest + 0.5)
-    levels = len(np.unique(made)) / (highest - lowest + 1)
-    return (made.astype(np.float64) - zero) * scale, levels, float(clipped.mean())
+    def decibels(self) -> float:
+        """Signal over what is lost in dB, at most LOUDEST, and 0 where there is no signal."""
+        if self._lost == 0:
+            return LOUDEST
+        return float(10 * np.log10(self._power / self._lost)) if self._power > 0 else 0.0
+
+    def cosine(self) -> float:
+        """Of both, 1 where both are nothing but zeros."""
+        return _angle(self._both, self._power, self._stood)
+
+    def levels(self) -> float:
+        """The share of levels that is taken."""
+        return len(self._used) / self._span if self._span else 1.0
+
+    def clipped(self) -> float:
+        """The share of values beyond the range."""
+        return self._beyond / self._count if self._count else 0.0
 
 
 def _alone(floats: Any, one: Operator, two: Operator, tensor: str) -> bytes:
@@ -192,18 +238,12 @@ def _alone(floats: Any, one: Operator, two: Operator, tensor: str) -> bytes:
     return bytes(work.finished().SerializeToString())
 
 
-def _decibels(signal: Any, noise: Any) -> float:
-    """Signal over noise in dB, at most LOUDEST, and 0 where there is no signal."""
-    power, lost = float((signal**2).sum()), float((noise**2).sum())
-    if lost == 0:
-        return LOUDEST
-    return float(10 * np.log10(power / lost)) if power > 0 else 0.0
-
-
 def _cosine(one: Any, two: Any) -> float:
-    """The cosine of two arrays of one shape, 1 where both are nothing but zeros."""
     a, b = np.ravel(one).astype(np.float64), np.ravel(two).astype(np.float64)
-    length = float(np.linalg.norm(a) * np.linalg.norm(b))
-    if length == 0:
-        return float(not a.any() and not b.any())
-    return float(a @ b / length)
+    return _angle(float(a @ b), float(a @ a), float(b @ b))
+
+
+def _angle(both: float, one: float, two: float) -> float:
+    """The cosine by a product and two squares, 1 where both are nothing but zeros."""
+    length = float(np.sqrt(one) * np.sqrt(two))
+    return both / length if length else float(not one and not two)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ CALIBRATORS = {"minmax": "MinMax", "entropy": "Entropy", "percentile": "Percenti
 METHODS = (*CALIBRATORS, "mse", "best")
 _SCALING = ("Add", "Div", "Flatten", "Mul", "Reshape", "Sub", "Transpose")
 _BATCH = 32
+_AT_ONCE = 2**26
+"""Values, at most, that are held at once: 256 MB as floats."""
 _VALUES = 50_000
 """Values of a tensor that decide its range by mse."""
 _SHARES = np.linspace(0.2, 1.0, 41)
@@ -168,19 +170,36 @@ def least_squares(values: NDArray[Any], levels: int = 255) -> tuple[float, float
 
 
 def values(ready: Any, tensors: list[str], x: Floats) -> Iterator[dict[str, NDArray[Any]]]:
-    """What the net makes of each batch, tensor by tensor."""
+    """What the net makes of each batch, tensor by tensor; of a large net batches are smaller."""
+    heard = listening(ready, tensors)
+    most = at_once(heard(x[:1]))
+    for batch in _batches(x):
+        yield from (heard(batch[i : i + most]) for i in range(0, len(batch), most))
+
+
+def listening(model: Any, tensors: list[str]) -> Callable[[Floats], dict[str, NDArray[Any]]]:
+    """What an onnx.ModelProto makes of rows, as a function: tensor -> its values."""
     import onnx
 
-    more = type(ready)()
-    more.CopyFrom(ready)
+    more = type(model)()
+    more.CopyFrom(model)
     source = more.graph.input[0].name
-    inner = [t for t in tensors if t != source]
+    inner = [t for t in dict.fromkeys(tensors) if t != source]
     there = {o.name for o in more.graph.output}
     more.graph.output.extend(onnx.ValueInfoProto(name=t) for t in inner if t not in there)
     opened = session(more.SerializeToString())
-    for part in _batches(x):
-        made = dict(zip(inner, opened.run(inner, {source: part}), strict=True)) if inner else {}
-        yield made | ({source: part} if source in tensors else {})
+
+    def made(x: Floats) -> dict[str, NDArray[Any]]:
+        # a session that is asked for nothing answers all
+        found = dict(zip(inner, opened.run(inner, {source: x}), strict=True)) if inner else {}
+        return found | ({source: x} if source in tensors else {})
+
+    return made
+
+
+def at_once(of_one_row: Mapping[str, NDArray[Any]]) -> int:
+    """So many rows keep within `_AT_ONCE` what is listened to, by what one row makes."""
+    return max(_AT_ONCE // max(sum(v.size for v in of_one_row.values()), 1), 1)
 
 
 def _best(ready: Any, x: Floats, tensors: list[str]) -> tuple[Ranges, dict[str, str]]:
