@@ -12,6 +12,7 @@ from toolkit.errors import RecipeError
 from toolkit.exporting import export
 from toolkit.passes import PASSES, apply
 from toolkit.passes.dynamic_int8 import prepared
+from toolkit.passes.products import Products
 from toolkit.passes.round_weights import RoundWeights, rounded, steps
 from toolkit.predict import OnnxPredictor
 
@@ -31,7 +32,7 @@ def test_between_nearest_and_the_best_there_is(seed, k):
     x = rng.normal(size=(30, k)) @ rng.normal(size=(k, k))
     inner = x.T @ x / len(x)
     weights = rng.uniform(-9, 9, size=(1, k, 1))
-    whole, left = rounded(weights, inner[None])
+    whole, left = rounded(weights, Products(inner[None]))
 
     def error(chosen):
         off = np.asarray(chosen) - weights[0, :, 0]
@@ -50,9 +51,11 @@ def test_groups_are_rounded_each_by_its_own_inputs():
     x = rng.normal(size=(3, 50, 4)) @ rng.normal(size=(3, 4, 4))
     inner = np.matmul(np.swapaxes(x, 1, 2), x) / 50
     weights = rng.uniform(-9, 9, size=(3, 4, 2))
-    whole, _ = rounded(weights, inner)
+    whole, _ = rounded(weights, Products(inner))
     for g in range(3):
-        assert np.array_equal(whole[g], rounded(weights[g : g + 1], inner[g : g + 1])[0][0])
+        assert np.array_equal(
+            whole[g], rounded(weights[g : g + 1], Products(inner[g : g + 1]))[0][0]
+        )
 
 
 @pytest.mark.parametrize("bits", [7, 8])
@@ -126,7 +129,7 @@ def test_channels_of_zeros_and_constant_inputs():
     weights[0, :, 1] = 0.3
     step = steps(weights, 7, per_channel=True)
     assert np.isfinite(step).all()
-    whole, left = rounded(weights / step, np.zeros((1, 3, 3)))
+    whole, left = rounded(weights / step, Products(np.zeros((1, 3, 3))))
     assert not whole[0, :, 0].any()
     assert np.isfinite(left)
 

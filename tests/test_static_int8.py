@@ -345,3 +345,22 @@ def test_logits_stay_fine_in_whatever_form_a_softmax_reads_them(floats, digits):
     small, other = (StaticInt8()(m, digits.fit).model for m in (floats, turned))
     p, q = (predictor(m.SerializeToString())(digits.test.x) for m in (small, other))
     assert np.allclose(p, q, atol=1e-6)
+
+
+def test_histograms_hold_no_more_rows_than_their_bound(floats, digits, monkeypatch):
+    held = []
+    real = ranges.reader
+
+    def reader(name, x):
+        held.append(len(x))
+        return real(name, x)
+
+    monkeypatch.setattr(ranges, "reader", reader)
+    x = digits.fit.calibration.x[:200]
+    assert ranges._calibrated(prepared(floats), "percentile", x)
+    every = [o for n in prepared(floats).graph.node for o in n.output]
+    of_one = sum(v.size for v in ranges.listening(prepared(floats), every)(x[:1]).values())
+    monkeypatch.setattr(ranges, "_AT_ONCE", 10 * of_one)
+    ranges._calibrated(prepared(floats), "entropy", x)
+    ranges._calibrated(prepared(floats), "minmax", x)
+    assert held == [len(x), 40, len(x)]

@@ -13,6 +13,7 @@ from toolkit.constants import constants
 from toolkit.errors import RecipeError
 from toolkit.exporting import export
 from toolkit.passes import PASSES, apply
+from toolkit.passes.products import Products
 from toolkit.passes.round_weights import rounded
 from toolkit.passes.weights_int4 import WeightsInt4, evenly, steps
 from toolkit.predict import predictor
@@ -27,7 +28,7 @@ def test_steps_of_many_sizes_are_rounded_together(seed, k):
     inner = x.T @ x / len(x)
     damped = inner + 0.01 * np.trace(inner) / k * np.eye(k)
     weights, step = rng.uniform(-7, 7, size=(1, k, 1)), rng.uniform(0.1, 3, size=(1, k, 1))
-    whole, _ = rounded(weights, inner[None], step=step, ends=(-8, 7))
+    whole, _ = rounded(weights, Products(inner[None]), step=step, ends=(-8, 7))
 
     def error(chosen):
         off = (np.asarray(chosen) - weights[0, :, 0]) * step[0, :, 0]
@@ -40,7 +41,7 @@ def test_steps_of_many_sizes_are_rounded_together(seed, k):
 
 
 def test_numbers_stay_within_four_bits():
-    whole, _ = rounded(np.array([[[-9.6], [8.3], [2.2]]]), np.eye(3)[None], ends=(-8, 7))
+    whole, _ = rounded(np.array([[[-9.6], [8.3], [2.2]]]), Products(np.eye(3)[None]), ends=(-8, 7))
     assert whole.ravel().tolist() == [-8, 7, 2]
 
 

@@ -33,6 +33,8 @@ _SCALING = ("Add", "Div", "Flatten", "Mul", "Reshape", "Sub", "Transpose")
 _BATCH = 32
 _AT_ONCE = 2**26
 """Values, at most, that are held at once: 256 MB as floats."""
+_HELD = 4
+"""So many times that its histograms hold: all values of all tensors of all rows, until the end."""
 _VALUES = 50_000
 """Values of a tensor that decide its range by mse."""
 _SHARES = np.linspace(0.2, 1.0, 41)
@@ -115,6 +117,10 @@ def _calibrated(ready: Any, method: str, x: Floats) -> Ranges:
     from onnxruntime.quantization import CalibrationMethod
     from onnxruntime.quantization.calibrate import create_calibrator
 
+    if method != "minmax":
+        every = [o for n in ready.graph.node for o in n.output if o]
+        most = _HELD * at_once(listening(ready, every)(x[:1]))
+        x = x[np.linspace(0, len(x) - 1, even(most)).astype(int)] if most < len(x) else x
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "net.onnx"
         onnx.save(ready, source)

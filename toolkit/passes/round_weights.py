@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from toolkit.glossary import Doubles, Fit, Floats, Stage, Step
 from toolkit.onnx_graph import Graph
@@ -15,6 +14,7 @@ from toolkit.passes import ranges
 from toolkit.passes.base import Pass, positive
 from toolkit.passes.dynamic_int8 import prepared, seven_or_eight
 from toolkit.passes.levelling import levelled
+from toolkit.passes.products import Gathered, Products
 from toolkit.progress import tell
 from toolkit.shapes import in_shape, shape_of
 from toolkit.windows import matrices, restored, rows
@@ -69,27 +69,24 @@ class RoundWeights(Pass):
         for layer in [o for o in layers if {o.makes, o.node.name} & {*self.keep_float}]:
             skipped[layer.makes] = "it is to stay float"
             layers.remove(layer)
-        squares, means = moments(ready, layers, x)
-        held = {o.makes: parameters(work, o) for o in layers}
+        read = gathered(ready, work, layers, x)
         left: dict[str, float] = {}
         for done, layer in enumerate(layers):
             tell("round weights", done, len(layers))
             if layer.makes in left:
                 continue
             node = work.maker(layer.makes)
-            # a layer that is called several times has one kernel, for all that goes in
-            calls = [o for o in layers if held[o.makes] == held[layer.makes]]
+            inputs = read[layer.makes]
+            calls = [o for o in layers if read[o.makes] is inputs]
             old = np.asarray(layer.weights, np.float64)
             weights = matrices(node, old)
             step = steps(weights, self.bits, per_channel=self.per_channel)
-            products = np.mean([squares[o.makes] for o in calls], axis=0)
-            whole, error = rounded(weights / step, products)
+            whole, error = rounded(weights / step, inputs.products())
             moved = whole * step - weights
             new = restored(node, whole * step, old.shape).astype(np.float32)
             kernel, shifted = work.constant(new, "rounded"), None
             if self.bias and len(node.input) > 2 and node.input[2]:
-                mean = np.mean([means[o.makes] for o in calls], axis=0)
-                shift = np.einsum("gk,gkn->gn", mean, moved).reshape(-1)
+                shift = np.einsum("gk,gkn->gn", inputs.means(), moved).reshape(-1)
                 bias = work.value(node.input[2])
                 if bias is not None and bias.size == shift.size:
                     fixed = (bias - shift.reshape(bias.shape)).astype(np.float32)
@@ -137,76 +134,60 @@ def steps(weights: Doubles, bits: int, *, per_channel: bool) -> Doubles:
 
 def rounded(
     weights: Doubles,
-    squares: Doubles,
+    products: Products,
     *,
     step: Doubles | float = 1.0,
     ends: tuple[float, float] = (-np.inf, np.inf),
 ) -> tuple[Doubles, float]:
     """Whole numbers beside the weights, and their error as a share of nearest rounding's.
 
-    weights: (groups, k, n), in steps. squares: (groups, k, k), the mean of products of inputs.
-    step: (groups, k, n), where not one step serves a whole output. ends: the lowest and the highest
-    number there is.
+    weights: (groups, k, n), in steps. products: of its inputs. step: (groups, k, n), where not
+    one step serves a whole output. ends: the lowest and the highest number there is.
 
-    >>> whole, left = rounded(np.array([[[0.4], [0.4]]]), np.ones((1, 2, 2)))
+    >>> whole, left = rounded(np.array([[[0.4], [0.4]]]), Products(np.ones((1, 2, 2))))
     >>> whole.ravel().tolist(), round(left, 2)
     ([1.0, 0.0], 0.07)
     """
     k = weights.shape[1]
-    inner = squares + _DAMPING * np.einsum("gkk->g", squares)[:, None, None] / k * np.eye(k)
+    inner = products.damped(_DAMPING * products.diagonal().sum(axis=1) / k)
     # the largest weight is a whole number of steps, whatever a quotient of floats says
     low = np.clip(np.floor(weights + _NEAR), *ends)
     high = np.clip(np.ceil(weights - _NEAR), *ends)
     step = np.broadcast_to(step, weights.shape)
     whole = np.clip(np.rint(weights), *ends)
-    strength = np.maximum(np.einsum("gkk->gk", inner), 1e-30)
-    before = _error(step * (whole - weights), inner)
-    # pull = inner @ error, kept up to date: what each weight would gain by a move
-    pull = inner @ (step * (whole - weights))
+    strength = np.maximum(inner.diagonal(), 1e-30)
+    before = inner.of(step * (whole - weights))
+    inner.start(step * (whole - weights))
     for _ in range(_SWEEPS):
         moves = 0
         for at in range(k):
-            wanted = whole[:, at] - pull[:, at] / (strength[:, at, None] * step[:, at])
+            wanted = whole[:, at] - inner.pull(at) / (strength[:, at, None] * step[:, at])
             new = np.clip(np.rint(wanted), low[:, at], high[:, at])
             change = new - whole[:, at]
             if change.any():
                 moves += int(np.count_nonzero(change))
                 whole[:, at] = new
-                pull += inner[:, :, at, None] * (step[:, at] * change)[:, None, :]
+                inner.move(at, step[:, at] * change)
         if not moves:
             break
-    after = _error(step * (whole - weights), inner)
+    after = inner.of(step * (whole - weights))
     return whole, after / before if before > 0 else 1.0
 
 
-def _error(error: Doubles, inner: Doubles) -> float:
-    return float(np.einsum("gkn,gkl,gln->", error, inner, error, optimize=True))
+def gathered(ready: Any, work: Graph, layers: list[Operator], x: Floats) -> dict[str, Gathered]:
+    """What each layer reads when the net is asked rows x, by the name of what it makes.
 
-
-def moments(
-    ready: Any, layers: list[Any], x: Floats
-) -> tuple[dict[str, Doubles], dict[str, Doubles]]:
-    """For each layer the mean products (groups, k, k) and the mean (groups, k) of its inputs."""
-    squares: dict[str, Any] = {}
-    means: dict[str, Any] = {}
-    count: dict[str, int] = {}
+    A layer that is called several times has one kernel, for all that goes in: the calls share it.
+    """
     rng = np.random.default_rng(0)
+    by_kernel: dict[Any, Gathered] = {}
+    found = {o.makes: by_kernel.setdefault(parameters(work, o), Gathered()) for o in layers}
     tensors = list(dict.fromkeys(layer.node.input[0] for layer in layers))
     for values in ranges.values(ready, tensors, x):
         for layer in layers:
-            given: NDArray[Any] = values[layer.node.input[0]]
-            seen = rows(layer.node, given, layer.weights.shape)
+            given = values[layer.node.input[0]]
+            seen = rows(layer.node, given, np.shape(layer.weights))  # type: ignore[arg-type]
             if seen.shape[1] > _WINDOWS:
                 seen = seen[:, rng.choice(seen.shape[1], _WINDOWS, replace=False)]
-            name = layer.makes
-            squares[name] = squares.get(name, 0.0) + _products(seen)
-            means[name] = means.get(name, 0.0) + seen.sum(axis=1, dtype=np.float64)
-            count[name] = count.get(name, 0) + seen.shape[1]
-    return (
-        {name: total / count[name] for name, total in squares.items()},
-        {name: total / count[name] for name, total in means.items()},
-    )
-
-
-def _products(seen: NDArray[Any]) -> Doubles:
-    return np.asarray(np.matmul(np.swapaxes(seen, 1, 2), seen), np.float64)
+            found[layer.makes].add(seen, seen.shape[1] * len(x) / len(given))
+    return found

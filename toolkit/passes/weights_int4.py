@@ -14,7 +14,8 @@ from toolkit.onnx_graph import Graph
 from toolkit.operators import LEARNT, Operator, operators
 from toolkit.passes.base import Pass, positive
 from toolkit.passes.dynamic_int8 import prepared
-from toolkit.passes.round_weights import moments, of_floats, parameters, rounded
+from toolkit.passes.products import Gathered
+from toolkit.passes.round_weights import gathered, of_floats, rounded
 from toolkit.progress import tell
 from toolkit.shapes import in_shape, shape_of
 from toolkit.windows import matrices, restored, settings
@@ -64,18 +65,15 @@ class WeightsInt4(Pass):
             if not self._dense_and_large(o)
         }
         x = in_shape(fit.ranging(self.rows).x[:], shape_of(ready))
-        squares, means = moments(ready, layers, x)
-        held = {o.makes: parameters(work, o) for o in layers}
+        read = gathered(ready, work, layers, x)
         lost: dict[str, float] = {}
         told: set[str] = set()
         for done, layer in enumerate(layers):
             tell("weights of 4 bits", done, len(layers))
             if layer.makes in told:
                 continue
-            # a layer that is called several times has one kernel, for all that goes in
-            calls = [o.makes for o in layers if held[o.makes] == held[layer.makes]]
-            one = tuple(np.mean([of[c] for c in calls], axis=0) for of in (squares, means))
-            share = self._dense(work, layer, *one)
+            calls = [o.makes for o in layers if read[o.makes] is read[layer.makes]]
+            share = self._dense(work, layer, read[layer.makes])
             node = work.maker(layer.makes)
             for name in calls:
                 work.maker(name).input[1:] = node.input[1:]
@@ -109,20 +107,20 @@ class WeightsInt4(Pass):
         else:
             skipped[name] = f"with 4 bits {100 * share:.2g} % of its variance would be noise"
 
-    def _dense(self, work: Graph, layer: Operator, squares: Doubles, means: Doubles) -> float:
+    def _dense(self, work: Graph, layer: Operator, read: Gathered) -> float:
         """Change a dense layer, unless too much is lost; the share of its variance that would be.
 
-        squares, means: f64 (1, k, k) and (1, k) of its inputs.
+        read: what its inputs are.
         """
+        products, means = read.products(), read.means()
         node = work.maker(layer.makes)
         old = np.asarray(layer.weights, np.float64)
         weights = matrices(node, old)
         width = evenly(weights.shape[1], self.block)
-        step = steps(weights[0], width, np.diag(squares[0]))[None]
-        whole, _ = rounded(weights / step, squares, step=step, ends=_ENDS)
+        step = steps(weights[0], width, products.diagonal()[0])[None]
+        whole, _ = rounded(weights / step, products, step=step, ends=_ENDS)
         moved = whole * step - weights
-        spread = squares[0] - np.outer(means[0], means[0])
-        noise, power = (float(np.einsum("kn,kn->", m[0], spread @ m[0])) for m in (moved, weights))
+        noise, power = (products.of(m) - float(((means @ m) ** 2).sum()) for m in (moved, weights))
         share = max(noise, 0.0) / power if power > 0 else 0.0
         if share > self.loss:
             return share
