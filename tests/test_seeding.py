@@ -1,4 +1,8 @@
+import json
+import os
 import random
+import subprocess
+import sys
 import threading
 
 from toolkit import models
@@ -59,3 +63,22 @@ def test_the_first_in_sets_the_order_and_the_last_out_ends_it():
         two.__exit__(None, None, None)
         assert set(threads()) == {2}
     assert threads() == before
+
+
+def test_every_blas_is_bound_whatever_is_imported_first():
+    """In a fresh process: what scipy brings comes after the first sum that is to hold."""
+    asked = (
+        "from toolkit.seeding import in_one_order\n"
+        "with in_one_order():\n"
+        "    pass\n"
+        "import scipy.linalg.lapack\n"
+        "from threadpoolctl import threadpool_info\n"
+        "with in_one_order():\n"
+        "    print([i['num_threads'] for i in threadpool_info() if i['user_api'] == 'blas'])\n"
+    )
+    many = {**os.environ, "OPENBLAS_NUM_THREADS": "2"}
+    command = [sys.executable, "-c", asked]
+    done = subprocess.run(command, capture_output=True, text=True, env=many, check=True)
+    bound = json.loads(done.stdout)
+    assert len(bound) > 1
+    assert set(bound) == {1}

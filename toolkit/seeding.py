@@ -55,6 +55,8 @@ def seeded_numpy(seed: int) -> Iterator[None]:
 
 @functools.cache
 def _blas() -> Any:
+    # scipy brings a BLAS of its own, which a controller that was made before it would not know
+    import scipy.linalg.lapack  # noqa: F401
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()

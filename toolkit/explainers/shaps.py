@@ -17,7 +17,7 @@ from toolkit.errors import RecipeError
 from toolkit.explainers.base import Estimate, Explainer, derived
 from toolkit.explainers.players import Players
 from toolkit.glossary import Differentiable, Doubles, Predictor
-from toolkit.seeding import seeded_numpy
+from toolkit.seeding import in_one_order, seeded_numpy
 
 Game = Callable[[Any], Doubles]
 
@@ -64,7 +64,7 @@ class Shap(Explainer):
         runs, values = (1 if exact else self.repeats), []
         for number in range(runs):
             own = derived(seed, number)
-            with seeded_numpy(own):
+            with seeded_numpy(own), in_one_order():
                 values.append(self.once(game, players, self.samples // runs, own))
         facts = {"exact": exact, "players": p, "samples": asked}
         return Estimate(np.stack(values), float(ends[0]), facts)
