@@ -2,6 +2,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy.stats import t as student
 
 from toolkit.explainers.duels import Table, least, solve, whole
 
@@ -141,3 +142,33 @@ def test_games_of_many_players_are_never_asked_in_full():
     assert found.sampled[0] == len(t.background)
     assert found.asked[0] < 2**18
     assert whole(80) == whole(70) > 2**40
+
+
+@pytest.mark.parametrize("d", [6, 8])
+def test_intervals_by_the_fewest_answers_hold_the_values_of_one_game(d):
+    """Six players are asked in full; of eight, 64 of 127 pairs, with few degrees of freedom.
+
+    With 16 pairs and the normal interval nine in ten are held, or fewer. Of the 960 values at least
+    400 count as independent: 95 % to two standard errors.
+    """
+    rng = np.random.default_rng(0)
+    inner, outer = rng.normal(size=(d, 8)) * 2 / np.sqrt(d), rng.normal(size=8)
+
+    def ask(x):
+        p = 1 / (1 + np.exp(-np.maximum(x.astype(float) @ inner, 0) @ outer))
+        return np.stack([1 - p, p], axis=1).astype(np.float32)
+
+    x, other = (rng.normal(size=(n, d)).astype(np.float32) for n in (60, 1))
+    t = Table(x, np.ones(60, int), np.arange(d), other, np.ones(1), d, (d,))
+    true = solve(ask, t, np.full(60, 10**8), 0)
+    held = []
+    for seed in (1, 2):
+        found = solve(ask, t, least(t), seed)
+        assert (found.sampled == (d > 6)).all()
+        if d == 6:
+            assert found.values == pytest.approx(true.values, abs=1e-12)
+            continue
+        assert set(found.degrees) == {53}
+        half = student.ppf(0.975, 53) * np.sqrt(found.variance)
+        held.append(np.abs(found.values - true.values) <= half)
+    assert d == 6 or 0.93 <= np.mean(held) <= 0.98

@@ -209,7 +209,7 @@ def test_a_bound_on_evaluations_holds_and_what_has_not_converged_says_so():
     found = Shapley(tolerance=1e-7, evaluations=20_000)(model, several[0], 1)
     assert found.evaluations <= 20_000
     assert not found.converged
-    with pytest.raises(RecipeError, match=r"13 players and 12 background rows; .*at least 585"):
+    with pytest.raises(RecipeError, match=r"13 players and 12 background rows; .*at least 717"):
         Shapley(evaluations=100)(model, several[0], 1)
 
 

@@ -197,10 +197,11 @@ class Measurement:
 class Attribution:
     """How much each player moved one model's probability of `target` for one row.
 
-    values: f64 (p,), probability. stderr: f64 (p,), standard error of `values` (0 when exact).
+    values: f64 (p,), probability. stderr: f64 (p,), standard error of `values`; 0 when exact, or
+    where no answer told otherwise.
     base: probability of the target with every player absent. prediction: with every one present.
     evaluations: rows the model was asked for. converged: every stderr is within the tolerance.
-    degrees: of freedom of `stderr` where a few repeats gave it, else None. names: of the players.
+    degrees: of freedom of `stderr` where few draws gave it, else None. names: of the players.
     shown: f64 (p,), what each player has in the row, its value or the mean of its values.
     """
 
@@ -223,7 +224,7 @@ class Attribution:
     def interval(self, level: float = 0.95) -> tuple[Doubles, Doubles]:
         """Where the values lie with this probability: f64 (p,) low, f64 (p,) high.
 
-        By Student's t where a few repeats gave the standard error.
+        By Student's t where few draws gave the standard error.
 
         >>> one = np.ones(1)
         >>> a = Attribution("m", "s", 0, one, 0.1 * one, 0.0, 1.0, 0, 9, 0, True, degrees=3)

@@ -28,7 +28,8 @@ Game = Callable[[Coalitions], Doubles]
 class Estimate:
     """values: f64 (r, p), r independent estimates (one when exact). base: nobody is present.
 
-    stderr: f64 (p,), where the method knows it better than from the spread of the estimates.
+    stderr: f64 (p,), where the method knows it better than from the spread of the estimates, and
+    degrees, of its freedom, where these are few.
     prediction: everybody is present; evaluations: rows the model was asked for; both are filled in
     for a method that asks row by row.
     """
@@ -39,6 +40,7 @@ class Estimate:
     stderr: Doubles | None = None
     prediction: float = float("nan")
     evaluations: int = 0
+    degrees: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +147,7 @@ class Explainer(ABC):
             seed=seed,
             converged=bool((error <= (self.tolerance or TOLERANCE)).all()),
             facts={"samples": self.samples, "repeats": n, "hidden": players.hidden, **found.facts},
-            degrees=n - 1 if n > 1 and found.stderr is None else None,
+            degrees=n - 1 if n > 1 and found.stderr is None else found.degrees,
             names=players.names,
             shown=players.shown(),
         )

@@ -62,6 +62,12 @@ class Design:
         return [(slice(i, j), float(counts / n)) for i, j, n, counts in each if n > 1]
 
     @cached_property
+    def degrees(self) -> int:
+        """Of freedom that the variance of a sum over shuffles has."""
+        drawn = np.bincount(self.strata, minlength=len(self.rest))
+        return int(np.maximum(drawn - 1, 1)[self.rest > 0].sum())
+
+    @cached_property
     def _squares(self) -> Doubles:
         """How often the square of a shuffle's sum counts: f64 (strata,)."""
         drawn = np.bincount(self.strata)

@@ -62,7 +62,8 @@ class Table:
 class Solved:
     """values, variance: f64 (r, p). base, prediction: f64 (r,). asked: i64 (r,), rows for each.
 
-    sampled: i64 (r,), background rows against which not every coalition was asked.
+    sampled: i64 (r,), background rows against which not every coalition was asked. degrees: i64
+    (r,), of freedom of `variance`.
     """
 
     values: Doubles
@@ -71,6 +72,7 @@ class Solved:
     prediction: Doubles
     asked: Ints
     sampled: Ints
+    degrees: Ints
 
     def with_rows(self, places: Ints, fresh: Solved) -> Solved:
         """The same with the results of some rows put at `places`."""
@@ -87,7 +89,7 @@ def solve(
     """Shapley values of every row for its target, f64, from about `evaluations` answers each.
 
     evaluations: i64 (r,). Games are asked in full from the smallest on, as far as they reach; what
-    is left is shared equally among the others, of which none gets fewer pairs than `fewest(d)`.
+    is left is shared equally among the others, of which none gets fewer pairs than `fewest(d, b)`.
     unmade: who answers rows that are told and not made; by itself they are made and asked.
     Each row's result is the same, to the bit, in whatever company it comes.
     """
@@ -105,6 +107,7 @@ def solve(
     work = sampled.sum(axis=1)[:, None] * pairs**2
     kriged = sampled & (work <= _KRIGED) & (pairs <= _PAIRS)
     values, variance = np.zeros((2, r, table.players))
+    degrees = np.zeros(r, np.int64)
     # games of one kind are asked together: as many players, as many pairs, the same way
     kinds = ((plays << 24) + pairs << 1) + kriged
     for kind in np.unique(kinds[plays > 0]).tolist():
@@ -121,6 +124,7 @@ def solve(
             who = np.take_along_axis(who, names[rival], axis=1)
             method = smoother(k, count, seed, kriging=kriging)
             shown = np.concatenate([method.shown, ~method.shown])
+            np.add.at(degrees, row, method.design.degrees)
         step = max(min(_ROWS // max(2 * count, 1), _VALUES // table.x.shape[1]), 1)
         for i in range(0, len(row), step):
             part = slice(i, i + step)
@@ -146,6 +150,7 @@ def solve(
         prediction,
         2 * pairs.sum(axis=1) + len(table.background) + 1,
         sampled.sum(axis=1),
+        degrees,
     )
 
 
@@ -176,21 +181,29 @@ def whole(k: Any) -> Any:
 _WHOLE = np.array([0, *(2 ** (k - 1) - 1 for k in range(1, 50))], np.int64)
 
 
-def fewest(k: Any) -> Any:
-    """The fewest pairs from which the values of k players, and their errors, can be told."""
-    return np.minimum(2 * k, whole(k))
+def fewest(k: Any, games: int) -> Any:
+    """The fewest pairs from which the values of k players, and their errors, can be told.
+
+    games: that share the row. The error of one alone is not evened out by others, and wants more.
+    """
+    return np.minimum(np.maximum(2 * k, _FEW if games > 1 else 2 * _FEW), whole(k))
+
+
+_FEW = 32
+"""Pairs: with fewer, intervals hold too few of the exact values (`benchmarks/few_answers.py`)."""
 
 
 def least(table: Table) -> Ints:
     """The answers that each row cannot do without: i64 (r,)."""
     plays = _differing(table).sum(axis=2)
-    return np.asarray(2 * fewest(plays).sum(axis=1) + plays.shape[1] + 1, np.int64)
+    lowest = fewest(plays, plays.shape[1])
+    return np.asarray(2 * lowest.sum(axis=1) + plays.shape[1] + 1, np.int64)
 
 
 def _allotted(plays: Ints, evaluations: Ints) -> Ints:
     """The pairs of each row's games: i64 (r, b). The smallest are asked in full first."""
     r, b = plays.shape
-    full, lowest = whole(plays), fewest(plays)
+    full, lowest = whole(plays), fewest(plays, b)
     left = np.maximum(evaluations - b - 1 - 2 * lowest.sum(axis=1), 0) // 2
     wanted = np.minimum(np.sort(full - lowest, axis=1), 2**40)
     spent = np.concatenate([np.zeros((r, 1), np.int64), np.cumsum(wanted, axis=1)], axis=1)

@@ -18,6 +18,8 @@ from toolkit.shapes import in_shape
 
 _FIRST = 64
 _GROWTH = 4
+_MANY = 200
+"""Degrees of freedom from which on Student's t is the normal distribution, to a hundredth."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +91,7 @@ class Shapley(Explainer):
                 np.sqrt(found.variance[row]),
                 float(found.prediction[row]),
                 int(found.asked[row]),
+                int(found.degrees[row]) if 0 < found.degrees[row] < _MANY else None,
             )
             for row in range(len(players))
         ]
