@@ -27,6 +27,35 @@ def test_more_than_can_go_is_said(mlp, digits):
     assert "all that can go" in step.facts["skipped"]["share"]
 
 
+WHOLE = {
+    "classes: channels stay: the activation softmax": (),
+    "narrow: its last channel stays": (("Dense", {"units": 1, "name": "narrow"}),),
+    "lstm: LSTM has no rule": (("LSTM", {"units": 4, "name": "lstm"}),),
+    "; and 3 more)": (("Dense", {"units": 9}), *[("LayerNormalization", {})] * 4),
+}
+"""What is told of a net of which no channel can go, and its hidden layers."""
+
+
+@pytest.mark.parametrize("why", WHOLE)
+def test_a_net_of_which_nothing_can_go_is_refused_before_training(why, digits, monkeypatch):
+    import keras
+
+    from toolkit.passes import channels
+
+    def trains(*_, **__):
+        raise AssertionError("it trains")
+
+    monkeypatch.setattr(channels, "tune", trains)
+    rows = [] if "LSTM" in why else [keras.layers.Flatten()]
+    hidden = [getattr(keras.layers, kind)(**settings) for kind, settings in WHOLE[why]]
+    last = keras.layers.Dense(10, "softmax", name="classes")
+    net = keras.Sequential([keras.Input((8, 8)), *rows, *hidden, last])
+    with pytest.raises(RecipeError, match="no channel that can go") as caught:
+        Channels(epochs=1)(net, digits.fit)
+    assert why in str(caught.value)
+    assert "leave it out" in str(caught.value)
+
+
 def test_multiplications_are_those_of_the_whole_net(digits):
     """Also those of layers without a rule, of which nothing goes."""
     import keras

@@ -76,17 +76,41 @@ def test_values_are_counted_by_outputs_once_a_batch_norm_is_folded_in():
 
 def test_a_kernel_with_few_weights_is_left(cnn, digits):
     step = Cluster(clusters=100, epochs=1)(cnn, digits.fit)
-    assert step.facts["skipped"] == {"conv_1a": "it has 72 weights, no more than 100"}
+    assert step.facts["skipped"] == {
+        "conv_1a": "it has 72 weights beside 0, too few for 100 values"
+    }
 
 
 def test_a_nearly_empty_kernel_can_be_clustered(tabular, wine):
-    """Fewer weights than centroids on one side of zero."""
-    bare = PASSES["prune"](sparsity=0.97, epochs=1)(tabular, wine.fit).model
+    """Hardly two weights a value, on either side of zero; fewer are left."""
+    bare = PASSES["prune"](sparsity=0.96, epochs=1)(tabular, wine.fit).model
     step = apply(Cluster(epochs=1), bare, wine.fit)
     before, after = sparsity.kernels(bare), sparsity.kernels(step.model)
+    counted = [np.count_nonzero(kernel) for kernel in before.values()]
+    assert 32 <= counted[0] < 36
+    assert list(step.facts["skipped"].values()) == [
+        f"it has {counted[-1]} weights beside 0, too few for 16 values"
+    ]
     for name, kernel in after.items():
-        assert sparsity.distinct(kernel) <= 16
         assert not kernel[before[name] == 0].any()
+    assert all(sparsity.distinct(kernel) <= 16 for kernel in [*after.values()][:-1])
+
+
+def test_values_that_are_told_are_kept_by_trained_rounding(wine):
+    """Also where a kernel has hardly more weights than values."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(2)
+    net = keras.Sequential(
+        [layers.Input((13,)), layers.Dense(9, "relu"), layers.Dense(3, "softmax", name="small")]
+    )
+    few = apply(Cluster(epochs=1), net, wine.fit)
+    whole = apply(PASSES["quantise_aware"](epochs=3, rate=5e-3), few.model, wine.fit)
+    told, kept = (list(step.facts["distinct"].values()) for step in (few, whole))
+    assert all(now <= then for then, now in zip(told, kept, strict=True) if then <= 16)
+    assert told == [16, 27]
+    assert few.facts["skipped"] == {"small": "it has 27 weights beside 0, too few for 16 values"}
 
 
 @pytest.mark.parametrize("name", ["hard_silu", "hard_sigmoid", "leaky_relu"])

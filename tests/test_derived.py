@@ -195,6 +195,24 @@ def test_what_cannot_be_narrowed_is_refused():
         derived(keras.Model(start, tied), width=0.5)
 
 
+@pytest.mark.parametrize("name", NETS)
+def test_a_net_too_large_for_any_memory_is_refused_before_it_is_made(name, nets):
+    with pytest.raises(ModelError, match=r"times as wide has about [\d,]+ million weights"):
+        derived(nets[name], width=20_000.0)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_about_how_many_weights_a_wider_net_has(name, nets, monkeypatch):
+    from toolkit.models import derived as module
+
+    wide = derived(nets[name], width=4.0).count_params()
+    monkeypatch.setattr(module, "LARGEST", wide // 2)
+    with pytest.raises(ModelError, match="million weights"):
+        derived(nets[name], width=4.0)
+    monkeypatch.setattr(module, "LARGEST", 2 * wide)
+    assert derived(nets[name], width=4.0).count_params() == wide
+
+
 @pytest.mark.parametrize(("unit", "cost"), [("bytes", nbytes), ("macs", macs)])
 def test_the_widest_under_a_limit(unit, cost, nets):
     base = nets["cnn"]

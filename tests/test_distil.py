@@ -96,6 +96,8 @@ def test_the_soft_loss_is_that_of_keras():
         {"teacher": "none"},
         {"student": "base*0"},
         {"student": "base*half"},
+        {"student": "base*99999999"},
+        {"assistant": "base*101"},
         {"student": "base in 20 kilos"},
         {"assistant": "bse"},
     ],

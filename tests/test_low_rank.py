@@ -144,6 +144,23 @@ def test_the_pass_saves_work_and_still_classifies(cnn, digits):
     assert len(step.facts["history"]["loss"]) == 2
 
 
+def test_work_in_a_nested_model_without_sizes_is_counted(digits):
+    """Before and after, of the same places."""
+    import keras
+    from keras import layers
+
+    first = keras.Input((None, None, 8))
+    kernel = layers.Conv2D(8, 3, padding="same", name="inner")
+    inner = keras.Model(first, kernel(first))
+    kernel.kernel.assign(convolution("channels", inputs=8, outputs=8))
+    last = [layers.GlobalAveragePooling2D(), layers.Dense(10, "softmax")]
+    net = keras.Sequential([keras.Input((8, 8, 1)), layers.Conv2D(8, 1), inner, *last])
+    facts = LowRank(energy=1.0, epochs=1)(net, digits.fit).facts
+    assert facts["layers"]["inner"]["rank"] == 2
+    rest = 8 * 8 * 8 + 8 * 10
+    assert facts["macs"] == [8 * 8 * 9 * 8 * 8 + rest, 8 * 8 * (9 * 8 * 2 + 2 * 8) + rest]
+
+
 def test_nothing_to_factor_is_not_trained(mlp, digits):
     step = LowRank(energy=1.0)(mlp, digits.fit)
     assert step.facts["layers"] == {}

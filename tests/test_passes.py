@@ -93,6 +93,15 @@ def test_settings_are_few_frozen_and_keyword_only(name):
 
 
 @pytest.mark.parametrize("name", sorted(PASSES))
+@pytest.mark.parametrize("endless", [float("inf"), float("nan")])
+def test_numbers_without_end_are_refused(name, endless):
+    for field in dataclasses.fields(PASSES[name]):
+        if isinstance(field.default, float):
+            with pytest.raises(RecipeError, match=str(endless)):
+                PASSES[name](**{field.name: endless})
+
+
+@pytest.mark.parametrize("name", sorted(PASSES))
 def test_the_wrong_stage_is_refused(name, inputs, digits):
     step = made(name)
     other = inputs["onnx" if step.stage == "keras" else "keras"]

@@ -15,7 +15,7 @@ from toolkit.passes.shorten import Shorten
 from toolkit.predict import OnnxPredictor, predictor
 from toolkit.saturation import IntegerPredictor
 
-KERNELS = {"Conv1D", "Conv2D", "DepthwiseConv2D", "Dense"}
+KERNELS = {"Conv1D", "Conv2D", "DepthwiseConv1D", "DepthwiseConv2D", "Dense"}
 INTEGER = {"QLinearConv", "QGemm", "QLinearMatMul", "MatMulIntegerToFloat"}
 
 
@@ -76,7 +76,21 @@ def in_time(layers):
     return net
 
 
-NETS = {f.__name__: f for f in (residual, depthwise, in_time)}
+def depthwise_in_time(layers):
+    """Depthwise and separable layers along time, with a norm, a step and several a channel."""
+
+    def net(x):
+        x = layers.DepthwiseConv1D(3, padding="same", use_bias=False)(layers.Reshape((8, 24))(x))
+        x = layers.ReLU(max_value=6.0)(layers.BatchNormalization()(x))
+        x = layers.SeparableConv1D(8, 3, padding="same", activation="relu")(x)
+        x = layers.SeparableConv1D(8, 3, depth_multiplier=2, activation="swish")(x)
+        x = layers.DepthwiseConv1D(3, strides=2, depth_multiplier=2, activation="relu")(x)
+        return layers.Dense(3, "softmax")(layers.Flatten()(x))
+
+    return net
+
+
+NETS = {f.__name__: f for f in (residual, depthwise, in_time, depthwise_in_time)}
 
 
 @pytest.fixture(scope="module")

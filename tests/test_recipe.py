@@ -56,6 +56,35 @@ def test_a_pass_that_undoes_another_is_refused(wrong, said):
 
 
 @pytest.mark.parametrize(
+    "names",
+    [
+        *(("quantise_aware", n) for n in ("float16", "dynamic_int8", "quantise_aware")),
+        *(("quantise_aware", n) for n in ("equalise", "round_weights", "weights_int4")),
+        *(("static_int8", n) for n in ("static_int8", "weights_int4")),
+        *(("weights_int4", n) for n in ("static_int8", "dynamic_int8")),
+        ("dynamic_int8", "dynamic_int8"),
+    ],
+)
+def test_rounding_what_was_rounded_is_refused(names):
+    first, second = (PASSES[name]() for name in names)
+    with pytest.raises(RecipeError, match=f"{names[1]} after {names[0]}.*leave one out"):
+        Recipe("r", (first, second))
+
+
+def test_rounding_again_is_refused_however_far_apart():
+    names = ("static_int8", "float16", "static_int8")
+    with pytest.raises(RecipeError, match="static_int8 after static_int8"):
+        Recipe("r", tuple(PASSES[name]() for name in names))
+
+
+def test_more_clusters_after_fewer_are_refused():
+    few, many = PASSES["cluster"](clusters=8), PASSES["cluster"](clusters=64)
+    with pytest.raises(RecipeError, match=r"cluster of 64 after cluster of 8.*at most 8"):
+        Recipe("r", (few, many))
+    assert Recipe("r", (many, few)).passes == (many, few)
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
         ("", "without a name"),

@@ -17,7 +17,15 @@ FOLDER = Path(__file__).parent / "recipes"
 USUAL = ("float16", "int8-dynamic", "int8", "int8-qat", "distil-float16", "distil-int8-qat")
 """What is tried when nobody says which: each serves many nets, and none takes hours."""
 
-_ROUNDING = ("dynamic_int8", "float16", "static_int8")
+_ROUNDING = ("dynamic_int8", "float16", "quantise_aware", "static_int8")
+_FLOATS = ("equalise", "round_weights", "weights_int4")
+_SPENT = {
+    "dynamic_int8": ("dynamic_int8",),
+    "quantise_aware": (*_ROUNDING, *_FLOATS),
+    "static_int8": ("static_int8", *_FLOATS),
+    "weights_int4": ("dynamic_int8", "static_int8"),
+}
+"""Pass that rounds -> what finds nothing to round after it, or rounds the same weights anew."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +66,8 @@ class Recipe:
                     f"{two.name}, then {one.name}",
                     "reorder it",
                 )
-        names = [p.name for p in self.passes]
-        twice = [name for name in names if name in _ROUNDING]
-        if "quantise_aware" in names and twice:
-            raise RecipeError(
-                f"recipe {self.name} has {twice[0]} after quantise_aware",
-                "one pass that rounds",
-                "leave one out: after quantise_aware the file holds integers already",
-            )
+        for one, two in itertools.combinations(self.passes, 2):
+            _useful(self.name, one, two)
 
     @property
     def needs_keras(self) -> bool:
@@ -84,6 +86,23 @@ class Recipe:
                 if getattr(step, f.name) != f.default
             ]
         return "\n".join(lines) + "\n"
+
+
+def _useful(name: str, one: Any, two: Any) -> None:
+    """Raise RecipeError where `two` has nothing left to do after `one`, or undoes it."""
+    if two.name in _SPENT.get(one.name, ()):
+        alone = two.name in _ROUNDING
+        raise RecipeError(
+            f"recipe {name} has {two.name} after {one.name}",
+            "one pass that rounds" if alone else f"{two.name} where weights are floats",
+            f"leave one out: after {one.name} the file holds integers already",
+        )
+    if one.name == two.name == "cluster" and two.clusters > one.clusters:
+        raise RecipeError(
+            f"recipe {name} has cluster of {two.clusters} after cluster of {one.clusters}",
+            f"at most {one.clusters} clusters: kernels hold no more values by then",
+            "leave one out",
+        )
 
 
 def known() -> tuple[str, ...]:

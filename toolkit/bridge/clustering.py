@@ -18,7 +18,8 @@ def clustered(model: Any, train: Train, *, clusters: int) -> tuple[Any, History,
     """A copy of `model` with at most `clusters` values a kernel, its history, and layers left out.
 
     Values and what belongs to which are learnt while `train` trains. Where a kernel has zeros, one
-    of its values is 0 and zeros stay zeros. Depthwise kernels lose too much and stay as they are.
+    of its values is 0 and zeros stay zeros. Depthwise kernels lose too much and stay as they are,
+    and so do kernels of fewer than two weights a value.
     """
     import tf_keras
 
@@ -33,16 +34,17 @@ def clustered(model: Any, train: Train, *, clusters: int) -> tuple[Any, History,
             skipped[layer.name] = f"{type(layer).__name__} is not clustered"
             return layer
         values = main_kernel(layer).numpy()
-        if values.size <= clusters:
-            skipped[layer.name] = f"it has {values.size} weights, no more than {clusters}"
+        counted = int(np.count_nonzero(values))
+        if counted < 2 * clusters:
+            # fewer would be no clusters to what comes after, which keeps none of them
+            skipped[layer.name] = (
+                f"it has {counted} weights beside 0, too few for {clusters} values"
+            )
             return layer
-        # k-means++ draws its centroids among the weights and needs enough of them on each side of 0
-        enough = np.count_nonzero(values) > 2 * clusters
-        start = few.CentroidInitialization
         return few.cluster_weights(
             layer,
             number_of_clusters=clusters,
-            cluster_centroids_init=start.KMEANS_PLUS_PLUS if enough else start.LINEAR,
+            cluster_centroids_init=few.CentroidInitialization.KMEANS_PLUS_PLUS,
             preserve_sparsity=bool((values == 0).any()),
         )
 

@@ -73,7 +73,7 @@ def from_training(twin: Twin, model: Any) -> tuple[Any, dict[str, Floats]]:
             (kernel, quantiser, variables) = trained._weight_vars[0]
             values[0] = quantiser(kernel, False, variables).numpy()
             channels = old.kernel.shape[-1]
-            if type(old).__name__ == "DepthwiseConv2D":
+            if "Depthwise" in type(old).__name__:
                 channels *= old.kernel.shape[-2]
             step = np.exp(variables["log_step"].numpy()).reshape(-1)
             steps[old.name] = np.broadcast_to(step, (channels,)).astype(np.float32)
@@ -102,7 +102,7 @@ def _wrapped(inner: Any, layer: Any, name: str, bits: int) -> Any:
     from tensorflow_model_optimization.python.core.quantization.keras import quantize_wrapper
 
     _, config = _classes()
-    depthwise = type(layer).__name__ == "DepthwiseConv2D"
+    depthwise = "Depthwise" in type(layer).__name__
     attribute = "depthwise_kernel" if depthwise else "kernel"
     return quantize_wrapper.QuantizeWrapperV2(
         inner, config(attribute, bits, clusters(layer.kernel.numpy())), name=name
@@ -159,7 +159,7 @@ def _axes(shape: tuple[int, ...], kind: str, clusters: int, bits: int) -> tuple[
     pixel = rank == 4 and kind == "Conv2D" and shape[:2] == (1, 1) and bits <= 4
     if clusters or (rank == 2 and shape[0] < LITTLE) or (pixel and shape[2] <= LITTLE):
         return tuple(range(rank))
-    return tuple(range(rank - 2)) if kind == "DepthwiseConv2D" else tuple(range(rank - 1))
+    return tuple(range(rank - 2)) if "Depthwise" in kind else tuple(range(rank - 1))
 
 
 @functools.cache

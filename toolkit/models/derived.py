@@ -13,6 +13,9 @@ from toolkit.seeding import seeded
 STEPS = 64
 """A width under a limit is searched in this many steps of the base's."""
 
+LARGEST = 100_000_000
+"""Weights of a net that is made wider than its base: more fill the memory before they train."""
+
 _WIDTHS = ("units", "filters", "output_dim", "key_dim", "value_dim")
 _INSIDE = ("layer", "forward_layer", "backward_layer")
 
@@ -24,7 +27,8 @@ def derived(model: Any, *, width: float = 1.0, depth: int = 1, seed: int = 0) ->
     depth: of each row of blocks that give the shape they take, every depth-th part stays, rounded
     down. Weights are new, but for those that hold what the input is like (Normalization) and for a
     net of the same width with blocks left out, which keeps its own.
-    Raises ModelError where there is nothing to scale or leave out, or the pieces no longer fit.
+    Raises ModelError where there is nothing to scale or leave out, or the pieces no longer fit, and
+    for a wider net of more than `LARGEST` weights.
 
     >>> import keras
     >>> base = keras.Sequential([keras.layers.Input((9,)), keras.layers.Dense(64, "relu"),
@@ -79,8 +83,16 @@ def scaled(width: int, by: float) -> int:
 
 
 def _made(whole: Any, width: float, depth: int, seed: int) -> Any:
+    derivation = _Derivation(whole, width, depth)
+    weights = derivation.weights() if width > 1 else 0.0
+    if weights > LARGEST:
+        raise ModelError(
+            f"{whole.name} {width:g} times as wide has about {weights / 1e6:,.0f} million weights",
+            f"at most {LARGEST / 1e6:,.0f} million",
+            "take a narrower net",
+        )
     with seeded(seed):
-        made = _Derivation(whole, width, depth).model()
+        made = derivation.model()
     if made.outputs[0].shape != whole.outputs[0].shape:
         raise _cannot(whole, f"it would give {made.outputs[0].shape[1:]}")
     return made
@@ -116,6 +128,26 @@ class _Derivation:
         except (ValueError, TypeError) as error:  # whatever Keras says of shapes that do not fit
             raise _cannot(self.whole, " ".join(str(error).split())[:160]) from error
         return made
+
+    def weights(self) -> float:
+        """About how many weights the new net has, with no block left out.
+
+        Kernels grow with the width they read and with the width they make.
+        """
+        import keras
+
+        cells = (keras.layers.RNN, keras.layers.Bidirectional)
+        found: dict[int, float] = {}
+        for node in self.nodes:
+            layer = node.operation
+            # a recurrent layer reads what it makes
+            reads = id(node) in self.wide or isinstance(layer, cells)
+            makes = _width_of(node) and id(layer) not in self.fixed
+            found[id(layer)] = sum(
+                math.prod(w.shape) * self.width ** min(reads + makes, len(w.shape))
+                for w in getattr(layer, "weights", ())
+            )
+        return sum(found.values())
 
     def _dropped(self, depth: int) -> set[int]:
         """The nodes of the blocks that are left out; at least one, or ModelError is raised."""

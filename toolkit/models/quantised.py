@@ -16,9 +16,15 @@ import numpy as np
 from toolkit.glossary import Floats
 from toolkit.models.graph import Rebuilding, graph_of, nodes_of
 
-_CONVOLUTIONS = ("Conv1D", "Conv2D", "DepthwiseConv2D")
+_CONVOLUTIONS = ("Conv1D", "Conv2D", "DepthwiseConv1D", "DepthwiseConv2D")
 COMPUTING = (*_CONVOLUTIONS, "Dense")
 """Layers whose kernels become integers."""
+
+_SEPARABLE = {
+    "SeparableConv1D": ("DepthwiseConv1D", "Conv1D"),
+    "SeparableConv2D": ("DepthwiseConv2D", "Conv2D"),
+}
+"""Layers that are two in a row, and which two."""
 
 _INTEGER = ("Add", "AveragePooling2D", "Concatenate", "GlobalAveragePooling2D", "Multiply")
 """Layers without kernels that run on integers."""
@@ -134,7 +140,7 @@ def folded(model: Any, scales: dict[str, Floats]) -> Any:
         if norm is not None:
             factor, shift = _affine(norm.operation)
             bias = bias * factor + shift
-        ends = kernel.shape[2:] if "Depthwise" in kind else kernel.shape[-1:]
+        ends = kernel.shape[-2:] if "Depthwise" in kind else kernel.shape[-1:]
         whole = np.round(kernel / step.reshape(ends)) * np.sign(factor).reshape(ends)
         step = _short(step * np.abs(factor))
         kernel = (whole * step.reshape(ends)).astype(np.float32)
@@ -279,17 +285,17 @@ def _split(building: Rebuilding, node: Any, args: Any, kwargs: Any) -> Any:
     import keras
 
     layer, kind = node.operation, type(node.operation).__name__
-    if kind not in (*COMPUTING, "SeparableConv2D"):
+    if kind not in (*COMPUTING, *_SEPARABLE):
         return building.again(node, args, kwargs)
     act = layer.activation
     merges = getattr(act, "__name__", "") in ("linear", "relu", "relu6")
-    if kind == "SeparableConv2D":
+    if kind in _SEPARABLE:
         (x,) = args
         x, values = _depthwise(building, layer, x), [w.numpy() for w in layer.weights]
         out = building.fresh(
             (id(layer), "pointwise"),
             f"{layer.name}_pointwise",
-            lambda name: keras.layers.Conv2D(
+            lambda name: getattr(keras.layers, _SEPARABLE[kind][1])(
                 layer.filters,
                 1,
                 use_bias=layer.use_bias,
@@ -323,7 +329,7 @@ def _depthwise(building: Rebuilding, layer: Any, x: Any) -> Any:
     return building.fresh(
         (id(layer), "depthwise"),
         f"{layer.name}_depthwise",
-        lambda name: keras.layers.DepthwiseConv2D(
+        lambda name: getattr(keras.layers, _SEPARABLE[type(layer).__name__][0])(
             layer.kernel_size,
             layer.strides,
             layer.padding,

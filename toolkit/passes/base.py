@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -75,10 +76,11 @@ def _done(step: Pass, model: Any, fit: Fit, seed: int) -> Step:
 
 
 def positive(owner: str, **values: float) -> None:
-    """Raise RecipeError unless every value is above 0."""
+    """Raise RecipeError unless every value is finite and above 0."""
     for name, value in values.items():
-        if not value > 0:
-            raise RecipeError(f"{owner} has {name} {value}", "a number above 0", "correct it")
+        if not 0 < value < math.inf:
+            allowed = "a finite number above 0"
+            raise RecipeError(f"{owner} has {name} {value}", allowed, "correct it")
 
 
 def countable(owner: str, epochs: int) -> None:

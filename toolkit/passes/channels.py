@@ -23,6 +23,9 @@ LEAST = 8
 ROWS = 5000
 """Training rows that a ranking looks at, at most."""
 
+_TOLD = 3
+"""So many layers are named where none can lose a channel."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Channels(Pass):
@@ -58,10 +61,11 @@ class Channels(Pass):
     def __call__(self, model: Any, fit: Fit, seed: int = 0) -> Step:
         """Give the smaller net; facts hold multiplications, parameters and channels of each layer.
 
-        skipped: layers whose channels stay, and why.
+        skipped: layers whose channels stay, and why. Raises RecipeError where all stay.
         """
         now = start = flat(model)
         before = first = traced(start)
+        self._refuse_whole(first)
         teacher, about = teachers.teacher_of(self.teacher, model, fit, seed=seed)
         settings = usual_settings(self.epochs, len(fit.train), many=10, few=20, rate=self.rate)
         sizes = {makers: len(groups) for makers, groups in first.blocks().items()}
@@ -101,6 +105,22 @@ class Channels(Pass):
             "training": training,
         }
         return Step(now, facts)
+
+    def _refuse_whole(self, channels: ChannelMap) -> None:
+        """Raise RecipeError where no channel can go: training would be all that is done."""
+        reasons = dict(channels.skipped)
+        for makers, groups in channels.blocks().items():
+            if portions(groups, np.zeros(len(groups)), len(groups)):
+                return
+            reasons |= dict.fromkeys(makers, "its last channel stays")
+        told = [f"{name}: {why}" for name, why in reasons.items()]
+        more = f"; and {len(told) - _TOLD} more" if len(told) > _TOLD else ""
+        raise RecipeError(
+            f"{self.name} finds no channel that can go ({'; '.join(told[:_TOLD])}{more})",
+            "convolutions or dense layers of two channels and more before the classes, among "
+            "layers that have a rule",
+            "leave it out, or distil with a smaller student",
+        )
 
 
 def chosen(

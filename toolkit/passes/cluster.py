@@ -18,8 +18,9 @@ class Cluster(Pass):
     """Cluster the kernels of convolutions and dense layers with tensorflow-model-optimization.
 
     clusters: distinct values a kernel, 2 to 256; 16 fit in four bits each. epochs: 0 means 5, or 20
-    below 5,000 rows. teacher: as in `teachers`. Zeros stay zeros. The file is smaller when `pack`
-    comes after; onnxruntime is no faster for it.
+    below 5,000 rows. teacher: as in `teachers`. Zeros stay zeros; kernels of fewer than two weights
+    a value stay as they are. The file is smaller when `pack` comes after; onnxruntime is no faster
+    for it.
     """
 
     stage: ClassVar[Stage] = "keras"

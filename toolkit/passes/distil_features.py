@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -52,9 +53,9 @@ class DistilFeatures(Pass):
                 "one Keras model, to look inside",
                 "take distil for several teachers and .onnx files",
             )
-        if not self.features >= 0:
+        if not 0 <= self.features < math.inf:
             raise RecipeError(
-                f"{self.name} has features {self.features}", "0 or more", "correct it"
+                f"{self.name} has features {self.features}", "0 or more, and finite", "correct it"
             )
 
     def __call__(self, model: Any, fit: Fit, seed: int = 0) -> Step:

@@ -10,7 +10,7 @@ import numpy as np
 
 from toolkit.errors import RecipeError
 from toolkit.glossary import Doubles, Facts, Fit, Floats, Stage, Step
-from toolkit.models.graph import Rebuilding
+from toolkit.models.graph import Rebuilding, flat
 from toolkit.models.macs import KERNELS, macs
 from toolkit.passes import teachers
 from toolkit.passes.base import Pass, countable, positive
@@ -53,7 +53,8 @@ class LowRank(Pass):
         """
         made, layers, skipped = factored(model, self.energy)
         facts: Facts = {
-            "macs": [macs(model), macs(made)],
+            # alone, a nested model may not know how large its pictures are
+            "macs": [macs(flat(model)), macs(made)],
             "parameters": [int(model.count_params()), int(made.count_params())],
             "layers": layers,
             "skipped": skipped,

@@ -18,6 +18,8 @@ from toolkit.shapes import matching
 
 WORDS = ("base", "fresh")
 FORMS = "base, fresh, base*0.5, base/2, base*0.5/2, base in 20000 bytes, base in 1000000 macs"
+WIDEST = 100
+"""Times the width of the base: a wider net is a slip."""
 _DERIVED = re.compile(r"base(?:\*(?P<width>\d*\.?\d+))?(?:/(?P<depth>\d+))?")
 _WITHIN = re.compile(r"base in (?P<limit>[\d_]+) (?P<unit>bytes|macs)")
 
@@ -28,8 +30,12 @@ def checked(owner: str, role: str, spec: str) -> None:
     >>> checked("distil", "student", "base*0.5/2")
     """
     found = _DERIVED.fullmatch(spec)
-    if found and (float(found["width"] or 1) <= 0 or int(found["depth"] or 1) < 1):
-        raise RecipeError(f"{owner} has {role} '{spec}'", "a width and a depth above 0", "try 0.5")
+    if found and (not 0 < float(found["width"] or 1) <= WIDEST or int(found["depth"] or 1) < 1):
+        raise RecipeError(
+            f"{owner} has {role} '{spec}'",
+            f"a width above 0, at most {WIDEST}, and a depth above 0",
+            "try 0.5",
+        )
     if found or _WITHIN.fullmatch(spec) or spec in (*WORDS, *MODELS):
         return
     if is_path(spec) or ".py:" in spec:
