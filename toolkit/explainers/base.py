@@ -128,6 +128,8 @@ class Explainer(ABC):
         spread = found.values.std(axis=0, ddof=1) / n**0.5 if n > 1 else 0 * found.values[0]
         error = spread if found.stderr is None else found.stderr
         values = found.values.mean(axis=0)
+        # one estimate that is not exact tells nothing of its error
+        unsure = n == 1 and found.stderr is None and found.facts.get("exact") is False
         if not np.isfinite([*values, *error, found.base, found.prediction]).all():
             raise DataError(
                 f"{subject} answers row {row} and its background with NaN",
@@ -145,7 +147,7 @@ class Explainer(ABC):
             target=target,
             evaluations=found.evaluations,
             seed=seed,
-            converged=bool((error <= (self.tolerance or TOLERANCE)).all()),
+            converged=bool((error <= (self.tolerance or TOLERANCE)).all()) and not unsure,
             facts={"samples": self.samples, "repeats": n, "hidden": players.hidden, **found.facts},
             degrees=n - 1 if n > 1 and found.stderr is None else found.degrees,
             names=players.names,
