@@ -1,5 +1,7 @@
 """Few values a kernel, in Keras and in the file, and the zeros of a pruned model kept."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -133,3 +135,27 @@ def test_activations_that_the_kerases_know_otherwise(name, wine):
 def test_wrong_settings(wrong):
     with pytest.raises(RecipeError):
         Cluster(**wrong)
+
+
+@pytest.mark.parametrize("step", [Cluster(), PASSES["prune"](pattern="2:4")])
+def test_where_every_kernel_stays_nothing_is_trained(step, wine, monkeypatch):
+    """Training alone would be called a compression."""
+    import keras
+    from keras import layers
+
+    from toolkit.passes import cluster, prune
+
+    def never(*_, **__):
+        raise AssertionError
+
+    monkeypatch.setattr(cluster, "tune", never)
+    monkeypatch.setattr(prune, "tune", never)
+    net = keras.Sequential(
+        [layers.Input((2,)), layers.Dense(2, "relu", name="one"), layers.Dense(3, "softmax")]
+    )
+    rows = dataclasses.replace(wine.fit.train, x=wine.fit.train.x[:, :2])
+    done = step(net, dataclasses.replace(wine.fit, train=rows, base=None))
+    assert len(done.facts["skipped"]) == 2
+    assert "history" not in done.facts
+    for kept, was in zip(done.model.get_weights(), net.get_weights(), strict=True):
+        assert np.array_equal(kept, was)

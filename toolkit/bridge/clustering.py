@@ -9,7 +9,7 @@ import numpy as np
 from toolkit.bridge.back import weights_back
 from toolkit.bridge.configs import objects
 from toolkit.bridge.forward import to_tf_keras
-from toolkit.bridge.pruning import CHANGED, Train, has_matrix, keeping, main_kernel
+from toolkit.bridge.pruning import CHANGED, Train, has_matrix, keeping, main_kernel, matrices_of
 from toolkit.bridge.tfmot import tfmot
 from toolkit.glossary import History
 
@@ -19,7 +19,7 @@ def clustered(model: Any, train: Train, *, clusters: int) -> tuple[Any, History,
 
     Values and what belongs to which are learnt while `train` trains. Where a kernel has zeros, one
     of its values is 0 and zeros stay zeros. Depthwise kernels lose too much and stay as they are,
-    and so do kernels of fewer than two weights a value.
+    and so do kernels of fewer than two weights a value. Where all do, nothing is trained.
     """
     import tf_keras
 
@@ -49,8 +49,10 @@ def clustered(model: Any, train: Train, *, clusters: int) -> tuple[Any, History,
         )
 
     # the wrapped layers lose their kernel as a variable: what is held is found before
-    held = keeping(twin.model)
+    held, learning = keeping(twin.model), matrices_of(twin.model)
     wrapper = tf_keras.models.clone_model(twin.model, clone_function=wrapped)
+    if learning <= skipped.keys():
+        return model, History("", {}), skipped
     _, history = train(wrapper, library=tf_keras, callbacks=[held])
     # the wrapped layers are made again, from their configs
     with tf_keras.utils.custom_object_scope(objects()):

@@ -32,6 +32,7 @@ def pruned(
     2017) that ends after two thirds of `steps`, and may come back until then. "2:4": of every four
     inputs the two largest stay, from the first step on. Zeros that the model came with stay zeros.
     Depthwise kernels, which tensorflow-model-optimization does not prune, are left as they are.
+    Where all are, nothing is trained.
     """
     import tf_keras
 
@@ -53,11 +54,19 @@ def pruned(
         schedule = sparse.PolynomialDecay(_zeros(layer), sparsity, 0, end, frequency=frequency)
         return sparse.prune_low_magnitude(layer, pruning_schedule=schedule)
 
-    held = keeping(twin.model)
+    # the wrapped layers may lose their kernel as a variable: what is there is found before
+    held, learning = keeping(twin.model), matrices_of(twin.model)
     wrapper = tf_keras.models.clone_model(twin.model, clone_function=wrapped)
+    if learning <= skipped.keys():
+        return model, History("", {}), skipped
     callbacks = [sparse.UpdatePruningStep(), held]
     _, history = train(wrapper, library=tf_keras, callbacks=callbacks)
     return weights_back(twin, sparse.strip_pruning(wrapper), model), history, skipped
+
+
+def matrices_of(model: Any) -> set[str]:
+    """The names of the layers of a tf_keras model that learn more than biases and scales."""
+    return {layer.name for layer in model.layers if has_matrix(layer)}
 
 
 def keeping(model: Any) -> Any:

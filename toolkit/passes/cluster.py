@@ -54,4 +54,5 @@ class Cluster(Pass):
             clusters=self.clusters,
         )
         series = {name: list(values) for name, values in history.series.items()}
-        return Step(few, {**facts, "skipped": skipped, "history": series})
+        told = {"history": series} if series else {}
+        return Step(few, {**facts, "skipped": skipped, **told})

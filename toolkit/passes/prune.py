@@ -65,4 +65,5 @@ class Prune(Pass):
             steps=settings.epochs * math.ceil(rows / settings.batch),
         )
         series = {name: list(values) for name, values in history.series.items()}
-        return Step(sparse, {**facts, "skipped": skipped, "history": series})
+        told = {"history": series} if series else {}
+        return Step(sparse, {**facts, "skipped": skipped, **told})
