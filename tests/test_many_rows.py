@@ -14,7 +14,7 @@ import pytest
 from toolkit import many_rows, parquet
 from toolkit.cli import run
 from toolkit.data.sources import of_file, of_rows, of_splits
-from toolkit.errors import DataError, MatchError, OutputError
+from toolkit.errors import DataError, MatchError, OutputError, RecipeError
 from toolkit.explainers import EXPLAINERS
 from toolkit.explainers.choices import Choice
 from toolkit.explanation import explain
@@ -229,6 +229,43 @@ def test_a_place_with_other_files_is_refused(go, tmp_path):
     assert go(tmp_path / "why.parquet").found == 45
     with pytest.raises(OutputError, match="another model"):
         go(tmp_path / "why.parquet", seed=1)
+
+
+@pytest.mark.parametrize("out", ["folder", "empty", "why.parquet"])
+def test_what_is_refused_takes_no_place(out, go, tmp_path):
+    """Too few questions are told by the first row, when the place is already taken."""
+    (tmp_path / "empty").mkdir()
+    there = sorted(tmp_path.rglob("*"))
+    with pytest.raises(RecipeError, match="allow more"):
+        go(tmp_path / out, explainer=EXPLAINERS["shapley"](evaluations=1000))
+    assert sorted(tmp_path.rglob("*")) == there
+    assert go(tmp_path / out).rows == 45
+
+
+def test_a_refusal_leaves_the_place_to_whoever_has_it(go, alone, tmp_path, monkeypatch):
+    """Of a run that goes on, and of another process that has begun the same."""
+    out, much = tmp_path / "alone", []
+
+    def refused(*_):
+        raise RecipeError("no")
+
+    monkeypatch.setattr(many_rows, "_explained", refused)
+    for path in out.glob("part-*"):
+        path.unlink()
+    with pytest.raises(RecipeError):
+        go(out)
+    assert [path.name for path in out.iterdir()] == [many_rows.ABOUT]
+
+    def given_back(piece, job):
+        if not much:
+            (tmp_path / "two" / many_rows.ABOUT).write_text("of another run")
+        much.append(piece)
+        return b""
+
+    monkeypatch.setattr(many_rows, "_explained", given_back)
+    with pytest.raises(OutputError, match="another model"):
+        go(tmp_path / "two")
+    assert [path.read_text() for path in (tmp_path / "two").iterdir()] == ["of another run"]
 
 
 @pytest.mark.parametrize("method", ["shapley", "lime"])
