@@ -334,6 +334,22 @@ def test_a_keras_model_and_the_command(tabular, wine, tmp_path, capsys):
     pd.testing.assert_frame_equal(found, pd.read_parquet(made.path))
 
 
+@pytest.mark.parametrize("method", ["integrated", "expected", "deep"])
+def test_methods_that_look_inside_are_refused_as_what_they_are(method, tabular, wine, tmp_path):
+    """Not by "give the Keras file", which was given."""
+    with pytest.raises(RecipeError, match=f"{method} over many rows, where an .onnx is") as told:
+        explain_rows(
+            tabular,
+            of_splits(wine),
+            tmp_path / "why.parquet",
+            background=wine.fit.train,
+            explainer=EXPLAINERS[method](),
+        )
+    assert "kernel, lime, partition, permutation, shapley; take one of these" in str(told.value)
+    assert "give the Keras file" not in str(told.value)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_summary_counts_rows_and_not_lines(go, tmp_path):
     go(tmp_path / "folder")
     go(tmp_path / "why.parquet")

@@ -21,7 +21,7 @@ import numpy as np
 from toolkit import parquet
 from toolkit.checkpoints import digest
 from toolkit.data.sources import Source
-from toolkit.errors import OutputError, ToolkitError
+from toolkit.errors import OutputError, RecipeError, ToolkitError
 from toolkit.explainers import EXPLAINERS, Explainer, Players
 from toolkit.explainers.choices import USUAL, Choice, chosen
 from toolkit.explanation import players_of
@@ -101,8 +101,8 @@ def explain_rows(
     training rows that say what a hidden value looks like; choice: who plays and what hides them.
     Inside `working(...)` parts are done side by side. Memory is that of a few parts. A run that was
     killed goes on when it is called again.
-    Raises RecipeError for a method that wants a Keras model, OutputError for a place with anything
-    else in it, MatchError for rows or classes that do not fit the model.
+    Raises RecipeError for a method that looks inside a model, as gradients do, OutputError for a
+    place with anything else in it, MatchError for rows or classes that do not fit the model.
 
     >>> import tempfile
     >>> from toolkit import data, models
@@ -119,6 +119,7 @@ def explain_rows(
     """
     parquet.arrow()  # before anything is claimed
     explainer = explainer or EXPLAINERS["shapley"]()
+    _of_onnx(explainer)
     content, known = model_bytes(model, background)
     name = name or (model.stem if isinstance(model, Path) else "model")
     predict = OnnxPredictor(content, name, 1)
@@ -169,6 +170,18 @@ def explain_rows(
         parquet.merged(paths, out, {"key": key, **about})
         shutil.rmtree(folder)
     return told
+
+
+def _of_onnx(explainer: Explainer) -> None:
+    """Raise RecipeError for a method that looks inside: here a Keras model is exported first."""
+    if explainer.needs:
+        rest = ", ".join(name for name, kind in EXPLAINERS.items() if not kind.needs)
+        raise RecipeError(
+            f"{explainer.method} over many rows, where an .onnx is asked, which tells no "
+            f"{explainer.needs}",
+            rest,
+            "take one of these, or name rows one by one for a page",
+        )
 
 
 def model_bytes(model: Any, rows: Data) -> tuple[bytes, str]:
