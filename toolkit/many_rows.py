@@ -315,7 +315,9 @@ def _explained(piece: Piece, job: _Job) -> bytes:
         some = x[i : i + _TOGETHER]
         players = {start + i + j: _players(row, job) for j, row in enumerate(some)}
         targets: Ints = predict(some).argmax(axis=1)
-        found += job.explainer.several(predict, players, targets.tolist(), seed=job.seed)
+        told = job.explainer.several(predict, players, targets.tolist(), seed=job.seed)
+        # large, and no table holds them
+        found += [replace(one, picture=None) for one in told]
     return parquet.lines(found, source, job.classes, {"key": job.key, "number": number})
 
 
