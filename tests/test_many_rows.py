@@ -350,6 +350,18 @@ def test_methods_that_look_inside_are_refused_as_what_they_are(method, tabular, 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("choice", [{"hidden": "mean"}, {"rows": 7}])
+def test_what_hides_is_refused_where_nothing_is_hidden(choice, go, tmp_path):
+    """LIME draws plain columns anew, and hides groups of them."""
+    lime = EXPLAINERS["lime"](samples=400)
+    with pytest.raises(RecipeError, match=r"for lime over plain columns, of which it hides none"):
+        go(tmp_path / "plain", explainer=lime, choice=Choice(**choice))
+    assert not (tmp_path / "plain").exists()
+    grouped = Choice(groups=(("both", ("hue", "proline")),), **choice)
+    assert go(tmp_path / "groups", explainer=lime, choice=grouped).rows == 45
+    assert go(tmp_path / "shapley", choice=Choice(**choice)).rows == 45
+
+
 def test_summary_counts_rows_and_not_lines(go, tmp_path):
     go(tmp_path / "folder")
     go(tmp_path / "why.parquet")

@@ -131,6 +131,7 @@ def explain_rows(
         first = next(chunks)
     in_shape(first, predict.shape)
     around = _around(first, background, explainer, seed, choice)
+    _hiding(around, explainer, choice)
     about: Facts = {
         "model": known,
         "method": explainer.method,
@@ -181,6 +182,18 @@ def _of_onnx(explainer: Explainer) -> None:
             f"{explainer.needs}",
             rest,
             "take one of these, or name rows one by one for a page",
+        )
+
+
+def _hiding(around: Players | Data, explainer: Explainer, choice: Choice) -> None:
+    """Raise RecipeError for a choice of what hides where nothing is hidden."""
+    plain = isinstance(around, Players) and around.columns and explainer.method == "lime"
+    if plain and (choice.hidden or choice.rows is not None):
+        what = f"hidden {choice.hidden}" if choice.hidden else f"{choice.rows} background rows"
+        raise RecipeError(
+            f"{what} for lime over plain columns, of which it hides none",
+            "another method, or players groups",
+            "leave it out",
         )
 
 
