@@ -96,6 +96,16 @@ class Players:
         places = self.groups.reshape(-1)
         return np.asarray(np.bincount(places, values, len(self)), np.float64)
 
+    def differing(self) -> NDArray[np.bool_]:
+        """Which players differ from what hides them, in any row of it: bool (p,).
+
+        >>> row, other = np.float32([1, 2]), np.float32([[1, 5]])
+        >>> Players(("a", "b"), row, np.arange(2), other).differing().tolist()
+        [False, True]
+        """
+        differs = (self.x != self.background).any(axis=0).reshape(-1)
+        return self.summed(differs.astype(np.float64)) > 0
+
     def hide(self, coalitions: Coalitions) -> Floats:
         """The row with the absent players hidden: f32 (m, b, ...), one picture a background row."""
         seen = coalitions[:, self.groups][:, None]
