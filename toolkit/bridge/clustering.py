@@ -12,6 +12,7 @@ from toolkit.bridge.forward import to_tf_keras
 from toolkit.bridge.pruning import CHANGED, Train, has_matrix, keeping, main_kernel
 from toolkit.bridge.tfmot import tfmot
 from toolkit.glossary import History
+from toolkit.undisturbed import undisturbed
 
 
 def clustered(model: Any, train: Train, *, clusters: int) -> tuple[Any, History, dict[str, str]]:
@@ -48,9 +49,10 @@ def clustered(model: Any, train: Train, *, clusters: int) -> tuple[Any, History,
 
     # the wrapped layers lose their kernel as a variable: what is held is found before
     held = keeping(twin.model)
-    wrapper = tf_keras.models.clone_model(twin.model, clone_function=wrapped)
+    with undisturbed():
+        wrapper = tf_keras.models.clone_model(twin.model, clone_function=wrapped)
     _, history = train(wrapper, library=tf_keras, callbacks=[held])
     # the wrapped layers are made again, from their configs
-    with tf_keras.utils.custom_object_scope(objects()):
+    with undisturbed(), tf_keras.utils.custom_object_scope(objects()):
         plain = few.strip_clustering(wrapper)
     return weights_back(twin, plain, model), history, skipped
