@@ -95,6 +95,27 @@ def bad(tmp_path_factory, saved):
             ],
             "0 (as random) to below 1",
         ),
+        (["explain", "{onnx}", "--data", "digits", "--sample", "0"], "--sample without another"),
+        (
+            [
+                "explain",
+                "{onnx}",
+                "--against",
+                "{model}",
+                "--data",
+                "digits",
+                "--rows",
+                "1,2",
+                "--sample",
+                "7",
+            ],
+            "--sample 7 with --rows 1,2",
+        ),
+        *(
+            ([command, "{onnx}", "--data", "digits", *option], f"{option[0]} with an .onnx")
+            for command in ("compress", "explain")
+            for option in (["--trust"], ["--custom", "no.py:Z"], ["--architecture", "no.py:f"])
+        ),
         (["measure", "{model}", "--data", "digits"], "Keras file"),
         (["measure", "{onnx}"], "--data"),
         (["measure", "{onnx}", "--data", "wine", "--slice", "hueue"], "did you mean hue"),

@@ -12,7 +12,7 @@ import toolkit
 ROOT = Path(toolkit.__file__).parent
 
 FLOORS = [
-    {"errors", "glossary", "progress"},
+    {"errors", "glossary", "progress", "undisturbed"},
     {
         "augmentation", "constants", "devices", "explainers.players", "files", "means",
         "masked", "metrics", "jobs", "models.heads", "onnx_graph", "pareto", "provenance",

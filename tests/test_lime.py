@@ -320,6 +320,35 @@ def test_a_row_without_anything_to_see():
     assert np.abs(found.values).max() > 0
 
 
+@pytest.mark.parametrize("patches", [9, 36], ids=["all combinations", "samples"])
+def test_a_patch_that_is_what_hides_it_is_worth_nothing(patches):
+    """To the bit, beside others that move; the fit without it is still right of a linear model."""
+    data = pictures(6)
+    data.x[:, :, :2] = 0.25
+    players = grid(data.x[0], data, patches=patches)
+    same = np.unique(players.segments[:, :2])
+    found = Lime(samples=2000)(Curved(np.full(36, 0.1), (6, 6, 1)), players, 1)
+    assert (found.values[same] == 0).all()
+    assert (found.stderr[same] == 0).all()
+    assert (np.array(found.facts["weights"])[same] == 0).all()
+    assert (found.values != 0).sum() == len(players) - len(same)
+    weights = RNG.normal(size=36) / 300
+    moved = (data.x[0] - data.x.mean(axis=0)).reshape(-1) * weights
+    found = Lime(samples=2000)(Linear(weights, (6, 6, 1)), players, 1)
+    assert np.allclose(found.values, np.bincount(players.segments.reshape(-1), moved), atol=1e-5)
+
+
+def test_a_group_that_never_changes_is_worth_nothing():
+    from toolkit.explainers.choices import Choice, chosen
+
+    flat = table(40, 4)
+    flat.x[:, 1] = 5
+    players = chosen(flat.x[0], flat, Choice(groups=(("both", ("c", "d")),)))
+    found = Lime(samples=400)(Curved(np.full(4, 0.1), (4,)), players, 1)
+    assert found.values[list(found.names).index("b")] == 0
+    assert (found.values != 0).sum() == 2
+
+
 @pytest.mark.parametrize("bins", [1, -1])
 def test_bins_that_are_none(bins):
     with pytest.raises(RecipeError, match="quartiles"):

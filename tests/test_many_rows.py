@@ -14,7 +14,7 @@ import pytest
 from toolkit import many_rows, parquet
 from toolkit.cli import run
 from toolkit.data.sources import of_file, of_rows, of_splits
-from toolkit.errors import DataError, MatchError, OutputError
+from toolkit.errors import DataError, MatchError, OutputError, RecipeError
 from toolkit.explainers import EXPLAINERS
 from toolkit.explainers.choices import Choice
 from toolkit.explanation import explain
@@ -231,6 +231,43 @@ def test_a_place_with_other_files_is_refused(go, tmp_path):
         go(tmp_path / "why.parquet", seed=1)
 
 
+@pytest.mark.parametrize("out", ["folder", "empty", "why.parquet"])
+def test_what_is_refused_takes_no_place(out, go, tmp_path):
+    """Too few questions are told by the first row, when the place is already taken."""
+    (tmp_path / "empty").mkdir()
+    there = sorted(tmp_path.rglob("*"))
+    with pytest.raises(RecipeError, match="allow more"):
+        go(tmp_path / out, explainer=EXPLAINERS["shapley"](evaluations=1000))
+    assert sorted(tmp_path.rglob("*")) == there
+    assert go(tmp_path / out).rows == 45
+
+
+def test_a_refusal_leaves_the_place_to_whoever_has_it(go, alone, tmp_path, monkeypatch):
+    """Of a run that goes on, and of another process that has begun the same."""
+    out, much = tmp_path / "alone", []
+
+    def refused(*_):
+        raise RecipeError("no")
+
+    monkeypatch.setattr(many_rows, "_explained", refused)
+    for path in out.glob("part-*"):
+        path.unlink()
+    with pytest.raises(RecipeError):
+        go(out)
+    assert [path.name for path in out.iterdir()] == [many_rows.ABOUT]
+
+    def given_back(piece, job):
+        if not much:
+            (tmp_path / "two" / many_rows.ABOUT).write_text("of another run")
+        much.append(piece)
+        return b""
+
+    monkeypatch.setattr(many_rows, "_explained", given_back)
+    with pytest.raises(OutputError, match="another model"):
+        go(tmp_path / "two")
+    assert [path.read_text() for path in (tmp_path / "two").iterdir()] == ["of another run"]
+
+
 @pytest.mark.parametrize("method", ["shapley", "lime"])
 def test_pictures_and_lime(method, frontier, digits, wine, model, tmp_path):  # noqa: PLR0917
     """Players are those that explain() finds, from the little that a worker is sent."""
@@ -295,6 +332,34 @@ def test_a_keras_model_and_the_command(tabular, wine, tmp_path, capsys):
         name="net",
     )
     pd.testing.assert_frame_equal(found, pd.read_parquet(made.path))
+
+
+@pytest.mark.parametrize("method", ["integrated", "expected", "deep"])
+def test_methods_that_look_inside_are_refused_as_what_they_are(method, tabular, wine, tmp_path):
+    """Not by "give the Keras file", which was given."""
+    with pytest.raises(RecipeError, match=f"{method} over many rows, where an .onnx is") as told:
+        explain_rows(
+            tabular,
+            of_splits(wine),
+            tmp_path / "why.parquet",
+            background=wine.fit.train,
+            explainer=EXPLAINERS[method](),
+        )
+    assert "kernel, lime, partition, permutation, shapley; take one of these" in str(told.value)
+    assert "give the Keras file" not in str(told.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("choice", [{"hidden": "mean"}, {"rows": 7}])
+def test_what_hides_is_refused_where_nothing_is_hidden(choice, go, tmp_path):
+    """LIME draws plain columns anew, and hides groups of them."""
+    lime = EXPLAINERS["lime"](samples=400)
+    with pytest.raises(RecipeError, match=r"for lime over plain columns, of which it hides none"):
+        go(tmp_path / "plain", explainer=lime, choice=Choice(**choice))
+    assert not (tmp_path / "plain").exists()
+    grouped = Choice(groups=(("both", ("hue", "proline")),), **choice)
+    assert go(tmp_path / "groups", explainer=lime, choice=grouped).rows == 45
+    assert go(tmp_path / "shapley", choice=Choice(**choice)).rows == 45
 
 
 def test_summary_counts_rows_and_not_lines(go, tmp_path):

@@ -26,6 +26,16 @@ def test_what_no_method_has_is_refused():
         named(["shapley"], samples=0)
 
 
+def test_settings_that_change_nothing_are_refused():
+    """Where no chance is there is no standard error to be within a tolerance."""
+    for method, setting in (("partition", "tolerance"), ("deep", "tolerance"), ("deep", "samples")):
+        with pytest.raises(RecipeError, match=f"--{setting} of {method}; .*shapley") as told:
+            named([method], **{setting: 0.5})
+        assert method not in str(told.value).partition(";")[2]
+    shapley, partition = named(["shapley", "partition"], tolerance=0.5)
+    assert (shapley.tolerance, partition.tolerance) == (0.5, None)
+
+
 def test_a_size_of_the_background(wine, digits):
     one = players_of(wine.test, [3], wine.fit.train, 0, Choice(rows=20))[3]
     assert len(one.background) == 20
@@ -70,6 +80,8 @@ def test_the_command_says_and_verifies_its_settings(onnx, tmp_path, capsys):
         (["--rows", "all"], "ends in .parquet"),
         (["--rows", "all", "--quality", "all"], "--quality with --rows all"),
         (["--rows", "all", "--against", "{onnx}"], "--against with --rows all"),
+        (["--rows", "all", "--lang", "zh"], "--lang with --rows all"),
+        (["--rows", "all", "--sample", "3"], "--sample with --rows all"),
         (["--rows", "nowhere.csv"], "a file that is there"),
     ],
 )

@@ -1,6 +1,7 @@
 import io
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -20,7 +21,24 @@ def test_a_png_is_what_others_read(pixels):
 def test_grey_uses_the_full_range_and_blanks_do_not_fail():
     x = np.float32([[[0.5], [2.5]]])
     assert pictures.grey(x)[..., 0].tolist() == [[0, 255]]
-    assert (pictures.grey(np.ones((2, 2, 1), np.float32)) == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("value", "others", "wanted"),
+    [
+        (0.0, [], 0),
+        (1.0, [], 255),
+        (-1.0, [], 0),
+        (255.0, [], 255),
+        (7000.0, [], 128),
+        (1.0, [0.0, 255.0], 1),
+        (2.0, [-2.0, 6.0], 128),
+    ],
+)
+def test_a_picture_of_one_value_is_as_light_as_it_is(value, others, wanted):
+    """White is not black; beside others of the same data it has its place among them."""
+    some = [np.full((1, 1, 1), other, np.float32) for other in others]
+    assert (pictures.grey(np.full((2, 2, 1), value, np.float32), some) == wanted).all()
 
 
 def test_colours_are_white_at_zero_and_full_at_the_ends():

@@ -9,13 +9,15 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from toolkit import run
 from toolkit.errors import DataError
-from toolkit.glossary import Layer, Measurement
+from toolkit.glossary import UNSAVED, Layer, Measurement
 
 
 def equal(a, b):
     if dataclasses.is_dataclass(a):
         return type(a) is type(b) and all(
-            equal(getattr(a, f.name), getattr(b, f.name)) for f in dataclasses.fields(a)
+            equal(getattr(a, f.name), getattr(b, f.name))
+            for f in dataclasses.fields(a)
+            if f.metadata != UNSAVED
         )
     if isinstance(a, np.ndarray):
         return a.dtype == b.dtype and np.array_equal(a, b)

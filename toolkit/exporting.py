@@ -21,6 +21,7 @@ from toolkit.models.precision import full
 from toolkit.models.vocabulary import parted
 from toolkit.predict import OnnxPredictor
 from toolkit.shapes import in_shape
+from toolkit.undisturbed import undisturbed
 
 TOLERANCE = 1e-5
 """The largest difference of a probability on real rows between Keras and ONNX."""
@@ -37,6 +38,7 @@ _VALUES = 2**25
 _FEW = 64
 
 
+@undisturbed()
 def export(model: Any, rows: Data, *, name: str = "classifier") -> Step:
     """Convert a Keras classifier to an onnx.ModelProto and prove that both compute the same.
 

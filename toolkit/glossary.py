@@ -23,6 +23,9 @@ Ints = NDArray[np.int64]
 Facts = dict[str, Any]
 """What was done, what was skipped and why: JSON values only."""
 
+UNSAVED = {"saved": False}
+"""Of a field that no file of a Run holds."""
+
 FEW = 50
 """Fewer rows set ranges that new rows will often leave."""
 
@@ -203,6 +206,9 @@ class Attribution:
     evaluations: rows the model was asked for. converged: every stderr is within the tolerance.
     degrees: of freedom of `stderr` where few draws gave it, else None. names: of the players.
     shown: f64 (p,), what each player has in the row, its value or the mean of its values.
+    written: the category that a code of `shown` stands for, "" where it is a number; none for a row
+    without categories. worded: whether players are words. picture: f32 (h, w, c) and the player of
+    each pixel, i64 (h, w); it is not saved, since pages do not carry pictures.
     """
 
     method: str
@@ -220,6 +226,9 @@ class Attribution:
     degrees: int | None = None
     names: tuple[str, ...] = ()
     shown: Doubles | None = None
+    written: tuple[str, ...] = ()
+    worded: bool = False
+    picture: tuple[Floats, Ints] | None = field(default=None, repr=False, metadata=UNSAVED)
 
     def interval(self, level: float = 0.95) -> tuple[Doubles, Doubles]:
         """Where the values lie with this probability: f64 (p,) low, f64 (p,) high.
@@ -237,20 +246,54 @@ class Attribution:
         half = (norm.ppf(tail) if self.degrees is None else t.ppf(tail, self.degrees)) * self.stderr
         return self.values - half, self.values + half
 
-    def to_shap(self) -> Any:
-        """The same as a `shap.Explanation` of one row, for shap's plots."""
+    def to_shap(self, *, pixels: bool = False) -> Any:
+        """The same as a `shap.Explanation` of one row, for shap's plots.
+
+        pixels: (1, h, w, c) for `shap.plots.image`, each value in equal parts on what its player
+        has of the picture, so that they still add up. Raises ValueError where no picture is known.
+        """
         import shap
 
+        if pixels:
+            return self._of_pixels()
+        shown: Any = self.shown
+        if self.shown is not None and any(self.names_shown()):
+            # shap.plots.text strings words together as they are
+            gap = " " if self.worded else ""
+            both = zip(self.names_shown(), self.shown.tolist(), strict=True)
+            shown = np.array([f"{name}{gap}" if name else value for name, value in both], object)
         return shap.Explanation(
             values=self.values,
             base_values=self.base,
-            data=self.shown,
+            data=shown,
             feature_names=list(self.names) or None,
             error_std=self.stderr,
         )
 
+    def _of_pixels(self) -> Any:
+        import shap
+
+        if self.picture is None:
+            raise ValueError(
+                "no picture is known of these reasons; those that explain() gives of pictures; "
+                "explain the row again"
+            )
+        x, players = self.picture
+        size = np.bincount(players.reshape(-1), minlength=len(self.values)) * x.shape[2]
+        each = (self.values / np.maximum(size, 1))[players]
+        values = np.repeat(each[..., None], x.shape[2], axis=2)
+        return shap.Explanation(values=values[None], base_values=self.base, data=x[None])
+
+    def names_shown(self) -> list[str]:
+        """What each player has as it is written, where `shown` is a code of it, else ""."""
+        none = ("",) * len(self.values)
+        return list((self.names if self.worded else self.written) or none)
+
     def to_frame(self, level: float = 0.95) -> Any:
-        """A pandas.DataFrame, a line a player: its name, what it has, value, error, interval."""
+        """A pandas.DataFrame, a line a player: its name, what it has, value, error, interval.
+
+        written: what `shown` means where it is a code, of a category or a word, else "".
+        """
         import pandas as pd
 
         low, high = self.interval(level)
@@ -261,6 +304,7 @@ class Attribution:
             "target": self.target,
             "player": list(self.names) or [str(i) for i in range(len(self.values))],
             "shown": np.full(len(self.values), np.nan) if self.shown is None else self.shown,
+            "written": self.names_shown(),
             "value": self.values,
             "stderr": self.stderr,
             "low": low,

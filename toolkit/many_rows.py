@@ -11,7 +11,7 @@ import itertools
 import json
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ import numpy as np
 from toolkit import parquet
 from toolkit.checkpoints import digest
 from toolkit.data.sources import Source
-from toolkit.errors import OutputError
+from toolkit.errors import OutputError, RecipeError, ToolkitError
 from toolkit.explainers import EXPLAINERS, Explainer, Players
 from toolkit.explainers.choices import USUAL, Choice, chosen
 from toolkit.explanation import players_of
@@ -101,8 +101,8 @@ def explain_rows(
     training rows that say what a hidden value looks like; choice: who plays and what hides them.
     Inside `working(...)` parts are done side by side. Memory is that of a few parts. A run that was
     killed goes on when it is called again.
-    Raises RecipeError for a method that wants a Keras model, OutputError for a place with anything
-    else in it, MatchError for rows or classes that do not fit the model.
+    Raises RecipeError for a method that looks inside a model, as gradients do, OutputError for a
+    place with anything else in it, MatchError for rows or classes that do not fit the model.
 
     >>> import tempfile
     >>> from toolkit import data, models
@@ -119,6 +119,7 @@ def explain_rows(
     """
     parquet.arrow()  # before anything is claimed
     explainer = explainer or EXPLAINERS["shapley"]()
+    _of_onnx(explainer)
     content, known = model_bytes(model, background)
     name = name or (model.stem if isinstance(model, Path) else "model")
     predict = OnnxPredictor(content, name, 1)
@@ -130,6 +131,7 @@ def explain_rows(
         first = next(chunks)
     in_shape(first, predict.shape)
     around = _around(first, background, explainer, seed, choice)
+    _hiding(around, explainer, choice)
     about: Facts = {
         "model": known,
         "method": explainer.method,
@@ -163,13 +165,36 @@ def explain_rows(
                 shutil.rmtree(folder)
             return _told(out, [out], total, total)
         raise _taken(out)
-    _claim(folder, {"key": key, **about})
-    found = _work(job, sources, paths, total)
+    found = _within(folder, {"key": key, **about}, job, sources, paths)
     told = _told(out, paths, total, found)
     if single:
         parquet.merged(paths, out, {"key": key, **about})
         shutil.rmtree(folder)
     return told
+
+
+def _of_onnx(explainer: Explainer) -> None:
+    """Raise RecipeError for a method that looks inside: here a Keras model is exported first."""
+    if explainer.needs:
+        rest = ", ".join(name for name, kind in EXPLAINERS.items() if not kind.needs)
+        raise RecipeError(
+            f"{explainer.method} over many rows, where an .onnx is asked, which tells no "
+            f"{explainer.needs}",
+            rest,
+            "take one of these, or name rows one by one for a page",
+        )
+
+
+def _hiding(around: Players | Data, explainer: Explainer, choice: Choice) -> None:
+    """Raise RecipeError for a choice of what hides where nothing is hidden."""
+    plain = isinstance(around, Players) and around.columns and explainer.method == "lime"
+    if plain and (choice.hidden or choice.rows is not None):
+        what = f"hidden {choice.hidden}" if choice.hidden else f"{choice.rows} background rows"
+        raise RecipeError(
+            f"{what} for lime over plain columns, of which it hides none",
+            "another method, or players groups",
+            "leave it out",
+        )
 
 
 def model_bytes(model: Any, rows: Data) -> tuple[bytes, str]:
@@ -199,17 +224,52 @@ def _around(
     return replace(some, x=first.background, texts=None)
 
 
-def _claim(folder: Path, about: Facts) -> None:
-    """Take a folder for this work, or go on in it. Raises OutputError for one that is taken."""
+def _within(
+    folder: Path, about: Facts, job: _Job, sources: Sequence[Source], paths: list[Path]
+) -> int:
+    """Take the folder and do the parts that are missing; how many rows were there before.
+
+    What is refused before any part is written gives back the place that it took.
+    """
+    new = not folder.exists()
+    mine = _claim(folder, about)
+    try:
+        return _work(job, sources, paths, about)
+    except ToolkitError:
+        if mine and not any(folder.glob("part-*")):
+            _give_back(folder, about, whole=new)
+        raise
+
+
+def _give_back(folder: Path, about: Facts, *, whole: bool) -> None:
     path = folder / ABOUT
-    text = json.dumps(about, indent=1) + "\n"
+    if path.is_file() and path.read_text(encoding="utf-8") == _told_by(about):
+        path.unlink()
+    if whole:
+        # another process may have begun there
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def _told_by(about: Facts) -> str:
+    return json.dumps(about, indent=1) + "\n"
+
+
+def _claim(folder: Path, about: Facts) -> bool:
+    """Take a folder for this work, or go on in it; whether it was free.
+
+    Raises OutputError for one that is taken.
+    """
+    path = folder / ABOUT
+    text = _told_by(about)
     if path.is_file():
         if path.read_text(encoding="utf-8") != text:
             raise _taken(folder)
-        return
+        return False
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise OutputError(f"{folder} holds other files", "a new or an empty folder", "choose one")
     write_text(path, text)
+    return True
 
 
 def _taken(path: Path) -> OutputError:
@@ -220,8 +280,9 @@ def _taken(path: Path) -> OutputError:
     )
 
 
-def _work(job: _Job, sources: Sequence[Source], paths: list[Path], total: int) -> int:
+def _work(job: _Job, sources: Sequence[Source], paths: list[Path], about: Facts) -> int:
     """Do the parts that are missing; how many rows were there before."""
+    total = sum(s.rows for s in sources)
     task = f"explain {job.explainer.method}"
     there = {i for i, path in enumerate(paths) if _is_there(path, job.key, i)}
     lengths = [min(PART, s.rows - start) for s in sources for start in range(0, s.rows, PART)]
@@ -233,6 +294,8 @@ def _work(job: _Job, sources: Sequence[Source], paths: list[Path], total: int) -
 
         def keep(place: int, content: bytes, numbers: list[int] = numbers) -> None:
             nonlocal done
+            # whoever took the place first may have given it back, and others have taken it
+            _claim(paths[0].parent, about)
             write_bytes(paths[numbers[place]], content)
             done += lengths[numbers[place]]
             tell(task, done, total)
@@ -265,7 +328,9 @@ def _explained(piece: Piece, job: _Job) -> bytes:
         some = x[i : i + _TOGETHER]
         players = {start + i + j: _players(row, job) for j, row in enumerate(some)}
         targets: Ints = predict(some).argmax(axis=1)
-        found += job.explainer.several(predict, players, targets.tolist(), seed=job.seed)
+        told = job.explainer.several(predict, players, targets.tolist(), seed=job.seed)
+        # large, and no table holds them
+        found += [replace(one, picture=None) for one in told]
     return parquet.lines(found, source, job.classes, {"key": job.key, "number": number})
 
 

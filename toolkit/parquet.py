@@ -39,8 +39,8 @@ def lines(
     """A Parquet file of the lines of `to_frame()`, with what a million rows need beside.
 
     part: of the data, "train" or the name of a file. Columns: part, row, model, method, target (the
-    class explained) and class (its name), prediction, base, converged, player, shown, value,
-    stderr. The same attributions give the same bytes. about: JSON values, kept in the file.
+    class explained) and class (its name), prediction, base, converged, player, shown, written,
+    value, stderr. The same attributions give the same bytes. about: JSON values, kept in the file.
     """
     pa = arrow()
     counts = np.array([len(a.values) for a in attributions])
@@ -55,8 +55,10 @@ def lines(
     def word(codes: Any, words: Sequence[str]) -> Any:
         return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), pa.array(words))
 
-    players: dict[str, int] = {}
-    codes = [players.setdefault(name, len(players)) for a in attributions for name in a.names]
+    def words(every: Sequence[Sequence[str]]) -> Any:
+        known: dict[str, int] = {}
+        return word([known.setdefault(one, len(known)) for some in every for one in some], [*known])
+
     targets = each([a.target for a in attributions], np.int32)
     same = np.zeros(total, np.int32)
     columns = {
@@ -69,8 +71,9 @@ def lines(
         "prediction": each([a.prediction for a in attributions], np.float64),
         "base": each([a.base for a in attributions], np.float64),
         "converged": each([a.converged for a in attributions], bool),
-        "player": word(codes, list(players)),
+        "player": words([a.names for a in attributions]),
         "shown": joined("shown"),
+        "written": words([a.names_shown() for a in attributions]),
         "value": joined("values"),
         "stderr": joined("stderr"),
     }

@@ -19,6 +19,7 @@ import numpy as np
 from toolkit.errors import DataError
 from toolkit.files import write_text
 from toolkit.glossary import (
+    UNSAVED,
     Artifact,
     Attribution,
     Confusion,
@@ -173,7 +174,8 @@ def load(path: Path) -> Run:
 
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        kept = (f.name for f in dataclasses.fields(value) if f.metadata != UNSAVED)
+        return {name: _plain(getattr(value, name)) for name in kept}
     if isinstance(value, np.ndarray):
         data = base64.b64encode(np.ascontiguousarray(value).tobytes()).decode("ascii")
         return {"dtype": value.dtype.str, "shape": list(value.shape), "base64": data}
@@ -196,7 +198,7 @@ def _build(kind: type[Any], raw: dict[str, Any]) -> Any:
         values["path"] = Path(values["path"])
         values["facts"] = tuple(values["facts"])
     if kind is Attribution:
-        values["names"] = tuple(values.get("names", ()))
+        values |= {name: tuple(values.get(name, ())) for name in ("names", "written")}
     if kind is Decision:
         values["pieces"] = tuple((str(one), int(i)) for one, i in values.get("pieces", ()))
     if kind in (Decision, Flip):

@@ -9,8 +9,10 @@ from toolkit.bridge.configs import objects
 from toolkit.bridge.forward import Twin, steady
 from toolkit.errors import ModelError
 from toolkit.models.graph import copied
+from toolkit.undisturbed import undisturbed
 
 
+@undisturbed()
 def to_keras(model: Any) -> Any:
     """Rebuild a tf_keras model of built-in layers in Keras 3, with its weights.
 

@@ -12,6 +12,7 @@ from toolkit.bridge.forward import to_tf_keras
 from toolkit.bridge.pruning import CHANGED, Train, has_matrix, keeping, main_kernel, matrices_of
 from toolkit.bridge.tfmot import tfmot
 from toolkit.glossary import History
+from toolkit.undisturbed import undisturbed
 
 
 def clustered(model: Any, train: Train, *, clusters: int) -> tuple[Any, History, dict[str, str]]:
@@ -50,11 +51,12 @@ def clustered(model: Any, train: Train, *, clusters: int) -> tuple[Any, History,
 
     # the wrapped layers lose their kernel as a variable: what is held is found before
     held, learning = keeping(twin.model), matrices_of(twin.model)
-    wrapper = tf_keras.models.clone_model(twin.model, clone_function=wrapped)
+    with undisturbed():
+        wrapper = tf_keras.models.clone_model(twin.model, clone_function=wrapped)
     if learning <= skipped.keys():
         return model, History("", {}), skipped
     _, history = train(wrapper, library=tf_keras, callbacks=[held])
     # the wrapped layers are made again, from their configs
-    with tf_keras.utils.custom_object_scope(objects()):
+    with undisturbed(), tf_keras.utils.custom_object_scope(objects()):
         plain = few.strip_clustering(wrapper)
     return weights_back(twin, plain, model), history, skipped

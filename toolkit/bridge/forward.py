@@ -9,6 +9,7 @@ from typing import Any
 from toolkit.bridge import operations
 from toolkit.bridge.configs import built, cannot
 from toolkit.models.graph import Names, graph_of, walk
+from toolkit.undisturbed import undisturbed
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +20,7 @@ class Twin:
     layers: dict[str, Any] = field(default_factory=dict)
 
 
+@undisturbed()
 def to_tf_keras(model: Any, *, make: Callable[[Any, str], Any] = built) -> Twin:
     """Rebuild a Keras 3 model in tf_keras; nested models become part of the one graph.
 

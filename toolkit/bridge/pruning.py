@@ -11,6 +11,7 @@ from toolkit.bridge.back import weights_back
 from toolkit.bridge.forward import to_tf_keras
 from toolkit.bridge.tfmot import tfmot
 from toolkit.glossary import History
+from toolkit.undisturbed import undisturbed
 
 Train = Callable[..., tuple[Any, History]]
 """train(model, library=, callbacks=) trains a tf_keras model in place, as `tuning.tune` does."""
@@ -54,14 +55,17 @@ def pruned(
         schedule = sparse.PolynomialDecay(_zeros(layer), sparsity, 0, end, frequency=frequency)
         return sparse.prune_low_magnitude(layer, pruning_schedule=schedule)
 
-    # the wrapped layers may lose their kernel as a variable: what is there is found before
+    # wrapped layers lose their kernel as a variable: what is there is found before
     held, learning = keeping(twin.model), matrices_of(twin.model)
-    wrapper = tf_keras.models.clone_model(twin.model, clone_function=wrapped)
+    with undisturbed():
+        wrapper = tf_keras.models.clone_model(twin.model, clone_function=wrapped)
     if learning <= skipped.keys():
         return model, History("", {}), skipped
     callbacks = [sparse.UpdatePruningStep(), held]
     _, history = train(wrapper, library=tf_keras, callbacks=callbacks)
-    return weights_back(twin, sparse.strip_pruning(wrapper), model), history, skipped
+    with undisturbed():
+        plain = sparse.strip_pruning(wrapper)
+    return weights_back(twin, plain, model), history, skipped
 
 
 def matrices_of(model: Any) -> set[str]:

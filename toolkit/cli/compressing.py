@@ -10,6 +10,7 @@ import typer
 
 from toolkit.cli import figures, options, screen
 from toolkit.cli.given import noted
+from toolkit.cli.opening import all_onnx
 
 if TYPE_CHECKING:
     from toolkit.run import Run
@@ -97,11 +98,10 @@ def compress(
     )
     parcel = place(bundle) if bundle else None
     from toolkit.models import open_model, parted
-    from toolkit.models.opening import kind_of
     from toolkit.predict import predictor
 
     recipes = [recipe_named(name) for name in (known() if recipe == ["all"] else recipe or ())]
-    given = kind_of(model) == "onnx"
+    given = all_onnx([model], custom=custom or (), trust=trust, architecture=architecture)
     splits = options.loaded(
         data,
         scale=scale,

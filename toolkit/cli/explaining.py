@@ -107,6 +107,8 @@ def explain(
         "--min-agreement": min_agreement is not None,
         "--junit": junit,
         "--quality": quality,
+        "--sample": sample is not None,
+        "--lang": lang != "en",
         "--method": method,
         "--samples": samples is not None,
         "--tolerance": tolerance is not None,
@@ -124,11 +126,11 @@ def explain(
         stable=stable,
     )
     choice = options.choice(players, group, hidden, patches, background)
-    if not others and not stages and (ceiling or junit or min_agreement is not None):
+    if sample is not None and isinstance(picked, list):
         raise RecipeError(
-            "--ceiling, --junit and --min-agreement without another model",
-            "--against OTHER or --stages RECIPE",
-            "name one",
+            f"--sample {sample} with --rows {rows}",
+            "one of them: rows named are compared",
+            "choose",
         )
     if sample is None:
         sample = max(SAMPLE, 0 if min_agreement is None else gate.enough(min_agreement))
@@ -216,7 +218,8 @@ def _written(
     return told
 
 
-_OF_PAGES = ("--against", "--stages", "--ceiling", "--min-agreement", "--junit", "--quality")
+_OF_PAIRS = ("--ceiling", "--junit", "--min-agreement", "--sample")
+_OF_PAGES = ("--against", "--stages", *_OF_PAIRS, "--quality", "--lang")
 
 
 def _place(out: Path | None, explainer: Path | None, rows: str, given: dict[str, Any]) -> Path:
@@ -237,7 +240,21 @@ def _place(out: Path | None, explainer: Path | None, rows: str, given: dict[str,
         raise RecipeError("several workers for a page", "--rows all", "leave --jobs and such out")
     elif place.suffix not in (".html", ".htm"):
         raise OutputError(f"cannot write {place}", "a name that ends in .html", "rename it")
+    else:
+        _of_one(given)
     return place
+
+
+def _of_one(given: dict[str, Any]) -> None:
+    """Raise RecipeError for an option that compares models where there is one."""
+    from toolkit.errors import RecipeError
+
+    alone = not given["--against"] and not given["--stages"]
+    wrong = next((name for name in _OF_PAIRS if alone and given[name]), None)
+    if wrong:
+        raise RecipeError(
+            f"{wrong} without another model", "--against OTHER or --stages RECIPE", "name one"
+        )
 
 
 def _spared(place: Path, read: list[Path], junit: Path | None) -> None:

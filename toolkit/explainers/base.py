@@ -152,6 +152,9 @@ class Explainer(ABC):
             degrees=n - 1 if n > 1 and found.stderr is None else found.degrees,
             names=players.names,
             shown=players.shown(),
+            written=players.written(),
+            worded=players.worded,
+            picture=None if players.segments is None else (players.x, players.segments),
         )
 
 

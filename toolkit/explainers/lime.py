@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from toolkit.errors import RecipeError
 from toolkit.explainers import columns, neighbours
@@ -116,17 +117,22 @@ class Lime(Explainer):
             return self.estimates(predict, [players], [target], seed)[0]
         p, samples = len(players), self.samples or OTHER
         of_words = players.segments is None and players.table is None
+        # with a weight in the fit of what never differs, that would be what samples make of it
+        differs = players.differing()
 
         def asked(z: Doubles) -> tuple[Doubles, Doubles, Doubles]:
-            return z, players.value(predict, z > 0, target), neighbours.nearness(z)
+            # picked columns would lie one after the other in memory, and be added otherwise
+            seen = np.ascontiguousarray(z[:, differs])
+            return seen, players.value(predict, z > 0, target), neighbours.nearness(z)
 
         alone = sums(*asked(np.ones((1, p))))
         if p <= _ENUMERATED and 2**p <= samples:
             z, share = neighbours.every(p, of_words=of_words)
             z, y, near = asked(z)
             found = fit(sums(z, y, near * share * samples) + alone)
-            facts = {**_facts(found.weights, found.r2, 1.0, 2**p + 1), "exact": True}
-            return Estimate(found.weights[None], float(found.intercept), facts)
+            weights = _among(differs, found.weights)
+            facts = {**_facts(weights, found.r2, 1.0, 2**p + 1), "exact": True}
+            return Estimate(weights[None], float(found.intercept), facts)
         draw = neighbours.words if of_words else neighbours.patches
         # lime's first sample is the row itself; here each group has its part of it
         groups = np.repeat(alone[None] / self.repeats, self.repeats, axis=0)
@@ -134,13 +140,13 @@ class Lime(Explainer):
         for size, total, generators in self._steps(samples, seed):
             for i, rng in enumerate(generators):
                 groups[i] += sums(*asked(draw(size, p, rng)))
-            index, used = stability(groups, np.ones(p), TOP), total + 1
+            index, used = stability(groups, np.ones(differs.sum()), TOP), total + 1
             if index >= STABLE:
                 break
         weights, intercepts = pseudo(groups)
         whole = fit(groups.sum(axis=0))
-        facts = {**_facts(whole.weights, whole.r2, index, used), "exact": False}
-        return Estimate(weights, float(intercepts.mean()), facts)
+        facts = {**_facts(_among(differs, whole.weights), whole.r2, index, used), "exact": False}
+        return Estimate(_among(differs, weights), float(intercepts.mean()), facts)
 
     def _steps(
         self, samples: int, seed: int
@@ -164,6 +170,13 @@ def _of_row(row: Row) -> Estimate:
         prediction=row.prediction,
         evaluations=row.asked,
     )
+
+
+def _among(differs: NDArray[np.bool_], weights: Doubles) -> Doubles:
+    """Weights f64 (..., d) of the players that differ among all of them: f64 (..., p)."""
+    every = np.zeros((*weights.shape[:-1], len(differs)))
+    every[..., differs] = weights
+    return every
 
 
 def _facts(weights: Doubles, r2: Doubles, index: float, asked: int) -> Facts:

@@ -9,6 +9,9 @@ from typing import Any
 from toolkit.errors import RecipeError, near
 from toolkit.explainers import EXPLAINERS, Explainer
 
+_CHANGES_NOTHING = {"tolerance": ("deep", "partition"), "samples": ("deep",)}
+"""Settings of all methods, and those in which no chance is, or nothing is drawn."""
+
 
 def named(methods: Sequence[str], **settings: Any) -> list[Explainer]:
     """The explainers of these names; a setting that is None or False counts as not given.
@@ -25,17 +28,23 @@ def named(methods: Sequence[str], **settings: Any) -> list[Explainer]:
         if method not in EXPLAINERS:
             raise RecipeError(f"unknown method '{method}'", near(method, EXPLAINERS))
         kind = EXPLAINERS[method]
-        own = {field.name for field in fields(kind)} & given.keys()
+        own = _having(method) & given.keys()
         found.append(kind(**{name: given[name] for name in own}))
         used |= own
     for name in given.keys() - used:
-        having = [m for m, kind in EXPLAINERS.items() if name in {f.name for f in fields(kind)}]
+        others = [method for method in EXPLAINERS if name in _having(method)]
         raise RecipeError(
             f"--{name} of {', '.join(methods)}",
-            f"methods that have it: {', '.join(having)}",
+            f"methods that have it: {', '.join(others)}",
             "leave it out or change --method",
         )
     return found
+
+
+def _having(method: str) -> set[str]:
+    """The settings of a method that change what it says."""
+    every = {field.name for field in fields(EXPLAINERS[method])}
+    return {name for name in every if method not in _CHANGES_NOTHING.get(name, ())}
 
 
 def distinct(explainers: Sequence[Explainer]) -> list[Explainer]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,7 @@ class Players:
     column is a player of its own, so that x has a place in the background's distribution.
     hidden: what stands in for hidden values, in words. drawn: f32 (m, ...), rows of the background
     as they are, where `background` is made of them. worded: whether values are indices of words.
+    codes: column -> the names of its values, of a table with categories.
     """
 
     names: tuple[str, ...]
@@ -47,6 +48,7 @@ class Players:
     hidden: str = "the background"
     drawn: Floats | None = None
     worded: bool = False
+    codes: dict[int, tuple[str, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -63,6 +65,23 @@ class Players:
         counted = np.where(self.worded, values != 0, 1.0)
         return self.summed(values) / np.maximum(self.summed(counted), 1)
 
+    def written(self) -> tuple[str, ...]:
+        """The category of each player that is a column of them, "" of others; none without any.
+
+        >>> row, place = np.float32([1, 5]), np.arange(2)
+        >>> Players(("town", "pay"), row, place, None, codes={0: ("Rome", "Oslo")}).written()
+        ('Oslo', '')
+        """
+        if not self.codes:
+            return ()
+        values, place = self.x.reshape(-1).tolist(), self.groups.reshape(-1).tolist()
+        found = [""] * len(self)
+        for column, names in self.codes.items():
+            code, player = values[column], place[column]
+            if 0 <= code < len(names) and code == int(code) and place.count(player) == 1:
+                found[player] = names[int(code)]
+        return tuple(found)
+
     def rows(self) -> tuple[Floats, str]:
         """Rows of the background as they are, f32 (m, ...), and what they are in words.
 
@@ -76,6 +95,16 @@ class Players:
         """What values of the row, f64 (values,), come to for each player: f64 (p,)."""
         places = self.groups.reshape(-1)
         return np.asarray(np.bincount(places, values, len(self)), np.float64)
+
+    def differing(self) -> NDArray[np.bool_]:
+        """Which players differ from what hides them, in any row of it: bool (p,).
+
+        >>> row, other = np.float32([1, 2]), np.float32([[1, 5]])
+        >>> Players(("a", "b"), row, np.arange(2), other).differing().tolist()
+        [False, True]
+        """
+        differs = (self.x != self.background).any(axis=0).reshape(-1)
+        return self.summed(differs.astype(np.float64)) > 0
 
     def hide(self, coalitions: Coalitions) -> Floats:
         """The row with the absent players hidden: f32 (m, b, ...), one picture a background row."""
@@ -135,6 +164,7 @@ def features(x: Floats, background: Data, *, rows: int = ROWS, seed: int = 0) ->
         categories=codes,
         columns=True,
         table=background,
+        codes=background.categories,
         hidden=f"{len(rows_of)} rows of the background",
     )
 

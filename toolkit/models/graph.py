@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from toolkit.errors import ModelError
+from toolkit.undisturbed import undisturbed
 
 KNOWN = ("keras.", "toolkit.models.legacy")
 """Where layers come from whose names say what they do."""
@@ -150,6 +151,7 @@ class Rebuilding:
             same = self.layer(same)
         return same(*args, **kwargs)
 
+    @undisturbed()
     def model(self, old: Any, call: Call, enter: Callable[[Any, Any], Any] | None = None) -> Any:
         """The model that comes of walking `old` with `call`.
 
@@ -172,6 +174,7 @@ class Rebuilding:
         return new
 
 
+@undisturbed()
 def copied(model: Any) -> Any:
     """A new keras.Model with the same architecture and the same weights."""
     import keras

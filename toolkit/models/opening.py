@@ -20,6 +20,7 @@ from toolkit.models.foreign import names_in, refused
 from toolkit.models.graph import single
 from toolkit.models.heads import head_of, linear, one_logit
 from toolkit.models.order import channels_last
+from toolkit.undisturbed import undisturbed
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _LFS = b"version https://git-lfs"
@@ -57,6 +58,7 @@ def kind_of(path: Path) -> str:
     raise refused(path)
 
 
+@undisturbed()
 def open_model(
     path: Path, *, custom: Sequence[str] = (), trust: bool = False, architecture: str = ""
 ) -> Any:

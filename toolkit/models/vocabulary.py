@@ -7,6 +7,7 @@ from typing import Any
 from toolkit.errors import ModelError
 from toolkit.glossary import Words
 from toolkit.models.graph import settle, single
+from toolkit.undisturbed import undisturbed
 
 UNBOUNDED = 512
 """Words of a text kept where the layer sets no length."""
@@ -17,6 +18,7 @@ def takes_text(model: Any) -> bool:
     return len(model.inputs or ()) == 1 and str(model.inputs[0].dtype) == "string"
 
 
+@undisturbed()
 def parted(model: Any, given: Words | None = None) -> tuple[Any, Words | None]:
     """The model from word indices on, and its vocabulary; any other model as it is, and `given`.
 

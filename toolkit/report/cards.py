@@ -105,7 +105,7 @@ def _without(run: Run, decision: Decision, f: Flip) -> Markup | None:
     """The picture without the players that are hidden, where a player is a part of a picture."""
     if decision.segments is None or not f.players:
         return None
-    shown = pictures.without(decision.x, decision.segments, f.players)
+    shown = pictures.without(_grey(run, decision), decision.segments, f.players)
     label = say("row {row} without what would have to be hidden", row=decision.row)
     return pictures.image(pictures.shrunk(shown, _side(run)), label, _SMALL)
 
@@ -131,10 +131,18 @@ def table(run: Run, decision: Decision) -> list[tuple[str, str]]:
 
 def picture_of(run: Run, decision: Decision) -> Markup | None:
     """The input as a picture, where it is one that may be shown."""
-    if decision.segments is None or decision.x.size == 0:
+    grey = None if decision.segments is None else _grey(run, decision)
+    if grey is None:
         return None
     label = say("row {row}, the input", row=decision.row)
-    return pictures.image(pictures.shrunk(pictures.grey(decision.x), _side(run)), label, _WIDTH)
+    return pictures.image(pictures.shrunk(grey, _side(run)), label, _WIDTH)
+
+
+def _grey(run: Run, decision: Decision) -> pictures.Colours | None:
+    """The picture, where it may be shown; one of a single value beside the others of the page."""
+    if decision.x.size == 0:
+        return None
+    return pictures.grey(decision.x, [d.x for d in run.decisions if d.x.size])
 
 
 def _side(run: Run) -> int:
@@ -162,11 +170,8 @@ def drawn(
     along a waterfall, None for bars.
     """
     label = _told(decision, a)
-    if decision.segments is not None and decision.x.size:
-        shown = pictures.overlay(decision.x, decision.segments, a.values, most)
-        return pictures.image(pictures.shrunk(shown, _side(run)), label, _WIDTH)
     if decision.segments is not None:
-        shown = pictures.diverging(a.values[decision.segments], most)
+        shown = pictures.overlay(_grey(run, decision), decision.segments, a.values, most)
         return pictures.image(pictures.shrunk(shown, _side(run)), label, _WIDTH)
     if decision.text is not None:
         first = np.argsort(-np.abs(a.values), kind="stable")[:_FOREMOST]
@@ -188,10 +193,7 @@ def recut(  # noqa: PLR0917
 ) -> Markup:
     """Values of the players of another cut as a picture."""
     label = say("{name}, row {row}, {n} patches", name=name, row=cut.row, n=len(values))
-    if decision.x.size:
-        shown = pictures.overlay(decision.x, cut.segments, values, most)
-    else:
-        shown = pictures.diverging(values[cut.segments], most)
+    shown = pictures.overlay(_grey(run, decision), cut.segments, values, most)
     return pictures.image(pictures.shrunk(shown, _side(run)), label, _WIDTH)
 
 

@@ -18,6 +18,9 @@ Colours = NDArray[np.uint8]
 FOR, AGAINST = (194, 65, 12), (29, 95, 168)
 """Vermilion and blue, which people with any of the common colour blindnesses tell apart."""
 
+_USUAL = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
+"""In what values of pictures lie, as a rule."""
+
 
 def png(pixels: Colours) -> bytes:
     r"""Encode u8 (h, w, 3) as PNG (RFC 2083), without filters.
@@ -49,10 +52,28 @@ def image(pixels: Colours, label: str, width: int, height: int | None = None) ->
     ).format(label, width, height or max(round(width * h / w), 1), data)
 
 
-def grey(x: Floats) -> Colours:
-    """A row (h, w, c) as a picture u8 (h, w, 3), stretched to the full range."""
+def ends(x: Floats, others: Sequence[Floats] = ()) -> tuple[float, float]:
+    """What is black and what is white of a row: its own least and most.
+
+    One whose values are all the same has a place between those of `others` alone, widened to what
+    values of pictures usually lie in, where they do.
+
+    >>> ends(np.float32([2, 3])), ends(np.float32([1, 1])), ends(np.float32([1]), [np.float32([9])])
+    ((2.0, 3.0), (0.0, 1.0), (0.0, 255.0))
+    """
     low, high = float(x.min()), float(x.max())
-    shown = (x - low) / (high - low) if high > low else np.zeros_like(x)
+    if low < high:
+        return low, high
+    low = min(float(one.min()) for one in (x, *others))
+    high = max(float(one.max()) for one in (x, *others))
+    usual = (both for both in _USUAL if both[0] <= low <= high <= both[1])
+    return next(usual, (low, high))
+
+
+def grey(x: Floats, others: Sequence[Floats] = ()) -> Colours:
+    """A row (h, w, c) as a picture u8 (h, w, 3), beside others of the same data."""
+    low, high = ends(x, others)
+    shown = (x - low) / (high - low) if high > low else np.full_like(x, 0.5)
     if shown.shape[2] != 3:
         shown = np.repeat(shown.mean(axis=2, keepdims=True), 3, axis=2)
     return np.asarray(np.round(255 * shown), np.uint8)
@@ -65,20 +86,24 @@ def diverging(values: Doubles, most: float) -> Colours:
     return np.asarray(np.round(255 + np.abs(part) * (ends - 255)), np.uint8)
 
 
-def overlay(x: Floats, segments: Ints, values: Doubles, most: float) -> Colours:
-    """The players of a picture coloured by their value, over the faint picture itself."""
-    colour = diverging(values[segments], most).astype(np.float64)
-    shade = grey(x).mean(axis=2, keepdims=True)
+def overlay(shown: Colours | None, segments: Ints, values: Doubles, most: float) -> Colours:
+    """The players of a picture coloured by their value, over the faint picture if it is shown."""
+    plain = diverging(values[segments], most)
+    if shown is None:
+        return plain
+    colour = plain.astype(np.float64)
+    shade = shown.mean(axis=2, keepdims=True)
     # the strokes stay visible as a darker tone of the player's colour
     mixed = colour * (1 - 0.3 * (shade / 255))
     return np.asarray(np.round(mixed), np.uint8)
 
 
-def without(x: Floats, segments: Ints, hidden: Sequence[int]) -> Colours:
-    """A picture with some players greyed; these alone, dark on white, where x is empty."""
+def without(shown: Colours | None, segments: Ints, hidden: Sequence[int]) -> Colours:
+    """A picture with some players greyed; these alone, dark on white, where it is not shown."""
     gone = np.isin(segments, hidden)[..., None]
-    shown = grey(x) if x.size else np.full((*segments.shape, 3), 255, np.uint8)
-    return np.where(gone, np.uint8(128 if x.size else 70), shown)
+    if shown is None:
+        return np.where(gone, np.uint8(70), np.full((*segments.shape, 3), 255, np.uint8))
+    return np.where(gone, np.uint8(128), shown)
 
 
 def shrunk(pixels: Colours, most: int) -> Colours:
