@@ -24,7 +24,7 @@ from toolkit.many_rows import explain_rows
 from toolkit.predict import OnnxPredictor
 from toolkit.progress import listening
 
-FEW = EXPLAINERS["shapley"](evaluations=5500)
+FEW = EXPLAINERS["shapley"](evaluations=6600)
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +199,7 @@ def test_parts_of_something_else_are_never_taken(  # noqa: PLR0917
     settings = {
         "seed": {"seed": 1},
         "rows": {"x": changed},
-        "settings": {"explainer": EXPLAINERS["shapley"](evaluations=5600)},
+        "settings": {"explainer": EXPLAINERS["shapley"](evaluations=6700)},
         "background": {"background": wine.fit.train.rows(slice(100))},
         "model": {"of": OnnxPredictor(model, "m").shuffled(0)._model.SerializeToString()},
         "part": {},
@@ -313,7 +313,7 @@ def test_a_keras_model_and_the_command(tabular, wine, tmp_path, capsys):
     table = pd.DataFrame(wine.test.x[:, ::-1], columns=wine.test.features[::-1])
     table.to_csv(tmp_path / "log.csv", index=False)
     out = tmp_path / "why.parquet"
-    command = [tmp_path / "net.keras", "--data", "wine", "--evaluations", 5500, "--json"]
+    command = [tmp_path / "net.keras", "--data", "wine", "--evaluations", 6600, "--json"]
     given = [*command, "--rows", tmp_path / "log.csv", "--out", out, "--background", 50]
     assert run(["explain"], [str(g) for g in given], "explain") == 0
     told = json.loads(capsys.readouterr().out)
