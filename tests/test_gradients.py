@@ -169,7 +169,9 @@ def test_wrapped_models_have_the_slopes_of_what_they_answer():
     for silent in (Mapped(plain), Remembered(plain), Difference(net, plain)):
         assert silent.gradients is None
         assert silent.contributions is None
-    row, rest = TABLE.x[0], TABLE.x[1:9]
+    # beside row 1 a step of the softmax is hardly wider than the 1e-6 from which on shap divides by
+    # it: a ratio of float32 differences, wrong by up to 6 %, and by more or less with each CPU
+    row, rest = TABLE.x[0], TABLE.x[2:10]
     for predict in (net, mapped, Remembered(mapped), FromLogits(net), Difference(net, mapped)):
         for target in (0, 2):
             added = predict.contributions(row, rest, target).sum()

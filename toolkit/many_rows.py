@@ -110,7 +110,7 @@ def explain_rows(
     >>> wine = data.load("wine")
     >>> net = models.build("tabular", wine.fit.train)
     >>> out = Path(tempfile.mkdtemp()) / "why.parquet"
-    >>> few = EXPLAINERS["shapley"](evaluations=6000)
+    >>> few = EXPLAINERS["shapley"](evaluations=7000)
     >>> told = explain_rows(
     ...     net, of_splits(wine)[-1:], out, background=wine.fit.train, explainer=few
     ... )
