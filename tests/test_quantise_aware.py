@@ -270,6 +270,45 @@ def test_odd_nets_are_folded_and_compiled_right(name, stripes):
     assert np.abs(predictor(exported.model.SerializeToString())(test.x) - q).mean() < 1e-3
 
 
+def rounded_at_once(net, rows, bits=7):
+    """The model that trained rounding gives when it takes no step."""
+    from toolkit import bridge
+    from toolkit.models.quantised import folded, prepared
+
+    ready = prepared(net, rows)
+    return folded(*bridge.from_training(bridge.to_training(ready.model, bits), ready.model))
+
+
+@pytest.mark.parametrize("kind", ["GRU", "both ways", "LSTM, both ways"])
+def test_a_recurrent_layer_stays_the_one_operator_it_was(kind, stripes, tmp_path):
+    """tf2onnx makes a loop of a GRU of Keras 3, which is five times as slow."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(0)
+    fit, test = stripes
+    one = layers.LSTM(6) if "LSTM" in kind else layers.GRU(6)
+    first = keras.Input((8, 8, 3))
+    x = layers.Conv1D(8, 3, activation="relu")(layers.Reshape((8, 24))(first))
+    x = layers.Dense(8, "relu")(layers.Dense(8, "tanh")(x))
+    x = layers.Bidirectional(one)(x) if "ways" in kind else one(x)
+    net = keras.Model(first, layers.Dense(3, "softmax")(x))
+    small = rounded_at_once(net, fit.calibration.x)
+    base, made = (export(m, fit.validation) for m in (net, small))
+    assert made.facts["through"] == base.facts["through"]
+    kinds = [n.op_type for n in made.model.graph.node]
+    assert sum(k in ("GRU", "LSTM") for k in kinds) == 1
+    assert not any(k == "Loop" or "FakeQuant" in k for k in kinds)
+    assert made.facts["float_layers"] == {}
+    found = optimised(made.model, tmp_path)
+    assert sum(found[k] for k in INTEGER) == 4
+    file = OnnxPredictor(made.model.SerializeToString(), kind, exact=True)
+    p, q = predictor(small)(test.x), file(test.x)
+    assert (p.argmax(1) == q.argmax(1)).mean() >= 0.999
+    if kind == "GRU":
+        assert export(small, fit.validation).model == made.model
+
+
 @pytest.mark.parametrize(
     "wrong", [{"bits": 1}, {"bits": 9}, {"rate": 0.0}, {"weight": 2.0}, {"teacher": "bse"}]
 )
