@@ -309,6 +309,44 @@ def test_a_recurrent_layer_stays_the_one_operator_it_was(kind, stripes, tmp_path
         assert export(small, fit.validation).model == made.model
 
 
+@pytest.mark.parametrize("kind", ["Conv2D", "Dense"])
+def test_each_call_of_a_shared_layer_has_its_bias_on_the_steps_of_its_input(kind, stripes):
+    """Of two bits the steps of a sum are coarse: by those of the other call, most rows moved."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(0)
+    fit, test = stripes
+    biases = keras.initializers.RandomNormal(0.0, 0.3)
+    settings = {"activation": "relu", "bias_initializer": biases, "name": "shared"}
+    first = keras.Input((8, 8, 3))
+    if kind == "Conv2D":
+        x, shared = first, layers.Conv2D(3, 3, padding="same", **settings)
+    else:
+        x, shared = layers.Dense(16, "relu")(layers.Flatten()(first)), layers.Dense(16, **settings)
+    net = keras.Model(first, layers.Dense(3, "softmax")(layers.Flatten()(shared(shared(x)))))
+    made = rounded_at_once(net, fit.calibration.x, bits=2)
+    content = export(made, fit.validation).model.SerializeToString()
+    p, q = predictor(made)(test.x), OnnxPredictor(content, kind, exact=True)(test.x)
+    assert (p.argmax(1) == q.argmax(1)).mean() >= 0.999
+    assert (np.abs(p - q).max(axis=1) > 1e-5).mean() < 0.02
+    one, two = (layer for layer in made.layers if layer.name.startswith("shared"))
+    assert np.array_equal(one.kernel.numpy(), two.kernel.numpy())
+
+
+def test_a_shared_layer_with_inputs_of_one_step_stays_one(stripes):
+    import keras
+    from keras import layers
+
+    fit, _ = stripes
+    first = keras.Input((8, 8, 3))
+    shared = layers.Conv2D(3, 3, name="shared")
+    x = layers.Concatenate()([shared(first), shared(layers.Permute((2, 1, 3))(first))])
+    net = keras.Model(first, layers.Dense(3, "softmax")(layers.Flatten()(x)))
+    made = rounded_at_once(net, fit.calibration.x)
+    assert sum(layer.name.startswith("shared") for layer in made.layers) == 1
+
+
 @pytest.mark.parametrize(
     "wrong", [{"bits": 1}, {"bits": 9}, {"rate": 0.0}, {"weight": 2.0}, {"teacher": "bse"}]
 )
