@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from toolkit.bridge import to_keras, to_tf_keras, weights_back
+from toolkit.bridge import answering, to_keras, to_tf_keras, weights_back
 from toolkit.errors import ModelError
 
 
@@ -174,6 +174,26 @@ def test_what_tf_keras_refuses_is_named(kind, said):
     one = layers.RNN(layers.LSTMCell(3)) if kind == "cell" else layers.Dense(3, "hard_tanh")
     with pytest.raises(ModelError, match=said):
         to_tf_keras(sequential((6, 4), one))
+
+
+def test_what_rounds_answers_there_to_the_bit_and_is_not_trained():
+    from keras import layers
+
+    from toolkit.models.quantised import fake_quantize
+
+    rounding = fake_quantize()
+    net = sequential((7, 4), rounding(name="in"), layers.GRU(5), rounding(name="out"))
+    for name, low in (("in", -0.75), ("out", -0.5)):
+        net.get_layer(name).low.assign(low)
+        net.get_layer(name).high.assign(-low * 127 / 128)
+    x = np.random.default_rng(0).normal(size=(64, 7, 4)).astype(np.float32)
+    twin = to_tf_keras(net, make=answering).model
+    ours, theirs = (model.get_layer("in")(x).numpy() for model in (net, twin))
+    assert np.array_equal(ours, theirs)
+    assert 200 < len(np.unique(theirs)) <= 256
+    assert np.abs(twin(x).numpy() - net(x).numpy()).max() <= 1e-5
+    with pytest.raises(ModelError, match=r"FakeQuantize.* no such layer"):
+        to_tf_keras(net)
 
 
 def test_a_softmax_over_another_axis_crosses():

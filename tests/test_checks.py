@@ -153,6 +153,21 @@ def test_few_rows_of_calibration_are_told_with_their_number(facts, said):
     assert all(said in f.sentence for f in found)
 
 
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"same_answers": 0.996, "rows_compared": 2000, "float_layers": {}}, "8 of 2,000 rows"),
+        ({"same_answers": 0.999, "rows_compared": 2000, "float_layers": {}}, None),
+        ({"same_answers": 0.996, "rows_compared": 2000}, None),
+    ],
+)
+def test_integers_that_answer_otherwise_than_what_was_trained_are_told(facts, said):
+    artifact = Artifact("int8", Path("int8.onnx"), "", ({"pass": "export", **facts},), "", 1)
+    found = checked(replace(made(), artifacts=(artifact,))).findings
+    assert [f.code for f in found] == ["Q6"] * (said is not None)
+    assert all(said in f.sentence for f in found)
+
+
 def test_values_that_do_not_add_up_are_told():
     run = made(Measurement("s", "gap integrated", 0.05, "", 12, 0.03, 0.07))
     (said,) = checked(run).findings

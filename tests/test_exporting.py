@@ -174,13 +174,15 @@ def test_a_model_without_a_twin_is_converted_itself(monkeypatch, mlp, digits):
 
     both = export(mlp, digits.fit.validation)
 
-    def none(model):
+    def none(model, make):
         raise ValueError("no twin")
 
     monkeypatch.setattr("toolkit.exporting.to_tf_keras", none)
     assert bridge.to_tf_keras is not none
     alone = export(mlp, digits.fit.validation)
     assert alone.facts["through"] == "keras"
+    assert alone.facts["not_through"] == {"tf_keras": "no twin"}
+    assert "not_through" not in both.facts
     assert both.model.ByteSize() <= alone.model.ByteSize()
 
 

@@ -270,6 +270,83 @@ def test_odd_nets_are_folded_and_compiled_right(name, stripes):
     assert np.abs(predictor(exported.model.SerializeToString())(test.x) - q).mean() < 1e-3
 
 
+def rounded_at_once(net, rows, bits=7):
+    """The model that trained rounding gives when it takes no step."""
+    from toolkit import bridge
+    from toolkit.models.quantised import folded, prepared
+
+    ready = prepared(net, rows)
+    return folded(*bridge.from_training(bridge.to_training(ready.model, bits), ready.model))
+
+
+@pytest.mark.parametrize("kind", ["GRU", "both ways", "LSTM, both ways"])
+def test_a_recurrent_layer_stays_the_one_operator_it_was(kind, stripes, tmp_path):
+    """tf2onnx makes a loop of a GRU of Keras 3, which is five times as slow."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(0)
+    fit, test = stripes
+    one = layers.LSTM(6) if "LSTM" in kind else layers.GRU(6)
+    first = keras.Input((8, 8, 3))
+    x = layers.Conv1D(8, 3, activation="relu")(layers.Reshape((8, 24))(first))
+    x = layers.Dense(8, "relu")(layers.Dense(8, "tanh")(x))
+    x = layers.Bidirectional(one)(x) if "ways" in kind else one(x)
+    net = keras.Model(first, layers.Dense(3, "softmax")(x))
+    small = rounded_at_once(net, fit.calibration.x)
+    base, made = (export(m, fit.validation) for m in (net, small))
+    assert made.facts["through"] == base.facts["through"]
+    kinds = [n.op_type for n in made.model.graph.node]
+    assert sum(k in ("GRU", "LSTM") for k in kinds) == 1
+    assert not any(k == "Loop" or "FakeQuant" in k for k in kinds)
+    assert made.facts["float_layers"] == {}
+    found = optimised(made.model, tmp_path)
+    assert sum(found[k] for k in INTEGER) == 4
+    file = OnnxPredictor(made.model.SerializeToString(), kind, exact=True)
+    p, q = predictor(small)(test.x), file(test.x)
+    assert (p.argmax(1) == q.argmax(1)).mean() >= 0.999
+    if kind == "GRU":
+        assert export(small, fit.validation).model == made.model
+
+
+@pytest.mark.parametrize("kind", ["Conv2D", "Dense"])
+def test_each_call_of_a_shared_layer_has_its_bias_on_the_steps_of_its_input(kind, stripes):
+    """Of two bits the steps of a sum are coarse: by those of the other call, most rows moved."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(0)
+    fit, test = stripes
+    biases = keras.initializers.RandomNormal(0.0, 0.3)
+    settings = {"activation": "relu", "bias_initializer": biases, "name": "shared"}
+    first = keras.Input((8, 8, 3))
+    if kind == "Conv2D":
+        x, shared = first, layers.Conv2D(3, 3, padding="same", **settings)
+    else:
+        x, shared = layers.Dense(16, "relu")(layers.Flatten()(first)), layers.Dense(16, **settings)
+    net = keras.Model(first, layers.Dense(3, "softmax")(layers.Flatten()(shared(shared(x)))))
+    made = rounded_at_once(net, fit.calibration.x, bits=2)
+    content = export(made, fit.validation).model.SerializeToString()
+    p, q = predictor(made)(test.x), OnnxPredictor(content, kind, exact=True)(test.x)
+    assert (p.argmax(1) == q.argmax(1)).mean() >= 0.999
+    assert (np.abs(p - q).max(axis=1) > 1e-5).mean() < 0.02
+    one, two = (layer for layer in made.layers if layer.name.startswith("shared"))
+    assert np.array_equal(one.kernel.numpy(), two.kernel.numpy())
+
+
+def test_a_shared_layer_with_inputs_of_one_step_stays_one(stripes):
+    import keras
+    from keras import layers
+
+    fit, _ = stripes
+    first = keras.Input((8, 8, 3))
+    shared = layers.Conv2D(3, 3, name="shared")
+    x = layers.Concatenate()([shared(first), shared(layers.Permute((2, 1, 3))(first))])
+    net = keras.Model(first, layers.Dense(3, "softmax")(layers.Flatten()(x)))
+    made = rounded_at_once(net, fit.calibration.x)
+    assert sum(layer.name.startswith("shared") for layer in made.layers) == 1
+
+
 @pytest.mark.parametrize(
     "wrong", [{"bits": 1}, {"bits": 9}, {"rate": 0.0}, {"weight": 2.0}, {"teacher": "bse"}]
 )

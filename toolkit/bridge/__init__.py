@@ -10,10 +10,11 @@ from typing import Any
 
 from toolkit.bridge.back import to_keras, weights_back
 from toolkit.bridge.forward import Twin, to_tf_keras
-from toolkit.bridge.quantising import from_training, to_training
+from toolkit.bridge.quantising import answering, from_training, to_training
 
 __all__ = [
     "Twin",
+    "answering",
     "from_training",
     "library",
     "to_keras",

@@ -17,7 +17,7 @@ from toolkit.bridge.forward import Twin, own, steady, to_tf_keras
 from toolkit.bridge.tfmot import tfmot
 from toolkit.glossary import Floats
 from toolkit.models.graph import copied
-from toolkit.models.quantised import COMPUTING
+from toolkit.models.quantised import COMPUTING, fake_quantize
 from toolkit.sparsity import SPARSE, clusters, zeros
 
 LITTLE = 32
@@ -50,6 +50,40 @@ def to_training(model: Any, bits: int, *, frozen: bool = False) -> Twin:
             # nothing holds zeros and shared values of a layer that trains as floats
             twin.model.get_layer(name).trainable = False
     return twin
+
+
+def answering(layer: Any, name: str) -> Any:
+    """The tf_keras layer of any layer of a model that only answers, for `to_tf_keras`.
+
+    FakeQuantize rounds there as it does here; of a model that is trained no twin is made so, since
+    its kernels would leave their steps.
+    """
+    if not isinstance(layer, fake_quantize()):
+        return built(layer, name)
+    made = _answering()(name=name)
+    made.supports_masking = layer.supports_masking
+    return made
+
+
+@functools.cache
+def _answering() -> Any:
+    """The class FakeQuantize of `models.quantised`, for tf_keras."""
+    import tensorflow as tf
+    import tf_keras
+
+    class FakeQuantize(tf_keras.layers.Layer):  # type: ignore[misc]
+        """Round to one of 256 even steps from `low` to `high`."""
+
+        def build(self, input_shape: Any) -> None:
+            self.low, self.high = (
+                self.add_weight(name, (), trainable=False) for name in ("low", "high")
+            )
+            super().build(input_shape)
+
+        def call(self, x: Any) -> Any:
+            return tf.quantization.fake_quant_with_min_max_vars(x, self.low, self.high)
+
+    return FakeQuantize
 
 
 def _shaped(layer: Any) -> bool:

@@ -30,6 +30,7 @@ CHECKS: tuple[Check, ...] = (
     models.layer_at_fault,
     models.other_by_cpu,
     models.other_in_company,
+    models.other_than_trained,
     explanations.not_converged,
     explanations.incomplete,
     explanations.unfit,

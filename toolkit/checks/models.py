@@ -16,6 +16,8 @@ MOVED = 0.01
 """A mean change of a probability that is worth a warning."""
 CLIPPED = 0.002
 """A share of values beyond the range that is more than rare outliers."""
+ALIKE = 0.999
+"""The share of rows that integers are to answer as the model that was trained with rounding."""
 SPARSE = 0.3
 """A tensor that takes fewer of its integer levels wastes a bit and a half or more."""
 
@@ -326,6 +328,27 @@ def other_in_company(run: Run) -> Iterator[Finding]:
                 "row a call, and rows that are asked together change each other's answers.",
                 "Ask one row a call, as the run.py of a bundle does.",
                 name=made.name,
+            )
+
+
+def other_than_trained(run: Run) -> Iterator[Finding]:
+    """Q6: integers that answer otherwise than the model that was trained with rounding."""
+    for made in run.artifacts:
+        for facts in made.facts:
+            # of a float file the export itself refuses what differs
+            same = facts.get("same_answers", 1.0) if "float_layers" in facts else 1.0
+            if same >= ALIKE:
+                continue
+            yield Finding.of(
+                "Q6",
+                "warning",
+                made.name,
+                "As integers {name} gives {other:,} of {rows:,} rows another class than the model "
+                "that was trained with rounding.",
+                "The figures here are of the file and hold; with more bits the two come nearer.",
+                name=made.name,
+                other=round((1 - same) * facts["rows_compared"]),
+                rows=facts["rows_compared"],
             )
 
 

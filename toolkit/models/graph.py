@@ -121,18 +121,24 @@ class Rebuilding:
     def __init__(self) -> None:
         """Start with nothing made."""
         self.names = Names()
-        self.made: dict[int, Any] = {}
+        self.made: dict[Any, Any] = {}
         self.weights: list[tuple[Any, list[Any]]] = []
 
-    def layer(self, old: Any, values: list[Any] | None = None, **changes: Any) -> Any:
+    def layer(
+        self, old: Any, values: list[Any] | None = None, *, per: Any = None, **changes: Any
+    ) -> Any:
         """The new layer that stands for `old`, with changed settings; one for each `old`.
 
-        values: its weights; those of `old` when not given.
+        values: its weights; those of `old` when not given. per: what else calls of `old` must have
+        in common to get one layer.
         """
         values = [w.numpy() for w in old.weights] if values is None else values
         config = {**old.get_config(), **changes}
         return self.fresh(
-            id(old), old.name, lambda name: type(old).from_config({**config, "name": name}), values
+            id(old) if per is None else (id(old), per),
+            old.name,
+            lambda name: type(old).from_config({**config, "name": name}),
+            values,
         )
 
     def fresh(self, key: Any, name: str, make: Callable[[str], Any], values: list[Any]) -> Any:

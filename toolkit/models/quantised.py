@@ -122,7 +122,8 @@ def folded(model: Any, scales: dict[str, Floats]) -> Any:
 
     model: of `prepared`, trained. scales: layer -> the step of its kernel in each output channel,
     f32 (channels,). The kernel stays a multiple of its steps. An integer device adds the bias in
-    steps of input times kernel; rounded to these here, both compute the same.
+    steps of input times kernel; rounded to these here, both compute the same. So a layer that is
+    called on inputs of several steps becomes one for each, with the same kernel.
     """
     look = _Look(model)
     building = Rebuilding()
@@ -150,7 +151,9 @@ def folded(model: Any, scales: dict[str, Floats]) -> Any:
             bias = np.where(step > 0, np.round(bias.astype(np.float64) / grid) * grid, bias)
         with_bias = layer.use_bias or norm is not None
         values = [kernel, bias.astype(np.float32)] if with_bias else [kernel]
-        return building.layer(layer, values, use_bias=with_bias)(*args, **kwargs)
+        step_of_bias = given if with_bias else None
+        new = building.layer(layer, values, per=step_of_bias, use_bias=with_bias)
+        return new(*args, **kwargs)
 
     return building.model(model, call)
 
