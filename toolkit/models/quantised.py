@@ -65,6 +65,8 @@ def fake_quantize() -> Any:
         """Round to one of 256 even steps from `low` to `high`, of which one is 0."""
 
         def build(self, input_shape: Any) -> None:  # noqa: ARG002
+            # steps that a recurrent layer behind it is not to see stay hidden
+            self.supports_masking = True
             # weights: training moves them, and a saved model keeps them
             self.low = self.add_weight(shape=(), initializer="zeros", name="low", trainable=False)
             self.high = self.add_weight(shape=(), initializer="ones", name="high", trainable=False)
