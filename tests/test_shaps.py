@@ -66,6 +66,29 @@ def test_sampled_values_lie_within_their_errors_and_add_up(kind):
     assert found.facts["samples"] <= 4000 + 2 * 5
 
 
+@pytest.mark.parametrize("p", [1, 2, 5, 20])
+@pytest.mark.parametrize("kind", [Kernel, Permutation])
+def test_players_that_are_what_hides_them_have_exactly_nothing(kind, p):
+    data, net = table(20), Curved(20)
+    hidden = np.arange(20) % 20 >= p
+    data.x[:, hidden] = data.x[0, hidden]
+    players = players_for(data.x[0], data)
+    found = kind(samples=400)(net, players, 1)
+    assert (found.values[hidden] == 0).all()
+    assert (found.stderr[hidden] == 0).all()
+    assert (found.values[~hidden] != 0).all()
+    assert found.facts["exact"] == (p < 2 or (kind is Kernel and p < 9))
+    if p < 3 or found.facts["exact"]:  # an order and its reverse are all of two
+        assert np.allclose(found.values, exactly(net, players, 1), atol=1e-6)
+
+
+def test_a_row_that_is_what_hides_it_has_no_reasons():
+    data, net = table(4), Curved(4)
+    data.x[:] = data.x[0]
+    for kind in (Kernel, Permutation, Partition):
+        assert not kind(samples=40)(net, players_for(data.x[0], data), 1).values.any()
+
+
 def owen(value, tree, p):
     """Owen values of a binary tree by their definition: halves of a part share what it brings."""
     members = {i: [i] for i in range(p)}

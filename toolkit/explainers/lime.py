@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from toolkit.errors import RecipeError
 from toolkit.explainers import columns, neighbours
 from toolkit.explainers.base import Estimate, Explainer, derived
-from toolkit.explainers.players import Players
+from toolkit.explainers.players import Players, among
 from toolkit.explainers.surrogate import fit, pseudo, stability, sums
 from toolkit.explainers.tables import Row
 from toolkit.glossary import Doubles, Facts, Floats, Predictor
@@ -130,7 +129,7 @@ class Lime(Explainer):
             z, share = neighbours.every(p, of_words=of_words)
             z, y, near = asked(z)
             found = fit(sums(z, y, near * share * samples) + alone)
-            weights = _among(differs, found.weights)
+            weights = among(differs, found.weights)
             facts = {**_facts(weights, found.r2, 1.0, 2**p + 1), "exact": True}
             return Estimate(weights[None], float(found.intercept), facts)
         draw = neighbours.words if of_words else neighbours.patches
@@ -145,8 +144,8 @@ class Lime(Explainer):
                 break
         weights, intercepts = pseudo(groups)
         whole = fit(groups.sum(axis=0))
-        facts = {**_facts(_among(differs, whole.weights), whole.r2, index, used), "exact": False}
-        return Estimate(_among(differs, weights), float(intercepts.mean()), facts)
+        facts = {**_facts(among(differs, whole.weights), whole.r2, index, used), "exact": False}
+        return Estimate(among(differs, weights), float(intercepts.mean()), facts)
 
     def _steps(
         self, samples: int, seed: int
@@ -170,13 +169,6 @@ def _of_row(row: Row) -> Estimate:
         prediction=row.prediction,
         evaluations=row.asked,
     )
-
-
-def _among(differs: NDArray[np.bool_], weights: Doubles) -> Doubles:
-    """Weights f64 (..., d) of the players that differ among all of them: f64 (..., p)."""
-    every = np.zeros((*weights.shape[:-1], len(differs)))
-    every[..., differs] = weights
-    return every
 
 
 def _facts(weights: Doubles, r2: Doubles, index: float, asked: int) -> Facts:

@@ -130,6 +130,17 @@ class Players:
             yield p.astype(np.float64).reshape(m, b, -1)
 
 
+def among(differs: NDArray[np.bool_], values: Doubles) -> Doubles:
+    """Values f64 (..., d) of the players that differ, and 0 of the others: f64 (..., p).
+
+    >>> among(np.array([True, False, True]), np.array([0.5, 0.25])).tolist()
+    [0.5, 0.0, 0.25]
+    """
+    every = np.zeros((*values.shape[:-1], len(differs)))
+    every[..., differs] = values
+    return every
+
+
 def mean_row(rows: Floats, categories: Iterable[int]) -> Floats:
     """The mean of rows (n, ...), f32; of columns of categories, which have none, the commonest.
 

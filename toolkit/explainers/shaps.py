@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from toolkit.errors import RecipeError
 from toolkit.explainers.base import Estimate, Explainer, derived
-from toolkit.explainers.players import Players
+from toolkit.explainers.players import Players, among
 from toolkit.glossary import Differentiable, Doubles, Predictor
 from toolkit.seeding import in_one_order, seeded_numpy
 
@@ -40,8 +41,15 @@ class Shap(Explainer):
             raise RecipeError(f"{self.method} with {self.repeats} repeats", "2 or more", "")
 
     @abstractmethod
-    def once(self, game: Game, players: Players, samples: int, seed: int) -> Doubles:
-        """One run of shap's, f64 (p,); numpy's global generator is seeded with `seed` for it."""
+    def once(self, game: Game, p: int, players: Players, samples: int, seed: int) -> Doubles:
+        """One run of shap's, f64 (p,); numpy's global generator is seeded with `seed` for it.
+
+        p: how many of the `players` play.
+        """
+
+    def playing(self, players: Players) -> NDArray[np.bool_]:
+        """Which players shap is told of, bool (players,); the others have 0 exactly."""
+        return players.differing()
 
     def all_of(self, p: int) -> int:
         """How many coalitions leave nothing to chance."""
@@ -49,25 +57,26 @@ class Shap(Explainer):
 
     def estimate(self, predict: Predictor, players: Players, target: int, seed: int) -> Estimate:
         """Run once where no chance is left, else `repeats` times with seeds of their own."""
-        p, asked = len(players), 0
+        plays = self.playing(players)
+        p, asked = int(plays.sum()), 0
 
         def game(z: Any) -> Doubles:
             nonlocal asked
             asked += len(z)
-            return players.value(predict, np.asarray(z) > 0, target)
+            return players.value(predict, among(plays, np.asarray(z)) > 0, target)
 
         ends = game(np.stack([np.zeros(p), np.ones(p)]))
-        if p == 1:
+        if p < 2:
             # with a single player there is no one to share with, which shap does not know
-            return Estimate(np.diff(ends)[None], float(ends[0]), {"exact": True})
+            return Estimate(among(plays, np.diff(ends)[None, :p]), float(ends[0]), {"exact": True})
         exact = self.all_of(p) <= self.samples
         runs, values = (1 if exact else self.repeats), []
         for number in range(runs):
             own = derived(seed, number)
             with seeded_numpy(own), in_one_order():
-                values.append(self.once(game, players, self.samples // runs, own))
-        facts = {"exact": exact, "players": p, "samples": asked}
-        return Estimate(np.stack(values), float(ends[0]), facts)
+                values.append(self.once(game, p, players, self.samples // runs, own))
+        facts = {"exact": exact, "players": len(players), "samples": asked}
+        return Estimate(among(plays, np.stack(values)), float(ends[0]), facts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,11 +85,10 @@ class Kernel(Shap):
 
     method: ClassVar[str] = "kernel"
 
-    def once(self, game: Game, players: Players, samples: int, seed: int) -> Doubles:  # noqa: ARG002
+    def once(self, game: Game, p: int, players: Players, samples: int, seed: int) -> Doubles:  # noqa: ARG002
         """A weighted regression on coalitions; of fewer than four a player it would be singular."""
         import shap
 
-        p = len(players)
         explainer = shap.KernelExplainer(game, np.zeros((1, p)))
         found = explainer.shap_values(
             np.ones(p), nsamples=max(samples, 4 * p), l1_reg=False, silent=True
@@ -98,11 +106,10 @@ class Permutation(Shap):
         """More than can be asked."""
         return 2**62
 
-    def once(self, game: Game, players: Players, samples: int, seed: int) -> Doubles:
+    def once(self, game: Game, p: int, players: Players, samples: int, seed: int) -> Doubles:  # noqa: ARG002
         """As many orders as fit into the samples, one at least."""
         import shap
 
-        p = len(players)
         # without a seed of its own it would seed numpy's global generator from the clock
         explainer = shap.explainers.Permutation(game, np.zeros((1, p)), seed=seed)
         most = max(samples, 2 * p + 1)
@@ -130,11 +137,14 @@ class Partition(Shap):
         ended = len(players) == 1 or found.facts["samples"] - 2 < self.samples
         return Estimate(found.values, found.base, {**found.facts, "exact": ended})
 
-    def once(self, game: Game, players: Players, samples: int, seed: int) -> Doubles:  # noqa: ARG002
+    def playing(self, players: Players) -> NDArray[np.bool_]:
+        """All: the tree is of all players."""
+        return np.ones(len(players), np.bool_)
+
+    def once(self, game: Game, p: int, players: Players, samples: int, seed: int) -> Doubles:  # noqa: ARG002
         """Owen values as far down the tree as the samples go."""
         import shap
 
-        p = len(players)
         masker = shap.maskers.Partition(np.zeros((1, p)), clustering=_tree(players))
         explainer = shap.explainers.Partition(game, masker)
         found = explainer(np.ones((1, p)), max_evals=samples, batch_size=1024, silent=True)
