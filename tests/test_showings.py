@@ -145,7 +145,7 @@ def test_a_teacher_that_cannot_be_looked_up_teaches_all_the_same():
     assert one is not two
 
 
-def test_passes_on_the_same_rows_have_one_teacher(tabular, wine):
+def test_passes_on_the_same_rows_have_one_teacher(tabular, wine, tmp_path):
     fit = dataclasses.replace(wine.fit, base=predictor(tabular))
     one, facts = teacher_of("base+tabular", tabular, fit, epochs=1)
     facts["spoilt"] = True
@@ -153,6 +153,11 @@ def test_passes_on_the_same_rows_have_one_teacher(tabular, wine):
     assert again is one
     assert "spoilt" not in told
     assert teacher_of("base+tabular", tabular, fit, epochs=2)[0] is not one
+    tabular.save(tmp_path / "other.keras")
+    both = f"base+{tmp_path / 'other.keras'}"
+    # who is not trained here is the same however long the student is
+    one, two = (teacher_of(both, tabular, fit, epochs=n, seed=n)[0] for n in (1, 2))
+    assert one is two
 
 
 def test_a_file_that_was_written_anew_is_opened_anew(tabular, wine, tmp_path):

@@ -9,7 +9,11 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any
+
+# onnxruntime tells its maker what it opens unless this is set before it is loaded; so do workers
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {
     "Budget": "toolkit.choice",

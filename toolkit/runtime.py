@@ -20,6 +20,8 @@ def session(model: Path | bytes, threads: int = 0, *, exact: bool = False) -> An
     """An onnxruntime CPU session. Raises ModelError in one line when it cannot be loaded."""
     import onnxruntime
 
+    # on Windows, or loaded before this package, it did not see that it is to keep things to itself
+    onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what fails is raised; the log would say it a second time
     options.intra_op_num_threads = threads

@@ -57,6 +57,14 @@ def test_it_runs_on_numpy_and_onnxruntime_alone(bare, folder, frontier, digits):
     assert asked(bare, folder, "rows.npz").splitlines() == lines[:3]
 
 
+def test_it_tells_nobody_and_leaves_nothing_at_home(folder, tmp_path_factory):
+    """onnxruntime does, but where a variable says that a CI runs: so none is given."""
+    home = tmp_path_factory.mktemp("home")
+    command = [sys.executable, folder / "run.py", "--verify"]
+    subprocess.run(command, check=True, env={"PATH": os.environ["PATH"], "HOME": str(home)})
+    assert list(home.rglob("*")) == []
+
+
 def test_what_a_device_measures_comes_back_into_the_run(bare, folder, run, tmp_path):
     asked(bare, folder, "--measure", "--out", "pi.json")
     found = bundle.returned(run, folder / "pi.json")

@@ -35,6 +35,9 @@ from typing import Any
 
 import numpy as np
 
+# onnxruntime tells its maker what it opens unless this is set before it is loaded
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 FORMAT = 1
 MOST_BYTES = 2**30
 """Of one array that is read; more is no row of a small model."""
@@ -79,6 +82,7 @@ class Model:
         """Load it from its bytes: nothing outside the file can be drawn in."""
         import onnxruntime
 
+        onnxruntime.disable_telemetry_events()  # on Windows it knows no such variable
         folder = Path(folder)
         self.labels = [str(label) for label in _json(folder / "labels.json")]
         self.spec = _json(folder / "preprocessing.json")
