@@ -198,6 +198,22 @@ def test_models_are_shuffled_and_stay_as_they_are(kind, mlp, frontier, digits):
     assert (one.argmax(axis=1) == digits.test.y[:50]).mean() < 0.5
 
 
+def test_weights_in_nodes_are_shuffled_as_those_beside_them(dense_onnx, digits):
+    import onnx
+
+    inside = onnx.load(dense_onnx)
+    nodes = [
+        onnx.helper.make_node("Constant", [], [t.name], value=t) for t in inside.graph.initializer
+    ]
+    nodes += inside.graph.node
+    del inside.graph.initializer[:], inside.graph.node[:]
+    inside.graph.node.extend(nodes)
+    x = digits.test.x[:20]
+    one, other = (predictor(m).shuffled(1)(x) for m in (dense_onnx, inside.SerializeToString()))
+    assert np.array_equal(one, other)
+    assert np.abs(one - predictor(dense_onnx)(x)).max() > 0.1
+
+
 def test_a_graph_without_weights_cannot_be_shuffled():
     from onnx import TensorProto, helper
 

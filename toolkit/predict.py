@@ -283,7 +283,10 @@ def _shuffled(model: Any, name: str, seed: int) -> bytes:
     rng = np.random.default_rng(seed)
     inside = onnx.ModelProto()
     inside.CopyFrom(model)
-    weights = [one for one in inside.graph.initializer if len(one.dims) > 1]
+    held = [*inside.graph.initializer]
+    # other exporters keep weights in nodes
+    held += [a.t for n in inside.graph.node if n.op_type == "Constant" for a in n.attribute]
+    weights = [one for one in held if len(one.dims) > 1]
     if not weights:
         raise ModelError(f"{name} has no weights to shuffle", "weights of two axes or more", "")
     for one in weights:
