@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -6,7 +8,7 @@ from hypothesis import example
 from hypothesis import given as each
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto, numpy_helper, parser, save
 
 from toolkit.errors import ModelError, RecipeError
 from toolkit.exporting import export
@@ -364,3 +366,30 @@ def test_histograms_hold_no_more_rows_than_their_bound(floats, digits, monkeypat
     ranges._calibrated(prepared(floats), "entropy", x)
     ranges._calibrated(prepared(floats), "minmax", x)
     assert held == [len(x), 40, len(x)]
+
+
+TURNED = """
+<ir_version: 8, opset_import: ["" : 17]>
+net (float[n, 2, 3] x) => (float[n, 3] p) <int64 times = {3}, bool on = {1}> {
+    h = Relu (x)
+    turned = Transpose <perm = [0, 2, 1]> (h)
+    sums = Loop (times, on, turned) <body = body (int64 i, bool b, float[n, 3, 2] s)
+        => (bool c, float[n, 3, 2] t) { c = Identity (b)  t = Add (s, turned) }>
+    z = ReduceMean <axes = [2], keepdims = 0> (sums)
+    p = Softmax <axis = 1> (z)
+}
+"""
+
+
+def test_a_range_is_tried_before_what_a_loop_reads(tmp_path):
+    """Moved behind the transposition, the rounding ends the process; so another one does it."""
+    save(parser.parse_model(TURNED), tmp_path / "turned.onnx")
+    code = (
+        "import sys, onnx, numpy as np; from toolkit.passes import ranges; "
+        "x = np.arange(60, dtype=np.float32).reshape(10, 2, 3); "
+        "print(ranges.found(onnx.load(sys.argv[1]), 'best', x, ['h'])[0])"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "turned.onnx")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("{'h': (0.0, ")

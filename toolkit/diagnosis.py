@@ -62,7 +62,7 @@ def diagnose(
     found = []
     for done, ((one, two), tensor, its) in enumerate(zip(pairs, tensors, seen, strict=True)):
         tell("diagnose", done, len(pairs))
-        alone = OnnxPredictor(_alone(floats, one, two, tensor), "alone")(x)
+        alone = OnnxPredictor(_alone(floats, one, two, tensor), "alone", as_written=True)(x)
         found.append(
             LayerError(
                 subject,

@@ -237,7 +237,7 @@ def _best(ready: Any, x: Floats, tensors: list[str]) -> tuple[Ranges, dict[str, 
 
 def _answers(model: Any, x: Floats) -> Floats:
     """What stands before the softmax, or the probabilities where nothing does."""
-    predict = OnnxPredictor(model.SerializeToString(), "ranges")
+    predict = OnnxPredictor(model.SerializeToString(), "ranges", as_written=True)
     before = predict.logits(x)
     return predict(x) if before is None else before
 
