@@ -3,7 +3,7 @@
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper, parser
 
 from toolkit import bases, recipe
 from toolkit.cache import Cache
@@ -82,6 +82,31 @@ def deep():
     return graph(nodes, {**held, "axis": np.array([1])}, [1, 6])
 
 
+def looped():
+    """A loop whose body reads a weight of the graph around it, and holds a name of its own."""
+    net = parser.parse_model("""
+        <ir_version: 8, opset_import: ["" : 13]>
+        net (float[n, 8] x) => (float[n, 3] p) <int64 times = {2}, bool on = {1}> {
+            g = MatMul (x, w)  h = Relu (g)
+            s = Loop (times, on, h) <body = body (int64 i, bool b, float[n, 24] s0)
+                => (bool c, float[n, 24] s1) {
+                    c = Identity (b)  rounded = MatMul (s0, v)  s1 = Tanh (rounded) }>
+            z = MatMul (s, u)  p = Softmax <axis = 1> (z)
+        }""")
+    held = {"w": normal(8, 24), "v": normal(24, 24, seed=1) / 4, "u": normal(24, CLASSES, seed=2)}
+    net.graph.initializer.extend(numpy_helper.from_array(v, n) for n, v in held.items())
+    return net
+
+
+def doubled():
+    """A first layer that is computed in doubles."""
+    net = dense(constants=False)
+    nodes = [node("Cast", "x", "wide", to=TensorProto.DOUBLE), node("Gemm", "wide w b", "h0")]
+    nodes += [node("Cast", "h0", "h", to=TensorProto.FLOAT), *net.graph.node[1:]]
+    held = {t.name: numpy_helper.to_array(t) for t in net.graph.initializer}
+    return graph(nodes, {n: v.astype(float) if n in "wb" else v for n, v in held.items()}, [8])
+
+
 def rounded(*, zeros=True, step=None):
     """A file of integers by somebody else: the bias in steps of its own, no zero points at all."""
     unsigned = np.zeros((), np.uint8)
@@ -123,6 +148,8 @@ MODELS = {
     "constants as inputs": dense(opset=9, ir=3, inputs=True),
     "groups turned round": turned(),
     "three axes": deep(),
+    "a loop": looped(),
+    "doubles": doubled(),
     "integers": rounded(),
     "integers without zeros": rounded(zeros=False),
     "a bias of its own step": rounded(step=0.02),
