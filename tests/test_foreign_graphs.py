@@ -269,6 +269,20 @@ def test_ranges_of_a_call_are_those_of_one_row(tmp_path):
     assert np.abs(ask.session.run(["p"], {"x": large})[0] - alone).max() > 0.1
 
 
+def test_a_gru_that_stays_float_is_told(tmp_path):
+    held = {"w": normal(1, 12, 5), "r": normal(1, 12, 4, seed=1), "v": normal(4, CLASSES, seed=2)}
+    nodes = [
+        node("Transpose", "x", "t", perm=[1, 0, 2]),
+        helper.make_node("GRU", ["t", "w", "r"], ["", "h"], "recurrent", hidden_size=4),
+        node("Squeeze", "h axis", "s"),
+        node("MatMul", "s v", "z"),
+        node("Softmax", "z", "p", axis=1),
+    ]
+    _, rows, fit = asked(graph(nodes, {**held, "axis": np.array([0])}, [6, 5]), tmp_path)
+    facts = PASSES["dynamic_int8"]()(bases.opened(tmp_path / "m.onnx", rows).model, fit).facts
+    assert facts["skipped"] == {"recurrent": "onnxruntime has no integer form of it"}
+
+
 def test_two_sigmoids_are_two_labels(tmp_path):
     from toolkit.errors import ModelError
 
