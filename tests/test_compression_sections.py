@@ -131,6 +131,15 @@ def test_the_layer_at_fault_is_named():
     assert "at fault" not in text
 
 
+def test_layers_of_long_names_are_told_apart_in_their_drawing():
+    names = [f"functional_1/multi_head_attention/{part}/MatMul:0" for part in ("query", "value")]
+    errors = [LayerError("int8", n, "MatMul", 40.0, 1.0, 0.9, 0.0, 0.001, 100) for n in names]
+    text = report.render(compressed(layer_errors=tuple(errors)), "compression")
+    shown = words(section(text, "layer-errors"))
+    assert "…_attention/query/MatMul:0" in shown
+    assert "…_attention/value/MatMul:0" in shown
+
+
 def test_limits_are_drawn_and_dominated_files_are_faint():
     worse = (
         measured("fat", "bytes", 2000, unit="B"),

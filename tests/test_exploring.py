@@ -93,7 +93,7 @@ def test_what_more_would_cost():
     assert [f.code for f in dearer(made[1], made, right)] == ["A2"]
 
 
-@pytest.mark.parametrize("text", ["10", "m", "-5m", "0s", "ten m", "5d"])
+@pytest.mark.parametrize("text", ["10", "m", "-5m", "0s", "ten m", "5d", "²m"])
 def test_times_that_are_none(text):
     with pytest.raises(RecipeError, match="90s, 10m or 1h"):
         seconds_of(text)

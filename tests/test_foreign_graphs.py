@@ -3,7 +3,7 @@
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper, parser
 
 from toolkit import bases, recipe
 from toolkit.cache import Cache
@@ -82,6 +82,31 @@ def deep():
     return graph(nodes, {**held, "axis": np.array([1])}, [1, 6])
 
 
+def looped():
+    """A loop whose body reads a weight of the graph around it, and holds a name of its own."""
+    net = parser.parse_model("""
+        <ir_version: 8, opset_import: ["" : 13]>
+        net (float[n, 8] x) => (float[n, 3] p) <int64 times = {2}, bool on = {1}> {
+            g = MatMul (x, w)  h = Relu (g)
+            s = Loop (times, on, h) <body = body (int64 i, bool b, float[n, 24] s0)
+                => (bool c, float[n, 24] s1) {
+                    c = Identity (b)  rounded = MatMul (s0, v)  s1 = Tanh (rounded) }>
+            z = MatMul (s, u)  p = Softmax <axis = 1> (z)
+        }""")
+    held = {"w": normal(8, 24), "v": normal(24, 24, seed=1) / 4, "u": normal(24, CLASSES, seed=2)}
+    net.graph.initializer.extend(numpy_helper.from_array(v, n) for n, v in held.items())
+    return net
+
+
+def doubled():
+    """A first layer that is computed in doubles."""
+    net = dense(constants=False)
+    nodes = [node("Cast", "x", "wide", to=TensorProto.DOUBLE), node("Gemm", "wide w b", "h0")]
+    nodes += [node("Cast", "h0", "h", to=TensorProto.FLOAT), *net.graph.node[1:]]
+    held = {t.name: numpy_helper.to_array(t) for t in net.graph.initializer}
+    return graph(nodes, {n: v.astype(float) if n in "wb" else v for n, v in held.items()}, [8])
+
+
 def rounded(*, zeros=True, step=None):
     """A file of integers by somebody else: the bias in steps of its own, no zero points at all."""
     unsigned = np.zeros((), np.uint8)
@@ -123,6 +148,8 @@ MODELS = {
     "constants as inputs": dense(opset=9, ir=3, inputs=True),
     "groups turned round": turned(),
     "three axes": deep(),
+    "a loop": looped(),
+    "doubles": doubled(),
     "integers": rounded(),
     "integers without zeros": rounded(zeros=False),
     "a bias of its own step": rounded(step=0.02),
@@ -240,6 +267,20 @@ def test_ranges_of_a_call_are_those_of_one_row(tmp_path):
     assert np.array_equal(IntegerPredictor(onnx.load_from_string(small))(large), alone)
     # what a call of all rows answers is another thing
     assert np.abs(ask.session.run(["p"], {"x": large})[0] - alone).max() > 0.1
+
+
+def test_a_gru_that_stays_float_is_told(tmp_path):
+    held = {"w": normal(1, 12, 5), "r": normal(1, 12, 4, seed=1), "v": normal(4, CLASSES, seed=2)}
+    nodes = [
+        node("Transpose", "x", "t", perm=[1, 0, 2]),
+        helper.make_node("GRU", ["t", "w", "r"], ["", "h"], "recurrent", hidden_size=4),
+        node("Squeeze", "h axis", "s"),
+        node("MatMul", "s v", "z"),
+        node("Softmax", "z", "p", axis=1),
+    ]
+    _, rows, fit = asked(graph(nodes, {**held, "axis": np.array([0])}, [6, 5]), tmp_path)
+    facts = PASSES["dynamic_int8"]()(bases.opened(tmp_path / "m.onnx", rows).model, fit).facts
+    assert facts["skipped"] == {"recurrent": "onnxruntime has no integer form of it"}
 
 
 def test_two_sigmoids_are_two_labels(tmp_path):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from toolkit import Settings, build, load, train
+from toolkit.diagnosis import diagnose
 from toolkit.exporting import export
 from toolkit.passes import PASSES
 from toolkit.passes.dynamic_int8 import prepared
@@ -50,6 +51,15 @@ def test_rounding_keeps_a_net_that_reads_raw_columns(passes, floats, tissue):
     was, now = (predictor(m.SerializeToString())(x).argmax(axis=1) == y for m in (floats, small))
     assert was.mean() > 0.9
     assert now.mean() > was.mean() - 0.02
+
+
+def test_no_layer_is_at_fault_for_being_levelled(floats, tissue):
+    """Its weights take in what stands in front, beside which they are to be tried."""
+    small = PASSES["static_int8"]()(floats, tissue.fit).model
+    found = diagnose(floats, small, tissue.fit.calibration.x)
+    assert len(found) >= 2
+    assert max(e.effect for e in found) < 0.02
+    assert min(e.cosine for e in found) > 0.99
 
 
 def test_the_float_net_computes_the_same(floats, tissue):

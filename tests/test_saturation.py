@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper, parser
 
 from toolkit import provenance
 from toolkit.exporting import export
@@ -140,3 +140,40 @@ def test_seven_bits_need_no_simulation(floats, digits):
     small = made(floats, digits, "static_int8")
     assert not IntegerPredictor(small).clips
     assert IntegerPredictor(small)(digits.test.x[:0]).shape == (0, 10)
+
+
+LOOPED = """
+<ir_version: 8, opset_import: ["" : 17]>
+net (float[n, 2] x) => (float[n, 2] p)
+<float step = {0.1}, uint8 zero = {0}, int8[2, 2] w = {127, 1, 127, -1}, int64 times = {3},
+ bool on = {1}, float fine = {0.001}, float nothing = {0}> {
+    whole = QuantizeLinear (x, step, zero)
+    sums = MatMulInteger (whole, w)
+    floats = Cast <to = 1> (sums)
+    h = Mul (floats, fine)
+    more = QuantizeLinear (h, step, zero)
+    others = MatMulInteger (more, w)
+    also = Cast <to = 1> (others)
+    start = Mul (also, nothing)
+    z = Loop (times, on, start) <body = body (int64 i, bool b, float[n, 2] s)
+        => (bool c, float[n, 2] t) { c = Identity (b)  t = Add (s, h) }>
+    p = Softmax <axis = 1> (z)
+}
+"""
+
+
+def test_what_a_loop_reads_of_the_sums_outside_is_there():
+    net = IntegerPredictor(parser.parse_model(LOOPED), clipping=False)
+    x = np.float32([[25.5, 25.5], [1, 2]])
+    logits = 3 * np.float32(0.001) * (np.rint(x / np.float32(0.1)) @ [[127, 1], [127, -1]])
+    made = np.exp(logits - logits.max(axis=1, keepdims=True))
+    assert net(x) == pytest.approx(made / made.sum(axis=1, keepdims=True), abs=1e-5)
+
+
+def test_of_sums_within_a_loop_nothing_is_said_of_avx2():
+    inside = LOOPED.replace(
+        "t = Add (s, h)", "u = MatMulInteger (whole, w) v = Cast <to = 1> (u) t = Add (s, v)"
+    )
+    net = IntegerPredictor(parser.parse_model(inside))
+    assert net.sums
+    assert net.unknown == ("MatMulInteger",)

@@ -110,7 +110,7 @@ def column_of(test: Data, column: str) -> int:
         raise DataError(
             f"no column '{column}' to slice by",
             near(column, test.features) if test.features else "a column of a table",
-            "correct --slice",
+            "correct the name",
         )
     return test.features.index(column)
 

@@ -116,6 +116,6 @@ def seconds_of(text: str) -> float | None:
     if not text:
         return None
     number, unit = text[:-1], text[-1:]
-    if unit not in _UNITS or not number.replace(".", "", 1).isdigit() or not float(number):
+    if unit not in _UNITS or not number.replace(".", "", 1).isdecimal() or not float(number):
         raise RecipeError(f"budget '{text}'", "a time such as 90s, 10m or 1h", "correct it")
     return float(number) * _UNITS[unit]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ class Graph:
         self.constants: dict[str, Any] = {t.name: t for t in graph.initializer}
         self.ends = [o.name for o in graph.output]
         self.taken = {*self.constants, *(i.name for i in graph.input)}
-        self.taken |= {o for node in self.nodes for o in node.output}
+        self.taken |= {name for node in self.nodes for name in (*node.output, *_made_inside(node))}
 
     def maker(self, tensor: str) -> Any:
         """The node that makes a tensor, or None for inputs and constants."""
@@ -91,7 +92,7 @@ class Graph:
     def finished(self) -> Any:
         """The changed model: nodes in order, nothing that is not read."""
         kept = self._sorted()
-        read = {i for node in kept for i in node.input} | set(self.ends)
+        read = {i for node in kept for i in reads(node)} | set(self.ends)
         graph = self.model.graph
         nodes = [type(n).FromString(n.SerializeToString()) for n in kept]
         held = [
@@ -119,7 +120,7 @@ class Graph:
                 order.append(node)
                 continue
             waiting.append((node, True))
-            waiting += [(makers[i], False) for i in reversed(_reads(node)) if i in makers]
+            waiting += [(makers[i], False) for i in reversed(reads(node)) if i in makers]
         return order
 
 
@@ -130,7 +131,15 @@ def inner_graphs(node: Any) -> list[Any]:
     ]
 
 
-def _reads(node: Any) -> list[str]:
+def nodes_inside(node: Any) -> Iterator[Any]:
+    """The nodes of all graphs that a node holds, however deep."""
+    for inner in inner_graphs(node):
+        for one in inner.node:
+            yield one
+            yield from nodes_inside(one)
+
+
+def reads(node: Any) -> list[str]:
     """The tensors that a node reads, those of graphs inside it among them."""
     return [i for i in node.input if i] + _reads_inside(node)
 
@@ -138,7 +147,16 @@ def _reads(node: Any) -> list[str]:
 def _reads_inside(node: Any) -> list[str]:
     found = []
     for inner in inner_graphs(node):
-        found += [i for n in inner.node for i in _reads(n)] + [o.name for o in inner.output]
+        found += [i for n in inner.node for i in reads(n)] + [o.name for o in inner.output]
+    return found
+
+
+def _made_inside(node: Any) -> list[str]:
+    """The names that graphs inside a node give; no tensor outside may have one of them."""
+    found = []
+    for inner in inner_graphs(node):
+        found += [i.name for i in (*inner.input, *inner.initializer)]
+        found += [name for n in inner.node for name in (*n.output, *_made_inside(n))]
     return found
 
 

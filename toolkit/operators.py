@@ -88,7 +88,7 @@ def operators(model: Any) -> list[Operator]:
 
 
 def _learnt(work: Graph, node: Any, kind: str, held: dict[str, NDArray[Any]]) -> Operator | None:
-    """An operator with weights, or None where both of its inputs are computed from rows."""
+    """An operator with weights, or None where they are computed from rows, or of 64 bits."""
     places = _WEIGHTS.get(node.op_type)
     if places is None:
         of_integers = "Integer" in node.op_type
@@ -98,6 +98,8 @@ def _learnt(work: Graph, node: Any, kind: str, held: dict[str, NDArray[Any]]) ->
     if names[0] not in held:
         return None
     weights, bias = held[names[0]], held.get(names[3]) if places[3] is not None else None
+    if weights.dtype == np.float64:
+        return None  # multiplied as such: no pass could put other weights there
     axis = _axis(node, kind, weights.ndim)
     if weights.dtype.kind in "iu":
         zero = held.get(names[2], np.zeros((), weights.dtype))

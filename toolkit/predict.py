@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +31,22 @@ class OnnxPredictor:
     """An `.onnx` classifier on onnxruntime's CPU, one session for its whole life."""
 
     def __init__(
-        self, model: Path | bytes, name: str, threads: int = 0, *, exact: bool = False
+        self,
+        model: Path | bytes,
+        name: str,
+        threads: int = 0,
+        *,
+        exact: bool = False,
+        as_written: bool = False,
     ) -> None:
         """Open it; threads 0 is the runtime's choice. Raises ModelError for no classifier.
 
         exact: integer sums never saturate, as on CPUs newer than AVX2, at the price of time.
+        as_written: roundings in a net of floats stay where they are.
         """
-        self.name, self._threads, self._exact = name, threads, exact
-        self.session = session(model, threads, exact=exact)
+        self.name = name
+        self._open = partial(session, threads=threads, exact=exact, as_written=as_written)
+        self.session = self._open(model)
         inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
         if len(inputs) != 1:
             raise _refused(name, f"it has {len(inputs)} inputs")
@@ -125,7 +133,7 @@ class OnnxPredictor:
         first = None if self.step else first_layer(self._model)
         if first is None:
             return None
-        return first, session(first.behind, self._threads, exact=self._exact)
+        return first, self._open(first.behind)
 
     @property
     def ends(self) -> tuple[str, str]:
@@ -156,7 +164,7 @@ class OnnxPredictor:
         if self._before is None:
             return None
         if self._inner is None and self._head != "logits":
-            self._inner = _with_output(self._model, self._before)
+            self._inner = self._open(_with_output(self._model, self._before))
         inner, name = self._inner or self.session, self._before
 
         def ask(rows: Floats) -> Floats:
@@ -266,14 +274,14 @@ def _read(model: Path | bytes) -> Any:
     return onnx.load_from_string(model) if isinstance(model, bytes) else onnx.load(model)
 
 
-def _with_output(model: Any, name: str) -> Any:
-    """A session of the same graph that also gives the tensor `name`."""
+def _with_output(model: Any, name: str) -> bytes:
+    """The same graph, which also gives the tensor `name`."""
     import onnx
 
     inside = onnx.ModelProto()
     inside.CopyFrom(model)
     inside.graph.output.append(onnx.ValueInfoProto(name=name))
-    return session(inside.SerializeToString())
+    return bytes(inside.SerializeToString())
 
 
 def _shuffled(model: Any, name: str, seed: int) -> bytes:

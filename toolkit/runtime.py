@@ -16,8 +16,14 @@ _PLACES = re.compile(
 _SAID = 200
 
 
-def session(model: Path | bytes, threads: int = 0, *, exact: bool = False) -> Any:
-    """An onnxruntime CPU session. Raises ModelError in one line when it cannot be loaded."""
+def session(
+    model: Path | bytes, threads: int = 0, *, exact: bool = False, as_written: bool = False
+) -> Any:
+    """An onnxruntime CPU session. Raises ModelError in one line when it cannot be loaded.
+
+    as_written: roundings stay where they are. Moved behind what turns values about, one that the
+    body of a loop reads ends the process.
+    """
     import onnxruntime
 
     # on Windows, or loaded before this package, it did not see that it is to keep things to itself
@@ -29,6 +35,8 @@ def session(model: Path | bytes, threads: int = 0, *, exact: bool = False) -> An
     options.add_session_config_entry("session.force_spinning_stop", "1")
     if exact:
         options.add_session_config_entry("session.x64quantprecision", "1")
+    if as_written:
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
     source = model if isinstance(model, bytes) else str(model)
     try:
         return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])

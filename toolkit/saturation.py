@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from toolkit.constants import constants
 from toolkit.glossary import Floats
 from toolkit.models.heads import probabilities
-from toolkit.onnx_graph import Graph
+from toolkit.onnx_graph import Graph, nodes_inside, reads
 from toolkit.predict import OnnxPredictor
 from toolkit.shapes import in_shape
 from toolkit.windows import depthwise, matrices, rows, size
@@ -201,7 +201,10 @@ class _Plan:
         self.sums = any(n.op_type in (*_PLACES, *_INSIDE, "ConvInteger") for n in nodes)
         steps: list[list[Any]] = [[]]
         self.summing: dict[str, Any] = {}
-        self.unknown: list[str] = []
+        kinds = (n.op_type for node in nodes for n in nodes_inside(node))
+        # a graph is not cut within bodies of loops and branches
+        self.unknown = [kind for kind in kinds if kind in (*_PLACES, *_INSIDE)]
+        self.sums |= bool(self.unknown)
         for node in nodes:
             if node.op_type in _INSIDE and self._risky_inside(node):
                 self.unknown.append(node.op_type)
@@ -238,9 +241,9 @@ class _Plan:
 
         if number not in self._opened:
             nodes = self._steps[number]
-            later = {i for step in self._steps[number + 1 :] for n in step for i in n.input}
+            later = {i for step in self._steps[number + 1 :] for n in step for i in reads(n)}
             made = [o for n in nodes for o in n.output if o in later | {self._output}]
-            read = dict.fromkeys(i for n in nodes for i in n.input if i)
+            read = dict.fromkeys(i for n in nodes for i in reads(n))
             given = [i for i in read if i in values]
             fixed = [i for i in read if i in self._held and i not in values]
             part = type(self._work.model)()

@@ -241,6 +241,10 @@ def test_rows_and_a_report_at_once_are_refused_in_a_line(folder, tmp_path, capsy
     with pytest.raises(SystemExit):
         device.main([], folder)
     assert "give a file of rows, or --verify, or --measure" in capsys.readouterr().err
+    for asked_for in (["rows.csv"], ["--verify"]):
+        with pytest.raises(SystemExit):
+            device.main([*asked_for, "--out", "x.json"], folder)
+        assert "--out x.json names what --measure writes" in capsys.readouterr().err
 
 
 def test_a_report_about_another_model_or_none_is_refused(run, folder, tmp_path):

@@ -512,6 +512,8 @@ def main(arguments: list[str] | None = None, folder: Path | None = None) -> int:
             f"a file of rows ({options.rows}) and --verify or --measure; give one of them: "
             "what --measure writes is named by --out"
         )
+    if options.out is not None and not options.measure:
+        parser.error(f"--out {options.out} names what --measure writes; add --measure")
     try:
         ask = _answered if options.rows is not None else _checked
         return ask(folder, options)

@@ -23,11 +23,11 @@ _KINDS = ["MatMul", "Gemm", "LSTM", "Attention", "Gather"]
 
 @dataclass(frozen=True, kw_only=True)
 class DynamicInt8(Pass):
-    """Quantise the weights of dense and recurrent layers with onnxruntime's dynamic quantiser.
+    """Quantise the weights of dense layers and LSTMs with onnxruntime's dynamic quantiser.
 
     bits 7 keeps the 16-bit sums of AVX2 without VNNI from saturating, so that every CPU computes
     the same; 8 is finer where that cannot happen. Convolutions stay float: their dynamic integer
-    kernel is slower than float. Facts list them.
+    kernel is slower than float. GRUs have none. Facts list them.
     """
 
     stage: ClassVar[Stage] = "onnx"
@@ -65,6 +65,8 @@ class DynamicInt8(Pass):
             small = onnx.load(path)
         kept = {n.name: "a float convolution is faster" for n in small.graph.node if _conv(n)}
         kept |= {n.name: "onnxruntime cannot open it in integers" for n in others}
+        floats = [n for n in small.graph.node if n.op_type in ("GRU", "RNN")]
+        kept |= {n.name: "onnxruntime has no integer form of it" for n in floats}
         return Step(small, {"changed": integers(small), "skipped": kept})
 
 

@@ -164,8 +164,8 @@ def _scaled(work: Graph, node: Any, factors: Doubles) -> None:
 
 
 def _multiplied(work: Graph, node: Any, place: int, axis: int, factors: Doubles) -> None:
-    held: NDArray[Any] = np.asarray(work.value(node.input[place]), np.float64)
+    held: NDArray[Any] = np.asarray(work.value(node.input[place]))
     shape = [1] * held.ndim
     shape[axis] = -1
-    changed = (held * factors.reshape(shape)).astype(np.float32)
+    changed = (held.astype(np.float64) * factors.reshape(shape)).astype(held.dtype)
     node.input[place] = work.constant(changed, "equalised")

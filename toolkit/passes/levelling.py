@@ -28,8 +28,6 @@ def levelled(ready: Any, x: Floats) -> Any:
 
     Only where every reader of the input, scaled or not, is a dense layer with weights of its own.
     """
-    import onnx
-
     work = Graph(ready)
     scaled = ranges.scaling(ready)
     tensor = scaled[-1].output[0] if scaled else ready.graph.input[0].name
@@ -43,7 +41,39 @@ def levelled(ready: Any, x: Floats) -> Any:
     found_apart = _apart(columns, [_by_column(work, n) for n in readers])
     if found_apart is None:
         return ready
-    middle, half = found_apart
+    return _put_in_front(work, readers, tensor, *found_apart)
+
+
+def levelled_like(ready: Any, rounded: Any) -> Any:
+    """The onnx.ModelProto of `prepared`, with the two nodes more that a rounded file of it has."""
+    work = Graph(ready)
+    own, theirs = (_with_values(model) for model in (ready, rounded))
+    tensor = own[-1][0].output[0] if own else ready.graph.input[0].name
+    readers = work.readers(tensor)
+    kinds = [node.op_type for node, _ in theirs[-2:]]
+    if kinds != ["Sub", "Mul"] or not all(_dense(work, n, tensor) for n in readers):
+        return ready
+    middle, by = (values for _, values in theirs[-2:])
+    if any(np.array_equal(values, middle) for _, values in own[-2:]):
+        return ready  # what scales the input of both
+    return _put_in_front(work, readers, tensor, middle, 1 / by)
+
+
+def _with_values(model: Any) -> list[tuple[Any, Doubles]]:
+    """The nodes that scale the input, each with the constant by which it does."""
+    work = Graph(model)
+    return [
+        (node, np.asarray(work.value(node.input[1]), np.float64))
+        for node in ranges.scaling(model)
+        if len(node.input) > 1
+    ]
+
+
+def _put_in_front(
+    work: Graph, readers: list[Any], tensor: str, middle: Doubles, half: Doubles
+) -> Any:
+    import onnx
+
     shifted, even = (work.free(f"{tensor}/{end}") for end in ("shifted", "level"))
     for node in readers:
         _taken_in(work, node, even, middle, half)

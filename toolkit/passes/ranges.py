@@ -31,6 +31,8 @@ CALIBRATORS = {"minmax": "MinMax", "entropy": "Entropy", "percentile": "Percenti
 METHODS = (*CALIBRATORS, "mse", "best")
 _SCALING = ("Add", "Div", "Flatten", "Mul", "Reshape", "Sub", "Transpose")
 _BATCH = 32
+_SIZES = range(_BATCH // 4, _BATCH + 1)
+"""Rows that a batch may have."""
 _AT_ONCE = 2**26
 """Values, at most, that are held at once: 256 MB as floats."""
 _HELD = 4
@@ -94,16 +96,15 @@ def reader(name: str, x: Floats) -> Any:
 def even(rows: int) -> int:
     """How many of the rows to take, where histograms want batches of one size.
 
-    >>> [even(n) for n in (20, 200, 101)]
-    [20, 200, 100]
+    >>> [even(n) for n in (5, 20, 53, 101, 200)]
+    [5, 20, 52, 100, 200]
     """
-    return rows - rows % _size(rows)
+    return rows - min(rows % size for size in _SIZES) if rows > _BATCH else rows
 
 
 def _size(rows: int) -> int:
-    """Rows in a batch: a divisor where there is one that is not small."""
-    divisors = [d for d in range(_BATCH // 4, _BATCH + 1) if rows % d == 0]
-    return max(divisors, default=min(20, max(rows, 1)))
+    """Rows in a batch: the largest divisor that is not small, or else nearly all."""
+    return max((d for d in _SIZES if rows % d == 0), default=_BATCH)
 
 
 def _batches(x: Floats) -> Iterator[Floats]:
@@ -237,7 +238,7 @@ def _best(ready: Any, x: Floats, tensors: list[str]) -> tuple[Ranges, dict[str, 
 
 def _answers(model: Any, x: Floats) -> Floats:
     """What stands before the softmax, or the probabilities where nothing does."""
-    predict = OnnxPredictor(model.SerializeToString(), "ranges")
+    predict = OnnxPredictor(model.SerializeToString(), "ranges", as_written=True)
     before = predict.logits(x)
     return predict(x) if before is None else before
 

@@ -71,7 +71,8 @@ def _drawn(subject: str, errors: list[LayerError]) -> Markup:
         layer=worst[0].layer,
     )
     names, effects = [e.layer for e in worst], [e.effect for e in worst]
-    drawing = charts.means(names, effects, [(e, e) for e in effects], label, digits=4)
+    # layers of one net begin alike
+    drawing = charts.means(names, effects, [(e, e) for e in effects], label, digits=4, tails=True)
     caption = say("Mean change of a probability when one layer alone is rounded.")
     rows = [(e.layer, number(e.effect, 6)) for e in worst]
     return figure(drawing, label, caption, (say("Layer"), say("Change of a probability")), rows)

@@ -66,9 +66,13 @@ def means(
     label: str,
     *,
     digits: int = 3,
+    tails: bool = False,
 ) -> Markup:
-    """Bars from zero, in the order given; whiskers are the ends of an interval."""
-    shown = [short(name, 26) for name in names]
+    """Bars from zero, in the order given; whiskers are the ends of an interval.
+
+    tails: of long names the last letters are shown, where these tell one from another.
+    """
+    shown = [short(name, 26, tail=tails) for name in names]
     left = 12 + max(map(breadth, shown))
     full, figures = 210.0, 56
     width, height = left + full + figures, _STEP * len(shown) + 8

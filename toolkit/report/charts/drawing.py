@@ -61,13 +61,15 @@ def between(low: float, high: float, start: float, end: float) -> Scale:
     return lambda value: start + (value - low) / span * (end - start)
 
 
-def short(words: str, most: int) -> str:
-    """Words cut to `most` letters.
+def short(words: str, most: int, *, tail: bool = False) -> str:
+    """Words cut to `most` letters: the first, or with `tail` the last.
 
-    >>> short("a long name", 6), short("short", 6)
-    ('a lon…', 'short')
+    >>> short("a long name", 6), short("short", 6), short("net/dense/mul", 6, tail=True)
+    ('a lon…', 'short', '…e/mul')
     """
-    return words if len(words) <= most else words[: most - 1] + "…"
+    if len(words) <= most:
+        return words
+    return "…" + words[1 - most :] if tail else words[: most - 1] + "…"
 
 
 def frame_y(y: Scale, ticks: Sequence[float], left: float, right: float) -> Markup:
