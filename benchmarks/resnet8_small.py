@@ -4,8 +4,8 @@ TOOLKIT_DATA=FOLDER TOOLKIT_MODELS=FOLDER python benchmarks/resnet8_small.py [--
     [--teacher base+FILE.keras] [--out FOLDER] [--more IMAGES.npz]
 
 Data, models, teacher and images as in benchmarks/resnet8.py. The block that keeps its shape goes
-first (4 epochs), then channels by eights until 0.47 of the remaining multiplications is gone (1
-epoch); what is left is taught (18 epochs), then its weights are rounded to 7 bits (4 epochs).
+first (6 epochs), then channels by eights until 0.47 of the remaining multiplications is gone (1
+epoch); what is left is taught (45 epochs), then its weights are rounded to 7 bits (6 epochs).
 """
 
 import argparse
@@ -52,13 +52,13 @@ def taught(student, count):
     )
 
 
-shallow = taught("base/2", 4)
+shallow = taught("base/2", 6)
 thin = (
     shallow,
     PASSES["channels"](share=0.47, steps=1, epochs=epochs(1), teacher=args.teacher),
-    taught("base", 18),
+    taught("base", 45),
 )
-rounded = PASSES["quantise_aware"](epochs=epochs(4), rate=5e-4, teacher=args.teacher, weight=0.9)
+rounded = PASSES["quantise_aware"](epochs=epochs(6), rate=5e-4, teacher=args.teacher, weight=0.9)
 recipes = [
     Recipe("shallow-float", (shallow, PASSES["shorten"]())),
     Recipe("thin-float", (*thin, PASSES["shorten"]())),
