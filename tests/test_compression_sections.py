@@ -97,7 +97,7 @@ def test_slices_and_processors_when_they_were_measured():
     )
     text = report.render(compressed(measurements=more), "compression")
     assert "sex=f 50 91.0" in words(section(text, "slices"))
-    assert "70.0 80.0 10" in words(section(text, "targets"))
+    assert "int8 10.00 70.0 80.0" in words(section(text, "targets"))
     quarters = [
         measured(who, f"accuracy slice:x={end}", 91, 89, 93, unit="%", n=50)
         for who in ("base", "int8")
