@@ -15,9 +15,9 @@ FLOORS = [
     {"errors", "glossary", "progress", "undisturbed"},
     {
         "augmentation", "constants", "devices", "explainers.players", "files", "means",
-        "masked", "metrics", "jobs", "models.heads", "onnx_graph", "pareto", "provenance",
-        "report.pictures", "report.strings", "replicas", "runtime", "seeding", "shapes", "told",
-        "windows",
+        "in_floats", "masked", "metrics", "jobs", "models.heads", "onnx_graph", "pareto",
+        "provenance", "report.pictures", "report.strings", "replicas", "runtime", "seeding",
+        "shapes", "told", "windows",
     },
     {
         "behaviour", "checkpoints", "data", "explainers.base", "explainers.hidings", "lattice",

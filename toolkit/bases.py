@@ -9,6 +9,7 @@ import numpy as np
 
 from toolkit.errors import MatchError, ModelError
 from toolkit.glossary import Data, Floats, Step
+from toolkit.in_floats import in_floats
 from toolkit.models.opening import kind_of
 from toolkit.onnx_graph import places, plain
 from toolkit.predict import OnnxPredictor, fitting
@@ -44,8 +45,11 @@ def opened(path: Path, rows: Data) -> Step:
     Raises ModelError for what cannot be changed safely, MatchError for what does not fit the rows.
     """
     path = Path(path)
-    graph = _whole(path)
+    written = _whole(path)
+    graph = in_floats(written)
     facts: dict[str, Any] = {"pass": "open", "opset": _opset(graph)}
+    if graph is not written:
+        facts["casts"] = "what it takes or gives is cast from or to float32"
     _known_operators(path, graph)
     given = OnnxPredictor(path, path.stem)
     fitting(given, rows)

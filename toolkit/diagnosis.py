@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from toolkit.errors import MatchError, ModelError
 from toolkit.glossary import Floats, LayerError
+from toolkit.in_floats import in_floats
 from toolkit.onnx_graph import Graph
 from toolkit.operators import Operator, operators
 from toolkit.passes.dynamic_int8 import prepared
@@ -42,8 +43,8 @@ def diagnose(
     name that `static_int8` takes in keep_float.
     Raises MatchError when the second is not made of the first.
     """
-    whole = _read(int_model)
-    floats = levelled_like(prepared(_read(float_model)), whole)
+    floats, whole = (in_floats(_read(model)) for model in (float_model, int_model))
+    floats = levelled_like(prepared(floats), whole)
     predict = OnnxPredictor(floats.SerializeToString(), "float")
     x = in_shape(rows, predict.shape)
     pairs = _matched(operators(floats), operators(whole))

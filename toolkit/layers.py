@@ -11,6 +11,7 @@ import numpy as np
 from toolkit.constants import constants
 from toolkit.errors import ModelError
 from toolkit.glossary import Floats, Layer
+from toolkit.in_floats import in_floats
 from toolkit.shapes import in_shape
 
 _LEARNT = ("Conv", "MatMul", "Gemm")
@@ -44,7 +45,7 @@ def activations(path: Path, subject: str, x: Floats, row: int) -> tuple[Layer, .
 
     from toolkit.runtime import session
 
-    model = _model(path)
+    model = in_floats(_model(path))
     names = [n.output[0] for n in model.graph.node if n.op_type in _SHOWN]
     ends = {o.name for o in model.graph.output}
     for name in names:

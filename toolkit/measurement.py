@@ -19,7 +19,7 @@ from toolkit.errors import DataError, ModelError
 from toolkit.glossary import Confusion, Data, Floats, Measurement, Predictor
 from toolkit.predict import OnnxPredictor
 from toolkit.progress import tell
-from toolkit.runtime import session
+from toolkit.runtime import numbers, session
 from toolkit.shapes import in_shape
 
 ROUNDS = 31
@@ -165,7 +165,7 @@ def latency(
 
 
 def _call(opened: Any, row: Floats) -> Any:
-    feed = {opened.get_inputs()[0].name: row}
+    feed = {opened.get_inputs()[0].name: row.astype(numbers(opened))}
     return lambda: opened.run(None, feed)
 
 
@@ -195,7 +195,9 @@ options = onnxruntime.SessionOptions()
 options.intra_op_num_threads = 1
 options.log_severity_level = 4
 opened = onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
-row = numpy.zeros([int(d) for d in sys.argv[2].split(",")], numpy.float32)
+kind = opened.get_inputs()[0].type[len("tensor("):-1]
+holds = {"float": "float32", "double": "float64"}.get(kind, kind)
+row = numpy.zeros([int(d) for d in sys.argv[2].split(",")], holds)
 for _ in range(10):
     opened.run(None, {opened.get_inputs()[0].name: row})
 try:

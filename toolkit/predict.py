@@ -12,6 +12,7 @@ import numpy as np
 
 from toolkit.errors import MatchError, ModelError
 from toolkit.glossary import Data, Floats, Predictor
+from toolkit.in_floats import in_floats
 from toolkit.masked import Masked, by_rows
 from toolkit.models.batches import at_once, batched, reordered, two
 from toolkit.models.first_layer import FirstLayer, first_layer
@@ -47,6 +48,9 @@ class OnnxPredictor:
         self.name = name
         self._open = partial(session, threads=threads, exact=exact, as_written=as_written)
         self.session = self._open(model)
+        if not _of_floats(self.session):
+            model = bytes(in_floats(_read(model)).SerializeToString())
+            self.session = self._open(model)
         inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
         if len(inputs) != 1:
             raise _refused(name, f"it has {len(inputs)} inputs")
@@ -303,9 +307,15 @@ def _shuffled(model: Any, name: str, seed: int) -> bytes:
     return bytes(inside.SerializeToString())
 
 
+def _of_floats(opened: Any) -> bool:
+    """Whether a session takes and gives float32, beside labels that nobody asks for."""
+    taken, given = ({v.type for v in ends} for ends in (opened.get_inputs(), opened.get_outputs()))
+    return taken == {"tensor(float)"} and "tensor(float)" in given
+
+
 def _refused(name: str, why: str) -> ModelError:
     return ModelError(
         f"{name} is not a classifier this tool can ask: {why}",
-        "one f32 input, one output (n, k) of probabilities or logits",
+        "one input of numbers, one output (n, k) of probabilities or logits",
         "export it so",
     )

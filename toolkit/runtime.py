@@ -56,6 +56,12 @@ def session(
         ) from error
 
 
+def numbers(opened: Any) -> str:
+    """What the input of a session holds, as numpy names it: "float32", "int64"."""
+    kind = str(opened.get_inputs()[0].type).removeprefix("tensor(").removesuffix(")")
+    return {"float": "float32", "double": "float64"}.get(kind, kind)
+
+
 def said(error: Exception) -> str:
     """What an error of onnxruntime says, in short.
 

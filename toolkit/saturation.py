@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from toolkit.constants import constants
 from toolkit.glossary import Floats
+from toolkit.in_floats import in_floats
 from toolkit.models.heads import probabilities
 from toolkit.onnx_graph import Graph, nodes_inside, reads
 from toolkit.predict import OnnxPredictor
@@ -106,6 +107,7 @@ class IntegerPredictor:
 
         clipping: as AVX2 without VNNI; False is as VNNI and ARM.
         """
+        model = in_floats(model)
         self._outer = OnnxPredictor(model.SerializeToString(), name or "integers")
         self.name, self.shape = self._outer.name, self._outer.shape
         self.classes = self._outer.classes
