@@ -7,7 +7,8 @@ from onnx import TensorProto, helper, numpy_helper, parser
 
 from toolkit import bases, recipe
 from toolkit.cache import Cache
-from toolkit.glossary import Data, Fit
+from toolkit.errors import ToolkitError
+from toolkit.glossary import Data, Fit, Splits
 from toolkit.layers import activations
 from toolkit.making import begun, make
 from toolkit.measurement import _memory, latency
@@ -307,13 +308,24 @@ def test_two_sigmoids_are_two_labels(tmp_path):
 
 def test_a_search_leaves_no_file_that_does_not_load(tmp_path):
     path, rows, fit = asked(deep(), tmp_path)
-    from toolkit.glossary import Splits
-
     splits = Splits("rows", fit, rows, "0" * 64)
     found = compress(path, splits, ["int8-dynamic", "float16"], out=tmp_path / "out")
     assert "does not run" in str(found.misses["int8-dynamic"])
     assert not (tmp_path / "out" / "int8-dynamic.onnx").exists()
     assert [a.name for a in found.candidates] == ["float16"]
+
+
+def test_where_all_recipes_fail_the_first_says_why(tmp_path, monkeypatch):
+    path, rows, fit = asked(dense(), tmp_path)
+
+    def fails(self, model, fit, seed=0):
+        raise IndexError(self.name)
+
+    for name in ("float16", "equalise"):
+        monkeypatch.setattr(PASSES[name], "__call__", fails)
+    recipes = [Recipe(name, (PASSES[name](),)) for name in ("float16", "equalise")]
+    with pytest.raises(ToolkitError, match="float16 fails"):
+        compress(path, Splits("rows", fit, rows, "0" * 64), recipes, out=tmp_path / "out")
 
 
 def spoken(taken, given, work, opset=17):

@@ -146,7 +146,8 @@ def compress(
             made = make(chosen, source, known, bench.checkpoints, task="compress")
         failed = {one.recipe.name: one.error for one in made if one.error is not None}
         if len(failed) == len(made):
-            raise next(reversed(failed.values()))
+            # what stops the plainest recipe, not what the last of them asks besides
+            raise next(iter(failed.values()))
         hurried = budget.never_slower or budget.max_latency is not None
         mixed = mixes(made, bench, splits.test, limit=budget.max_drop, quick=hurried)
         of_layers, untold = faults(made, bench)
