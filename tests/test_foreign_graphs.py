@@ -328,6 +328,29 @@ def test_where_all_recipes_fail_the_first_says_why(tmp_path, monkeypatch):
         compress(path, Splits("rows", fit, rows, "0" * 64), recipes, out=tmp_path / "out")
 
 
+CALLING = """
+<ir_version: 8, opset_import: ["" : 17, "own" : 1]>
+net (float[n, 8] x) => (float[n, 3] p) { z = MatMul (x, v) t = own.twice (z) p = Softmax (t) }
+<domain: "own", opset_import: ["" : 17]>
+twice (a) => (b) { b = Add (a, a) }
+"""
+
+
+def test_functions_of_a_file_are_put_where_they_are_called(tmp_path):
+    model = parser.parse_model(CALLING)
+    model.graph.initializer.append(numpy_helper.from_array(normal(8, CLASSES), "v"))
+    path, rows, fit = asked(model, tmp_path)
+    step = bases.opened(path, rows)
+    assert step.facts["inlined"] == ["twice"]
+    assert "casts" not in step.facts
+    assert [n.op_type for n in step.model.graph.node] == ["MatMul", "Add", "Softmax"]
+    assert [o.domain for o in step.model.opset_import] == [""]
+    small = PASSES["float16"]()(step.model, fit).model
+    assert (
+        np.abs(predictor(small.SerializeToString())(rows.x) - predictor(path)(rows.x)).max() < 0.01
+    )
+
+
 def spoken(taken, given, work, opset=17):
     """A net of 12 tokens, or of values 0 to 49, that takes and gives tensors of the types named."""
     return parser.parse_model(

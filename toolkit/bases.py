@@ -46,9 +46,11 @@ def opened(path: Path, rows: Data) -> Step:
     """
     path = Path(path)
     written = _whole(path)
-    graph = in_floats(written)
+    graph = in_floats(_inlined(written))
     facts: dict[str, Any] = {"pass": "open", "opset": _opset(graph)}
-    if graph is not written:
+    if written.functions:
+        facts["inlined"] = [f.name for f in written.functions]
+    if _ends(graph) != _ends(written):
         facts["casts"] = "what it takes or gives is cast from or to float32"
     _known_operators(path, graph)
     given = OnnxPredictor(path, path.stem)
@@ -99,6 +101,24 @@ def _whole(path: Path) -> Any:
             f"{path} and its weights have {size:,} bytes", f"at most {MOST_BYTES:,}", ""
         )
     return graph
+
+
+def _inlined(graph: Any) -> Any:
+    """The graph with what its own functions do in their place."""
+    from onnx import inliner
+
+    if not graph.functions:
+        return graph
+    other = inliner.inline_local_functions(graph)
+    own = {f.domain for f in graph.functions} - {n.domain for n in other.graph.node}
+    kept = [o for o in other.opset_import if o.domain not in own]
+    del other.opset_import[:]
+    other.opset_import.extend(kept)
+    return other
+
+
+def _ends(graph: Any) -> list[str]:
+    return [value.name for value in (*graph.graph.input, *graph.graph.output)]
 
 
 def _opset(graph: Any) -> int:
