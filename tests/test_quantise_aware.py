@@ -412,6 +412,48 @@ def test_channels_of_next_to_nothing_keep_their_bias(kind, stripes):
     assert np.abs(p - predictor(step.model)(test.x)).mean() < 1e-3
 
 
+def pixels(layers):
+    def net(x):
+        x = layers.Conv2D(16, 1, use_bias=False, name="few")(x)
+        x = layers.BatchNormalization(name="norm")(x)
+        return layers.Dense(3, "softmax")(layers.GlobalAveragePooling2D()(layers.ReLU()(x)))
+
+    return net
+
+
+def units(layers):
+    def net(x):
+        x = layers.Dense(16, "relu", name="few")(layers.Flatten()(x))
+        return layers.Dense(3, "softmax")(x)
+
+    return net
+
+
+@pytest.mark.parametrize("bits", [3, 7])
+@pytest.mark.parametrize("net", [pixels, units])
+def test_channels_of_few_weights_keep_their_bias(net, bits, stripes):
+    """Read off one weight alone, a step is 63 times too wide for the bias."""
+    import keras
+    from keras import layers
+
+    rng = np.random.default_rng(0)
+    fit, test = stripes
+    keras.utils.set_random_seed(0)
+    first = keras.Input((8, 8, 3))
+    model = keras.Model(first, net(layers)(first))
+    few = model.get_layer("few")
+    kernel = few.kernel.numpy().reshape(-1, 16)
+    kernel[np.argsort(rng.random(kernel.shape), axis=0) >= 1] = 0
+    few.kernel.assign(kernel.reshape(few.kernel.shape))
+    if few.use_bias:
+        few.bias.assign(rng.normal(size=16))
+    else:
+        model.get_layer("norm").beta.assign(rng.normal(size=16))
+    rounded = rounded_at_once(model, fit.calibration.x, bits)
+    p = predictor(export(rounded, fit.validation).model.SerializeToString())(test.x)
+    assert np.abs(p - predictor(rounded)(test.x)).mean() < 1e-5
+
+
 def test_an_activation_with_weights_of_its_own(stripes):
     import keras
     from keras import layers

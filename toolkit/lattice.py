@@ -24,6 +24,8 @@ _PLACED = tuple(kind for kind in MOVING if kind != "MaxPool")
 MOST = 127
 _MOST_BIAS = 2**30
 _EQUAL = 1e-6
+_WHOLE = 1e-3
+"""How far the number of steps of a bias may be from a whole one, and a millionth of itself."""
 _NEAR = 2e-4
 """How far a multiple may be from a whole number: folding in float32 errs by 1e-4 at 127."""
 
@@ -143,6 +145,7 @@ def _compile(work: Graph, node: Any) -> str:
     scale = float(np.asarray(work.value(given.input[1])).reshape(()))
     bias = _bias(work, node, weights.shape[axis])
     if bias is not None:
+        whole, step = _finer(whole, step, bias.reshape(-1) / np.float64(scale), axis)
         # weights next to nothing beside a bias: its count would not fit into the sum
         needed = np.abs(bias.reshape(-1).astype(np.float64)) / (_MOST_BIAS * scale)
         coarser = np.maximum(step, needed).astype(np.float32)
@@ -180,6 +183,34 @@ def _compile(work: Graph, node: Any) -> str:
     work.add(kind, inputs, output)
     work.nodes[-1].attribute.extend(node.attribute)
     return ""
+
+
+def _finer(whole: Any, step: Any, bias: Any, axis: int) -> tuple[Any, Any]:
+    """The kernel on steps of which the bias, in steps of the input, is a multiple as well.
+
+    Few numbers of a channel may have a common divisor: what is read off them alone is then a
+    multiple of the step that was trained, and too coarse for its bias.
+    """
+    rows = np.moveaxis(whole, axis, 0).reshape(len(step), -1).astype(np.int64)
+    # weights of 7 bits are not to have 8, which AVX2 would clip
+    most = MOST // 2 if np.abs(rows).max(initial=0) <= MOST // 2 else MOST
+    counts = bias / step
+    # one step for all stays one; else each channel has its own
+    parts = [np.arange(len(step))]
+    if np.ptp(step) > _EQUAL * step.max():
+        parts = list(parts[0][:, None])
+    known = {*rows.reshape(-1).tolist(), 0}
+    by = np.ones(len(step), np.int64)
+    for part in parts:
+        numbers, some = rows[part], rows[part].any(axis=1)
+        factors = np.arange(1, most // max(int(np.abs(numbers).max(initial=0)), 1) + 1)
+        multiples = counts[part][some] * factors[:, None]
+        apart = np.abs(multiples - np.round(multiples)) - _EQUAL * np.abs(multiples)
+        fits = factors[(apart <= _WHOLE).all(axis=1)].tolist()
+        # numbers that others have too come first: clusters stay shared
+        shared = [f for f in fits if known.issuperset((numbers * f).reshape(-1).tolist())]
+        by[part] = next(iter([*shared, *fits]), 1)
+    return (whole * np.expand_dims(by, _others(whole, axis))).astype(np.int8), step / by.astype("f")
 
 
 def _bias(work: Graph, node: Any, width: int) -> Any:

@@ -9,12 +9,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
+from toolkit.constants import constants
 from toolkit.glossary import Fit, Stage, Step
 from toolkit.onnx_graph import inner_graphs
 from toolkit.passes.base import Pass
 from toolkit.passes.joining import CAST, compact, halved, join
 
 _CONVOLUTIONS = ("Conv", "ConvInteger", "QLinearConv")
+_ZEROS = {
+    "ConvInteger": (1, 3),
+    "DequantizeLinear": (0, 2),
+    "DynamicQuantizeMatMul": (1, 3),
+    "MatMulInteger": (1, 3),
+    "MatMulIntegerToFloat": (1, 5),
+    "QGemm": (3, 5),
+    "QLinearConv": (3, 5),
+    "QLinearMatMul": (3, 5),
+}
+"""Operator -> the places of its weight and of that weight's zero point."""
 _LETTERS = string.ascii_letters + string.digits + "!#$%&()*+-./:;<=>?@[]^_{|}~"
 """What tensors are called; exporters use signs too, so that every tool reads them."""
 
@@ -59,7 +73,7 @@ class Shorten(Pass):
                 if not node.domain:
                     node.ClearField("domain")
                 _say_less(node, versions)
-        _share(graph)
+        _share(graph, _apart(short))
         _rename(graph, _short_names(graph))
         if len(every) == 1:
             join(graph, versions.get("", versions.get("ai.onnx", 0)), _more_names(graph))
@@ -147,8 +161,27 @@ def _narrow(graph: Any) -> None:
     graph.node.extend(nodes)
 
 
-def _share(graph: Any) -> None:
-    """Drop weights that equal an earlier one and point their readers at that one."""
+def _apart(model: Any) -> set[str]:
+    """The zero points of weights beyond 7 bits: where it is to sum exactly, onnxruntime turns each
+    such weight to bytes without a sign, with its zero point, and loads no file that shares these.
+    """
+    found: set[str] = set()
+    rounded = [node for node in model.graph.node if node.op_type in _ZEROS]
+    known = constants(model) if rounded else {}
+    for node in rounded:
+        weight, zero = (
+            node.input[place] if len(node.input) > place else "" for place in _ZEROS[node.op_type]
+        )
+        values = known.get(weight)
+        if values is None or values.dtype != np.int8:
+            continue
+        if values.min(initial=0) < -64 or values.max(initial=0) > 63:
+            found.add(zero)
+    return found
+
+
+def _share(graph: Any, apart: set[str]) -> None:
+    """Drop weights that equal an earlier one and point their readers at that one; not `apart`."""
     first: dict[bytes, str] = {}
     twins: dict[str, str] = {}
     kept = []
@@ -156,10 +189,11 @@ def _share(graph: Any) -> None:
         name, tensor.name = tensor.name, ""
         key = tensor.SerializeToString()
         tensor.name = name
-        if key in first:
+        if key in first and name not in apart:
             twins[name] = first[key]
         else:
-            first[key] = name
+            if name not in apart:
+                first[key] = name
             kept.append(type(tensor).FromString(tensor.SerializeToString()))
     del graph.initializer[:]
     graph.initializer.extend(kept)
