@@ -373,6 +373,31 @@ def test_wrong_settings(wrong):
         QuantiseAware(**wrong)
 
 
+def test_dense_layers_spread_over_time_are_rounded_and_cut(stripes, tmp_path):
+    import keras
+    from keras import layers
+
+    from toolkit.models.channels import traced
+    from toolkit.models.graph import flat
+
+    fit, test = stripes
+    keras.utils.set_random_seed(0)
+    first = keras.Input((8, 8, 3))
+    spread = layers.TimeDistributed(layers.Dense(24, "gelu", name="each"))
+    x = spread(spread(layers.Reshape((8, 24))(first)))
+    x = layers.GlobalAveragePooling1D()(x)
+    net = keras.Model(first, layers.Dense(3, "softmax")(x))
+    assert np.allclose(flat(net)(test.x), net(test.x), atol=1e-6)
+    assert "each" in traced(flat(net)).makers
+    step = QuantiseAware(epochs=1)(net, fit)
+    assert step.facts["skipped"] == {}
+    file = export(step.model, fit.validation)
+    kinds = optimised(file.model, tmp_path)
+    assert sum(kinds[kind] for kind in INTEGER) == 3
+    p = predictor(file.model.SerializeToString())(test.x)
+    assert np.abs(p - predictor(step.model)(test.x)).mean() < 1e-3
+
+
 def test_a_saved_model_keeps_its_rounding(made, stripes, tmp_path):
     from toolkit.models import open_model
 

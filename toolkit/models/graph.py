@@ -218,9 +218,22 @@ def settle(layer: Any) -> None:
 
 
 def flat(model: Any) -> Any:
-    """A copy of the model with nested models as part of the one graph."""
+    """A copy of the model with nested models as part of the one graph.
+
+    A dense layer that is spread over time is the dense layer alone, which computes the same.
+    """
+    import keras
+
     building = Rebuilding()
-    return building.model(model, building.again)
+
+    def call(node: Any, args: Any, kwargs: Any) -> Any:
+        inner = getattr(node.operation, "layer", None)
+        spread = isinstance(node.operation, keras.layers.TimeDistributed) and not kwargs
+        if spread and type(inner) is keras.layers.Dense:
+            return building.layer(inner)(*args)
+        return building.again(node, args, kwargs)
+
+    return building.model(model, call)
 
 
 def _needed(graph: Any) -> set[int]:

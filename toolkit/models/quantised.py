@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from toolkit.glossary import Floats
-from toolkit.models.graph import Rebuilding, graph_of, nodes_of
+from toolkit.models.graph import Rebuilding, flat, graph_of, nodes_of
 
 _CONVOLUTIONS = ("Conv1D", "Conv2D", "DepthwiseConv1D", "DepthwiseConv2D")
 COMPUTING = (*_CONVOLUTIONS, "Dense")
@@ -95,7 +95,7 @@ def prepared(model: Any, rows: Floats) -> Prepared:
     merge with no integer kernel stand alone. The weights are those of `model`.
     """
     parts = Rebuilding()
-    split = parts.model(model, lambda *given: _split(parts, *given))
+    split = parts.model(flat(model), lambda *given: _split(parts, *given))
     look = _Look(split)
     places = look.places()
     ranges = {id(t): found for t, found in zip(places, _ranges(split, places, rows), strict=True)}
