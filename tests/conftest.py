@@ -14,6 +14,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # as the commands have it, so that a test that runs one does not change what child processes compute
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+# tests that load onnxruntime first
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import hypothesis
 import pytest

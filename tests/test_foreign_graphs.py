@@ -7,7 +7,7 @@ from onnx import TensorProto, helper, numpy_helper, parser
 
 from toolkit import bases, recipe
 from toolkit.cache import Cache
-from toolkit.errors import ToolkitError
+from toolkit.errors import ModelError, ToolkitError
 from toolkit.glossary import Data, Fit, Splits
 from toolkit.layers import activations
 from toolkit.making import begun, make
@@ -287,8 +287,6 @@ def test_a_gru_that_stays_float_is_told(tmp_path):
 
 
 def test_two_sigmoids_are_two_labels(tmp_path):
-    from toolkit.errors import ModelError
-
     held = {"v": normal(8, 1), "w": normal(8, 1, seed=1)}
     apart = [node("MatMul", "x v", "a"), node("MatMul", "x w", "b")]
     opposite = [node("MatMul", "x v", "a"), node("Neg", "a", "b")]
@@ -349,6 +347,17 @@ def test_functions_of_a_file_are_put_where_they_are_called(tmp_path):
     assert (
         np.abs(predictor(small.SerializeToString())(rows.x) - predictor(path)(rows.x)).max() < 0.01
     )
+
+
+def test_an_operator_of_others_in_a_body_is_named(tmp_path):
+    model = parser.parse_model("""<ir_version: 8, opset_import: ["" : 17, "own" : 1]>
+        net (float[n, 8] x) => (float[n, 3] p) <bool on = {1}> {
+            z = If (on) <then_branch = a () => (float[n, 3] t) { t = own.odd (x) },
+                         else_branch = b () => (float[n, 3] e) { e = own.odd (x) }>
+            p = Softmax (z) }""")
+    onnx.save(model, tmp_path / "odd.onnx")
+    with pytest.raises(ModelError, match="holds odd of the domain 'own'"):
+        bases.opened(tmp_path / "odd.onnx", Data(normal(4, 8), np.arange(4) % 3, ("a", "b", "c")))
 
 
 def spoken(taken, given, work, opset=17):

@@ -63,6 +63,7 @@ def test_a_pass_that_undoes_another_is_refused(wrong, said):
         *(("static_int8", n) for n in ("static_int8", "weights_int4")),
         *(("weights_int4", n) for n in ("static_int8", "dynamic_int8")),
         ("dynamic_int8", "dynamic_int8"),
+        ("dynamic_int8", "static_int8"),
     ],
 )
 def test_rounding_what_was_rounded_is_refused(names):

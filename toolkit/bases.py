@@ -11,7 +11,7 @@ from toolkit.errors import MatchError, ModelError
 from toolkit.glossary import Data, Floats, Step
 from toolkit.in_floats import in_floats
 from toolkit.models.opening import kind_of
-from toolkit.onnx_graph import places, plain
+from toolkit.onnx_graph import nodes_inside, places, plain
 from toolkit.predict import OnnxPredictor, fitting
 from toolkit.shapes import in_shape
 
@@ -49,7 +49,8 @@ def opened(path: Path, rows: Data) -> Step:
     graph = in_floats(_inlined(written))
     facts: dict[str, Any] = {"pass": "open", "opset": _opset(graph)}
     if written.functions:
-        facts["inlined"] = [f.name for f in written.functions]
+        left = {f.name for f in graph.functions}
+        facts["inlined"] = [f.name for f in written.functions if f.name not in left]
     if _ends(graph) != _ends(written):
         facts["casts"] = "what it takes or gives is cast from or to float32"
     _known_operators(path, graph)
@@ -110,7 +111,8 @@ def _inlined(graph: Any) -> Any:
     if not graph.functions:
         return graph
     other = inliner.inline_local_functions(graph)
-    own = {f.domain for f in graph.functions} - {n.domain for n in other.graph.node}
+    used = {n.domain for node in other.graph.node for n in (node, *nodes_inside(node))}
+    own = {f.domain for f in graph.functions} - used
     kept = [o for o in other.opset_import if o.domain not in own]
     del other.opset_import[:]
     other.opset_import.extend(kept)
@@ -134,7 +136,7 @@ def _known_operators(path: Path, graph: Any) -> None:
         raise ModelError(
             f"{path} is of opset {_opset(graph)}", f"1 to {newest}", "export it with an older opset"
         )
-    for node in graph.graph.node:
+    for node in (n for outer in graph.graph.node for n in (outer, *nodes_inside(outer))):
         if node.domain not in _DOMAINS:
             raise ModelError(
                 f"{path} holds {node.op_type} of the domain '{node.domain}'",

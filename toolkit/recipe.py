@@ -20,7 +20,7 @@ USUAL = ("float16", "int8-dynamic", "int8", "int8-qat", "distil-float16", "disti
 _ROUNDING = ("dynamic_int8", "float16", "quantise_aware", "static_int8")
 _FLOATS = ("equalise", "round_weights", "weights_int4")
 _SPENT = {
-    "dynamic_int8": ("dynamic_int8",),
+    "dynamic_int8": ("dynamic_int8", "static_int8"),
     "quantise_aware": (*_ROUNDING, *_FLOATS),
     "static_int8": ("static_int8", *_FLOATS),
     "weights_int4": ("dynamic_int8", "static_int8"),
