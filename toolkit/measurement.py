@@ -191,6 +191,7 @@ def _loading(name: str, path: Path) -> Measurement:
 _CHILD = """
 import sys
 import numpy, onnxruntime
+onnxruntime.disable_telemetry_events()
 options = onnxruntime.SessionOptions()
 options.intra_op_num_threads = 1
 options.log_severity_level = 4
